@@ -1,0 +1,312 @@
+//! A block: consecutive entries of one task, as committed, shared by everyone who reads them.
+//!
+//! # Payload
+//! ```text
+//! payload := run*
+//! run     := len worker | len session | [seq] | count | bytes | record{count}
+//! record  := u32 LE (kind << 29 | length) | body
+//! ```
+//! `len`, `seq`, `count` and `bytes` are LEB128. `len session` is 0 where the producer
+//! does not number its entries, and only then `seq`, the last number of the run, is absent.
+
+use std::sync::OnceLock;
+
+use bytes::{BufMut, Bytes};
+
+use super::batch::split_record;
+use super::{Kind, Offset, Run, TaskId};
+
+/// Consecutive entries of one task. Their offsets are contiguous, from `base`.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// The task that they belong to.
+    pub task: TaskId,
+    /// The first entry's offset.
+    pub base: Offset,
+    /// The line number that the first log line of the block has.
+    pub base_line: u64,
+    /// How many entries there are.
+    pub count: u32,
+    /// How many of them are log lines.
+    pub lines: u32,
+    /// When it was committed, in milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// The runs, see the module.
+    pub payload: Bytes,
+    /// What [`Block::derived`] made, for the next reader.
+    derived: OnceLock<Bytes>,
+}
+
+/// Payload bytes that make no run or record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the payload makes no record at byte {position}")]
+pub struct Damaged {
+    /// Where in the payload.
+    pub position: usize,
+}
+
+/// One committed entry, borrowed from its block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// Its place in the store.
+    pub offset: Offset,
+    /// Its place in the task; only log lines have one.
+    pub line: Option<u64>,
+    /// What it is.
+    pub kind: Kind,
+    /// The worker it comes from.
+    pub worker: &'a str,
+    /// The producer's session and the run's last number, where it numbers its entries.
+    pub session: Option<(&'a str, u64)>,
+    /// The JSON members after `offset` and `line`, with the closing brace.
+    pub body: &'a [u8],
+}
+
+impl Entry<'_> {
+    /// Appends the entry as one JSON object on one line.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"offset\":");
+        write_decimal(out, self.offset.0);
+        if let Some(line) = self.line {
+            out.extend_from_slice(b",\"line\":");
+            write_decimal(out, line);
+        }
+        out.push(b',');
+        out.extend_from_slice(self.body);
+    }
+}
+
+/// Appends `value` in decimal; `write!` costs several times as much on this path.
+fn write_decimal(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+impl Block {
+    /// A block of `payload`, which holds `count` entries, `lines` of them log lines.
+    pub fn new(
+        task: TaskId,
+        base: Offset,
+        base_line: u64,
+        (count, lines): (u32, u32),
+        time_ms: u64,
+        payload: Bytes,
+    ) -> Self {
+        Self { task, base, base_line, count, lines, time_ms, payload, derived: OnceLock::new() }
+    }
+
+    /// The bytes that `derive` makes of the whole block: made once, shared by all who read it.
+    pub fn derived(&self, derive: impl FnOnce(&Self) -> Bytes) -> Bytes {
+        self.derived.get_or_init(|| derive(self)).clone()
+    }
+
+    /// The last entry's offset.
+    pub fn last(&self) -> Offset {
+        Offset(self.base.0 + u64::from(self.count) - 1)
+    }
+
+    /// The offset after the last entry.
+    pub fn end(&self) -> Offset {
+        Offset(self.base.0 + u64::from(self.count))
+    }
+
+    /// The entries in order. Ends early where the payload is damaged, which
+    /// [`Block::check`] finds once, when a block is read from outside.
+    pub fn entries(&self) -> Entries<'_> {
+        Entries {
+            rest: &self.payload,
+            run: RunHead::default(),
+            offset: self.base,
+            line: self.base_line,
+        }
+    }
+
+    /// Walks the payload once.
+    ///
+    /// # Errors
+    /// The first place that makes no record, or a count that differs from the block's own.
+    pub fn check(&self) -> Result<(), Damaged> {
+        let mut entries = self.entries();
+        let (mut count, mut lines) = (0, 0);
+        for entry in &mut entries {
+            count += 1;
+            lines += u32::from(entry.line.is_some());
+        }
+        let whole = entries.rest.is_empty() && count == self.count && lines == self.lines;
+        if whole {
+            Ok(())
+        } else {
+            Err(Damaged { position: self.payload.len() - entries.rest.len() })
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct RunHead<'a> {
+    worker: &'a str,
+    session: Option<(&'a str, u64)>,
+    left: u64,
+}
+
+/// Iterator over a block's entries.
+#[derive(Debug, Clone)]
+pub struct Entries<'a> {
+    rest: &'a [u8],
+    run: RunHead<'a>,
+    offset: Offset,
+    line: u64,
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        while self.run.left == 0 {
+            let mut rest = self.rest;
+            self.run = split_run_head(&mut rest)?;
+            self.rest = rest;
+        }
+        let (kind, body) = split_record(&mut self.rest)?;
+        self.run.left -= 1;
+        let line = (kind == Kind::Log).then_some(self.line);
+        self.line += u64::from(line.is_some());
+        let offset = self.offset;
+        self.offset = offset.next();
+        let RunHead { worker, session, .. } = self.run;
+        Some(Entry { offset, line, kind, worker, session, body })
+    }
+}
+
+/// Appends `run` to a payload.
+pub fn encode_run(payload: &mut Vec<u8>, run: &Run) {
+    let records = run.records.as_bytes();
+    put_text(payload, run.worker.as_str());
+    match &run.session {
+        Some(session) => {
+            put_text(payload, &session.id);
+            put_varint(payload, session.seqs.last().copied().unwrap_or(0));
+        }
+        None => put_text(payload, ""),
+    }
+    put_varint(payload, u64::from(run.records.count()));
+    put_varint(payload, records.len() as u64);
+    payload.extend_from_slice(records);
+}
+
+fn split_run_head<'a>(rest: &mut &'a [u8]) -> Option<RunHead<'a>> {
+    let worker = split_text(rest)?;
+    let session = split_text(rest)?;
+    let session = if session.is_empty() { None } else { Some((session, split_varint(rest)?)) };
+    let left = split_varint(rest)?;
+    let _bytes = split_varint(rest)?;
+    Some(RunHead { worker, session, left })
+}
+
+fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_varint(out, text.len() as u64);
+    out.put_slice(text.as_bytes());
+}
+
+fn split_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    let bytes = usize::try_from(split_varint(rest)?).ok()?;
+    let (text, after) = rest.split_at_checked(bytes)?;
+    *rest = after;
+    std::str::from_utf8(text).ok()
+}
+
+fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn split_varint(rest: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (&byte, after) = rest.split_first()?;
+        *rest = after;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Records, Session, WorkerId, WorkerState};
+    use super::*;
+
+    fn run(worker: &str, session: Option<Session>, bodies: &[(Kind, &str)]) -> Run {
+        let mut records = Records::default();
+        for (kind, body) in bodies {
+            records.push(*kind, body.as_bytes());
+        }
+        let task = TaskId::new("t").unwrap();
+        Run { task, worker: WorkerId::new(worker).unwrap(), session, records }
+    }
+
+    fn block() -> Block {
+        let session = Session { id: "s".into(), seqs: vec![7, 300] };
+        let runs = [
+            run("w1", Some(session), &[(Kind::Log, "\"a\":1}"), (Kind::Log, "\"a\":2}")]),
+            run(
+                "w2",
+                None,
+                &[(Kind::Status(WorkerState::Failed), "\"s\":1}"), (Kind::Log, "\"a\":3}")],
+            ),
+        ];
+        let mut payload = Vec::new();
+        runs.iter().for_each(|run| encode_run(&mut payload, run));
+        let task = TaskId::new("t").unwrap();
+        Block::new(task, Offset(10), 5, (4, 3), 0, payload.into())
+    }
+
+    #[test]
+    fn entries_come_back_in_order_with_offsets_and_lines_only_for_log_lines() {
+        let block = block();
+        let seen: Vec<_> =
+            block.entries().map(|e| (e.offset.0, e.line, e.worker, e.session)).collect();
+        let session = Some(("s", 300));
+        let expected = [
+            (10, Some(5), "w1", session),
+            (11, Some(6), "w1", session),
+            (12, None, "w2", None),
+            (13, Some(7), "w2", None),
+        ];
+        assert_eq!(seen, expected);
+        assert_eq!(block.check(), Ok(()));
+        assert_eq!(block.last(), Offset(13));
+    }
+
+    #[test]
+    fn an_entry_is_written_as_one_json_object_with_offset_and_line_first() {
+        let mut out = Vec::new();
+        let block = block();
+        block.entries().take(3).for_each(|entry| entry.write_json(&mut out));
+        let text = String::from_utf8(out).unwrap();
+        let expected = "{\"offset\":10,\"line\":5,\"a\":1}{\"offset\":11,\"line\":6,\"a\":2}{\"offset\":12,\"s\":1}";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_payload_cut_at_any_byte_is_found_damaged() {
+        let whole = block();
+        for end in 0..whole.payload.len() {
+            let cut = Block { payload: whole.payload.slice(..end), ..whole.clone() };
+            assert!(cut.check().is_err(), "a cut at {end} went unnoticed");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What the whole crate talks about: ids, entries, blocks. Knows no protocol and no disk.
+//!
+//! An entry is encoded once, at ingest, into the JSON members that readers get.
+//! From there on it travels as bytes: a producer's [`Run`], the committer's
+//! [`Block`], a reader's [`Entry`].
+
+mod batch;
+mod block;
+mod ids;
+mod summary;
+
+pub use batch::{Batch, Kind, MAX_BODY_BYTES, Records, Run, Session};
+pub use block::{Block, Damaged, Entries, Entry, encode_run};
+pub use ids::{Epoch, EventId, EventIdError, IdError, MAX_ID_BYTES, Offset, TaskId, WorkerId};
+pub use summary::{TaskSummary, WorkerState, WorkerSummary};
+
+/// Now, in milliseconds since the Unix epoch.
+pub fn now_ms() -> u64 {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since_epoch.map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,77 @@
+//! What is known of a task without reading its log.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Offset, TaskId, WorkerId};
+
+/// A worker's state, as its last status notification told it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum WorkerState {
+    /// The pod exists.
+    Created,
+    /// It works.
+    Running,
+    /// It ended well.
+    Completed,
+    /// It ended badly.
+    Failed,
+    /// It was ended from outside.
+    Terminated,
+}
+
+impl WorkerState {
+    /// Whether a worker in this state sends nothing more.
+    pub const fn has_ended(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Terminated)
+    }
+
+    /// The state's name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "CREATED",
+            Self::Running => "RUNNING",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+            Self::Terminated => "TERMINATED",
+        }
+    }
+}
+
+/// One worker of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerSummary {
+    /// Its id.
+    pub worker: WorkerId,
+    /// How many log lines came from it.
+    pub lines: u64,
+    /// Its last notified state, if it ever notified one.
+    pub state: Option<WorkerState>,
+    /// Where that notification stands in the log.
+    pub state_offset: Option<Offset>,
+}
+
+/// One task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskSummary {
+    /// Its id.
+    pub task: TaskId,
+    /// The first entry that is still kept.
+    pub first_offset: Offset,
+    /// The last entry.
+    pub last_offset: Offset,
+    /// The line number of the first kept line; `last_line + 1` when no line is kept.
+    pub first_line: u64,
+    /// The line number of the last line; 0 when there was none.
+    pub last_line: u64,
+    /// Bytes of the kept entries, as encoded.
+    pub bytes: u64,
+    /// Lines that producers sent and that could not be kept, by the log's `gap` records.
+    pub lost_lines: u64,
+    /// When the first kept entry was committed, in milliseconds since the Unix epoch.
+    pub first_time_ms: u64,
+    /// When the last entry was committed, in milliseconds since the Unix epoch.
+    pub last_time_ms: u64,
+    /// Its workers, in the order in which they first appeared.
+    pub workers: Vec<WorkerSummary>,
+}

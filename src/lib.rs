@@ -1,0 +1,5 @@
+//! otto-handler.
+pub mod domain;
+pub mod hub;
+pub mod proto;
+pub mod store;

@@ -1,0 +1,155 @@
+//! The seam: append a batch, read a range, watch the end.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{oneshot, watch};
+
+use crate::domain::{Batch, Block, Epoch, Offset, TaskId, TaskSummary};
+
+/// Which entries a reader wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Every task's, in store order.
+    All,
+    /// One task's.
+    Task(TaskId),
+}
+
+/// Entries that a reader asked for and that are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// The first missing offset.
+    pub from: Offset,
+    /// The last missing offset.
+    pub to: Offset,
+    /// How many log lines are missing, where it is known.
+    pub lines: Option<u64>,
+    /// Why: a word for machines, such as `retention`.
+    pub reason: &'static str,
+}
+
+/// What a read found.
+#[derive(Debug, Clone)]
+pub struct Read {
+    /// Entries from the asked offset on that are gone; comes before `blocks`.
+    pub gap: Option<Gap>,
+    /// The entries in order. The first block may begin before the asked offset.
+    pub blocks: Vec<Arc<Block>>,
+    /// Where to read on: nothing in scope that was committed when the read began stands
+    /// between the last of `blocks` and here.
+    pub next: Offset,
+}
+
+/// What an appended batch became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// How many entries were kept.
+    pub kept: u32,
+    /// How many were kept before, by their session and number, and not kept again.
+    pub repeated: u32,
+}
+
+/// Why a batch is not kept.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// An earlier write or fsync failed; nothing is taken until the store is opened anew.
+    #[error("the store takes no more writes: {reason}")]
+    Poisoned {
+        /// The first failure.
+        reason: Arc<str>,
+    },
+    /// The store is closing.
+    #[error("the store is closing")]
+    Closed,
+}
+
+/// Why a batch was not even queued.
+#[derive(Debug)]
+pub enum Refused {
+    /// The queue is full; here is the batch back.
+    Full(Batch),
+    /// The log takes nothing more.
+    Failed(AppendError),
+}
+
+/// Why a read failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// What was kept cannot be read back.
+    #[error("the log cannot be read: {0}")]
+    Failed(Arc<str>),
+}
+
+/// Resolves once the batch is durable under the chosen mode, or never will be.
+#[derive(Debug)]
+pub struct Receipt(oneshot::Receiver<Result<Committed, AppendError>>);
+
+impl Receipt {
+    /// A receipt, and what settles it.
+    pub fn channel() -> (oneshot::Sender<Result<Committed, AppendError>>, Self) {
+        let (sender, receiver) = oneshot::channel();
+        (sender, Self(receiver))
+    }
+}
+
+impl Future for Receipt {
+    type Output = Result<Committed, AppendError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0)
+            .poll(context)
+            .map(|settled| settled.unwrap_or(Err(AppendError::Closed)))
+    }
+}
+
+/// The log: append a batch, read a range, watch the end.
+///
+/// Batches that one producer appends one after another are committed in that order.
+pub trait Log: Send + Sync + 'static {
+    /// Names this store's lifetime.
+    fn epoch(&self) -> Epoch;
+
+    /// Queues `batch` if the queue has room for it now.
+    ///
+    /// # Errors
+    /// The batch itself when the queue is full; the reason when the log takes nothing more.
+    fn try_append(&self, batch: Batch) -> Result<Receipt, Refused>;
+
+    /// Waits for room and queues `batch`. Dropped before it resolves, nothing is queued.
+    ///
+    /// # Errors
+    /// When the log takes nothing more.
+    fn append(&self, batch: Batch) -> BoxFuture<'static, Result<Receipt, AppendError>>;
+
+    /// How full the append queue is, 0.0 to 1.0.
+    fn pressure(&self) -> f32;
+
+    /// Reads entries in `scope` from `from` on, about `max_bytes` of them (at least one block
+    /// where there is one).
+    fn read(
+        &self,
+        scope: Scope,
+        from: Offset,
+        max_bytes: usize,
+    ) -> BoxFuture<'static, Result<Read, ReadError>>;
+
+    /// The offset of `line` of `task`, or of the first kept line after it; the task's end
+    /// when there is none.
+    fn locate(&self, task: TaskId, line: u64) -> BoxFuture<'static, Result<Offset, ReadError>>;
+
+    /// What is known of one task.
+    fn task(&self, task: &TaskId) -> Option<TaskSummary>;
+
+    /// What is known of every task, the one with the newest entry first.
+    fn tasks(&self) -> Vec<TaskSummary>;
+
+    /// The offset that the next entry will get. Entries below it are readable.
+    fn tail(&self) -> Offset;
+
+    /// Why the log takes no more writes, once that is so; `None` while it is well.
+    fn failure(&self) -> watch::Receiver<Option<Arc<str>>>;
+}
