@@ -1,5 +1,8 @@
 //! otto-handler.
 pub mod domain;
+pub mod encode;
 pub mod hub;
 pub mod proto;
 pub mod store;
+pub mod subscribe;
+pub mod tasks;

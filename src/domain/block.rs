@@ -63,9 +63,16 @@ pub struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Appends the entry as one JSON object on one line.
+    /// Appends the entry as one JSON object on one line. A gap's place is the range that it
+    /// stands for, `from` and `to`, as in the gaps that readers are told of otherwise.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"offset\":");
+        if self.kind == Kind::Gap {
+            out.extend_from_slice(b"{\"from\":");
+            write_decimal(out, self.offset.0);
+            out.extend_from_slice(b",\"to\":");
+        } else {
+            out.extend_from_slice(b"{\"offset\":");
+        }
         write_decimal(out, self.offset.0);
         if let Some(line) = self.line {
             out.extend_from_slice(b",\"line\":");

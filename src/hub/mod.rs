@@ -1,1 +1,178 @@
-//! x
+//! The live path: the newest blocks of every task, kept once and shared by all who watch.
+//!
+//! # What it guarantees
+//! - A [`Window`] holds every entry of its scope from its floor on. A reader at or past the
+//!   floor reads here; one below it reads the log until it has caught up. Nobody is disconnected.
+//! - Memory: the blocks of all windows together stay within one byte budget. The oldest block
+//!   of the whole hub goes first.
+//! - There is no queue per subscriber: a reader keeps a cursor and is woken by a `watch`.
+//!   A task that nobody reads costs one push per block.
+//!
+//! # Locks
+//! `Hub::state` before `Window::blocks`; never the other way round. Both are held for a few
+//! moves only, and the wake comes after both are released.
+
+mod window;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::domain::{Block, Offset, TaskId};
+use crate::store::Scope;
+
+pub use window::Window;
+
+/// What a block is reckoned to cost beside its payload: its own fields and its places in two windows.
+const BLOCK_OVERHEAD_BYTES: usize = 256;
+
+/// The payload and, once a reader asked for it, the frames derived from it.
+const COPIES: usize = 2;
+
+/// All windows. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Hub(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    budget_bytes: usize,
+    all: Arc<Window>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Every block in the hub, oldest first: the order of eviction.
+    ring: VecDeque<Arc<Block>>,
+    bytes: usize,
+    tail: Offset,
+    windows: HashMap<TaskId, Arc<Window>>,
+}
+
+impl Hub {
+    /// A hub that keeps up to `budget_bytes` of blocks; `tail` is the offset that comes next.
+    pub fn new(budget_bytes: usize, tail: Offset) -> Self {
+        let state = State { ring: VecDeque::new(), bytes: 0, tail, windows: HashMap::new() };
+        let all = Arc::new(Window::new(tail));
+        Self(Arc::new(Shared { budget_bytes, all, state: Mutex::new(state) }))
+    }
+
+    /// Adds committed blocks and wakes their readers. Only the committer calls it, in order.
+    pub fn publish(&self, blocks: &[Arc<Block>], tail: Offset) {
+        let touched = self.0.insert(blocks, tail);
+        touched.iter().for_each(|window| window.wake());
+        self.0.all.wake();
+    }
+
+    /// The window of `scope`, made when there is none.
+    pub fn watch(&self, scope: &Scope) -> Watch {
+        let window = match scope {
+            Scope::All => Arc::clone(&self.0.all),
+            Scope::Task(task) => self.0.lock().window_from_tail(task),
+        };
+        Watch { hub: self.clone(), scope: scope.clone(), window }
+    }
+
+    /// Wakes the readers of `task` without a new entry, for something else that they wait for.
+    pub fn wake(&self, task: &TaskId) {
+        let window = self.0.lock().windows.get(task).cloned();
+        if let Some(window) = window {
+            window.wake();
+        }
+    }
+
+    /// Bytes that the windows hold now, as reckoned against the budget.
+    pub fn bytes(&self) -> usize {
+        self.0.lock().bytes
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn insert(&self, blocks: &[Arc<Block>], tail: Offset) -> Vec<Arc<Window>> {
+        let mut state = self.lock();
+        let mut touched = Vec::with_capacity(blocks.len());
+        for block in blocks {
+            let window = state.window_from(&block.task, block.base);
+            window.push(Arc::clone(block));
+            self.all.push(Arc::clone(block));
+            state.bytes += weight(block);
+            state.ring.push_back(Arc::clone(block));
+            touched.push(window);
+        }
+        state.tail = tail;
+        while state.bytes > self.budget_bytes && state.ring.len() > 1 {
+            self.evict_oldest(&mut state);
+        }
+        touched
+    }
+
+    fn evict_oldest(&self, state: &mut State) {
+        let Some(block) = state.ring.pop_front() else { return };
+        state.bytes -= weight(&block);
+        self.all.pop_front();
+        if let Some(window) = state.windows.get(&block.task) {
+            window.pop_front();
+        }
+        state.forget_if_unused(&block.task);
+    }
+}
+
+impl State {
+    /// The task's window; a new one holds everything from `floor` on.
+    fn window_from(&mut self, task: &TaskId, floor: Offset) -> Arc<Window> {
+        if let Some(window) = self.windows.get(task) {
+            return Arc::clone(window);
+        }
+        let window = Arc::new(Window::new(floor));
+        self.windows.insert(task.clone(), Arc::clone(&window));
+        window
+    }
+
+    fn window_from_tail(&mut self, task: &TaskId) -> Arc<Window> {
+        self.window_from(task, self.tail)
+    }
+
+    /// Lets go of a window that is empty and that only the hub still holds.
+    fn forget_if_unused(&mut self, task: &TaskId) {
+        let unused = |window: &Arc<Window>| window.is_empty() && Arc::strong_count(window) == 1;
+        if self.windows.get(task).is_some_and(unused) {
+            self.windows.remove(task);
+        }
+    }
+}
+
+fn weight(block: &Block) -> usize {
+    COPIES * block.payload.len() + BLOCK_OVERHEAD_BYTES
+}
+
+/// A reader's hold on a window; the window of a quiet task goes with its last reader.
+#[derive(Debug)]
+pub struct Watch {
+    hub: Hub,
+    scope: Scope,
+    window: Arc<Window>,
+}
+
+impl std::ops::Deref for Watch {
+    type Target = Window;
+    fn deref(&self) -> &Window {
+        &self.window
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Scope::Task(task) = &self.scope {
+            let mut state = self.hub.0.lock();
+            // The hub's map must be the only other holder when it looks.
+            self.window = Arc::clone(&self.hub.0.all);
+            state.forget_if_unused(task);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! The protobuf wire format, as much of it as a log line needs.
+//!
+//! Accepts and refuses what prost accepts and refuses; a property test holds the two together.
+//! Format: <https://protobuf.dev/programming-guides/encoding/>.
+
+/// How deep unknown groups may nest, as in prost.
+const MAX_GROUP_DEPTH: u32 = 100;
+
+/// Bytes that are no protobuf message of the expected kind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// The bytes end within a field.
+    #[error("it ends in the middle of a field")]
+    Truncated,
+    /// A varint of more than 64 bits.
+    #[error("it holds a varint of more than 64 bits")]
+    Varint,
+    /// A field key with number 0, an unknown wire type, or too large.
+    #[error("it holds the impossible field key {0}")]
+    Key(u64),
+    /// A known field with another wire type than its own.
+    #[error("field {number} has wire type {wire_type}, it needs 2 (length-delimited)")]
+    WireType {
+        /// The field's number.
+        number: u32,
+        /// The found wire type.
+        wire_type: u8,
+    },
+    /// A group that does not end where it should, or nests too deep.
+    #[error("it holds a group that does not end")]
+    Group,
+    /// A text that is no UTF-8.
+    #[error("field {number} is no UTF-8 text from its byte {position} on")]
+    Utf8 {
+        /// The field's number.
+        number: u32,
+        /// The first bad byte.
+        position: usize,
+    },
+}
+
+/// One field of a message.
+pub(super) struct Field<'a> {
+    pub(super) number: u32,
+    wire_type: u8,
+    /// What a length-delimited field holds; empty for the others.
+    bytes: &'a [u8],
+}
+
+impl<'a> Field<'a> {
+    pub(super) fn bytes(&self) -> Result<&'a [u8], Malformed> {
+        let Self { number, wire_type, bytes } = *self;
+        if wire_type == 2 { Ok(bytes) } else { Err(Malformed::WireType { number, wire_type }) }
+    }
+
+    pub(super) fn text(&self) -> Result<&'a str, Malformed> {
+        let number = self.number;
+        std::str::from_utf8(self.bytes()?)
+            .map_err(|error| Malformed::Utf8 { number, position: error.valid_up_to() })
+    }
+}
+
+/// Takes the next field off `rest`; `None` at the end.
+pub(super) fn next_field<'a>(rest: &mut &'a [u8]) -> Result<Option<Field<'a>>, Malformed> {
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let (number, wire_type) = key(rest)?;
+    let bytes = skip_value(rest, number, wire_type, 0)?;
+    Ok(Some(Field { number, wire_type, bytes }))
+}
+
+fn key(rest: &mut &[u8]) -> Result<(u32, u8), Malformed> {
+    let key = varint(rest)?;
+    let number = u32::try_from(key).map_err(|_| Malformed::Key(key))? >> 3;
+    let wire_type = (key & 7) as u8;
+    if number == 0 || wire_type > 5 {
+        return Err(Malformed::Key(key));
+    }
+    Ok((number, wire_type))
+}
+
+fn skip_value<'a>(
+    rest: &mut &'a [u8],
+    number: u32,
+    wire_type: u8,
+    depth: u32,
+) -> Result<&'a [u8], Malformed> {
+    match wire_type {
+        0 => varint(rest).map(|_| Default::default()),
+        1 => take(rest, 8).map(|_| Default::default()),
+        2 => {
+            let length = varint(rest)?;
+            take(rest, length)
+        }
+        3 => skip_group(rest, number, depth).map(|()| Default::default()),
+        5 => take(rest, 4).map(|_| Default::default()),
+        _ => Err(Malformed::Group),
+    }
+}
+
+fn skip_group(rest: &mut &[u8], number: u32, depth: u32) -> Result<(), Malformed> {
+    if depth >= MAX_GROUP_DEPTH {
+        return Err(Malformed::Group);
+    }
+    loop {
+        let (inner, wire_type) = key(rest)?;
+        if wire_type == 4 {
+            return if inner == number { Ok(()) } else { Err(Malformed::Group) };
+        }
+        skip_value(rest, inner, wire_type, depth + 1)?;
+    }
+}
+
+fn take<'a>(rest: &mut &'a [u8], length: u64) -> Result<&'a [u8], Malformed> {
+    let length = usize::try_from(length).map_err(|_| Malformed::Truncated)?;
+    let (taken, after) = rest.split_at_checked(length).ok_or(Malformed::Truncated)?;
+    *rest = after;
+    Ok(taken)
+}
+
+fn varint(rest: &mut &[u8]) -> Result<u64, Malformed> {
+    let mut value = 0;
+    for shift in (0..70).step_by(7) {
+        let (&byte, after) = rest.split_first().ok_or(Malformed::Truncated)?;
+        *rest = after;
+        if shift == 63 && byte > 1 {
+            return Err(Malformed::Varint);
+        }
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Ok(value);
+        }
+    }
+    Err(Malformed::Varint)
+}

@@ -1,0 +1,56 @@
+//! The time of receipt as text, made once a millisecond.
+
+use jiff::Timestamp;
+
+use crate::domain::now_ms;
+
+/// `2026-11-24T06:57:29.123Z`.
+const TEXT_BYTES: usize = 24;
+
+/// A clock whose text is kept until the millisecond changes.
+#[derive(Debug, Clone)]
+pub struct Stamp {
+    ms: u64,
+    text: String,
+}
+
+impl Stamp {
+    /// A clock that reads now.
+    pub fn now() -> Self {
+        let mut stamp = Self { ms: 0, text: String::with_capacity(TEXT_BYTES) };
+        stamp.refresh();
+        stamp
+    }
+
+    /// Reads the time anew.
+    pub fn refresh(&mut self) {
+        let ms = now_ms();
+        if ms != self.ms {
+            self.ms = ms;
+            self.text = format_ms(ms);
+        }
+    }
+
+    /// RFC 3339 in UTC with milliseconds.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+/// `ms` since the Unix epoch as RFC 3339 in UTC with milliseconds.
+pub fn format_ms(ms: u64) -> String {
+    let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    format!("{:.3}", time.unwrap_or(Timestamp::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_rfc_3339_in_utc_with_milliseconds() {
+        assert_eq!(format_ms(1_795_503_449_007), "2026-11-24T06:57:29.007Z");
+        assert_eq!(format_ms(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(Stamp::now().as_str().len(), TEXT_BYTES);
+    }
+}

@@ -1,0 +1,145 @@
+//! The one-pass way held against the slow and obvious one: prost, then serde_json.
+
+use bytes::BytesMut;
+use proptest::collection::{hash_map, vec};
+use proptest::prelude::*;
+use prost::Message;
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::proto::ottoscaler::{LogEntry, WorkerLogEntry, WorkerMetadata};
+
+const RECEIVED_AT: &str = "2026-11-24T06:57:29.123Z";
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![Just(String::new()), "[ -~]{0,40}", any::<String>()]
+}
+
+fn pairs() -> impl Strategy<Value = std::collections::HashMap<String, String>> {
+    prop_oneof![hash_map(text(), text(), 0..4), hash_map("[a-z]{1,3}", text(), 0..40)]
+}
+
+prop_compose! {
+    fn pod()(pod_name in text(), namespace in text(), node_name in text(), created_at in text(),
+             labels in pairs()) -> WorkerMetadata {
+        WorkerMetadata { pod_name, namespace, node_name, created_at, labels }
+    }
+}
+
+prop_compose! {
+    fn entry()(worker_id in text(), task_id in text(), timestamp in text(), level in text(),
+               source in text(), message in text(), pod_metadata in proptest::option::of(pod()),
+               metadata in pairs()) -> WorkerLogEntry {
+        WorkerLogEntry { worker_id, task_id, timestamp, level, source, message, pod_metadata, metadata }
+    }
+}
+
+fn slow_json(entry: &WorkerLogEntry) -> Value {
+    let or =
+        |value: &str, default: &str| if value.is_empty() { json!(default) } else { json!(value) };
+    let mut json = Map::new();
+    json.insert("taskId".into(), json!(entry.task_id));
+    json.insert("workerId".into(), json!(entry.worker_id));
+    json.insert("timestamp".into(), or(&entry.timestamp, RECEIVED_AT));
+    json.insert("level".into(), or(&entry.level, "INFO"));
+    json.insert("source".into(), or(&entry.source, "stdout"));
+    json.insert("message".into(), json!(entry.message));
+    if let Some(pod) = &entry.pod_metadata {
+        let all = json!({
+            "podName": pod.pod_name, "namespace": pod.namespace, "nodeName": pod.node_name,
+            "createdAt": pod.created_at, "labels": pod.labels,
+        });
+        let Value::Object(mut all) = all else { unreachable!() };
+        all.retain(|_, value| *value != json!("") && *value != json!({}));
+        json.insert("podMetadata".into(), Value::Object(all));
+    }
+    if !entry.metadata.is_empty() {
+        json.insert("metadata".into(), json!(entry.metadata));
+    }
+    json.insert("receivedAt".into(), json!(RECEIVED_AT));
+    Value::Object(json)
+}
+
+fn fast_json(parts: &EntryParts<'_>) -> Value {
+    let mut body = BytesMut::from("{");
+    write_entry(&mut body, parts, RECEIVED_AT);
+    assert!(!body.contains(&b'\n'), "an entry must stay on one line");
+    serde_json::from_slice(&body).unwrap()
+}
+
+/// Either both ways refuse the bytes, or both make the same JSON of them.
+fn assert_same(wire: &[u8]) -> Result<(), TestCaseError> {
+    let slow = WorkerLogEntry::decode(wire);
+    let fast = Scanner(Layout::WorkerLogEntry).scan(wire);
+    match (slow, fast) {
+        (Ok(slow), Ok(fast)) => prop_assert_eq!(fast_json(&fast), slow_json(&slow)),
+        (Err(_), Err(_)) => {}
+        (slow, fast) => prop_assert!(false, "prost: {slow:?}, scanner: {fast:?}"),
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn an_entry_becomes_the_json_that_prost_and_serde_make(entry in entry()) {
+        let wire = entry.encode_to_vec();
+        prop_assert!(Scanner(Layout::WorkerLogEntry).scan(&wire).is_ok());
+        assert_same(&wire)?;
+    }
+
+    #[test]
+    fn two_entries_in_a_row_are_merged_as_prost_merges_them(a in entry(), b in entry()) {
+        let mut wire = a.encode_to_vec();
+        b.encode(&mut wire).unwrap();
+        assert_same(&wire)?;
+    }
+
+    #[test]
+    fn damaged_bytes_are_refused_exactly_when_prost_refuses_them(
+        entry in entry(), edits in vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        end in any::<prop::sample::Index>(),
+    ) {
+        let mut wire = entry.encode_to_vec();
+        prop_assume!(!wire.is_empty());
+        edits.iter().for_each(|(at, byte)| { let at = at.index(wire.len()); wire[at] = *byte; });
+        assert_same(&wire)?;
+        assert_same(&wire[..end.index(wire.len())])?;
+    }
+
+    #[test]
+    fn any_bytes_are_taken_or_refused_as_prost_does(wire in vec(any::<u8>(), 0..64)) {
+        assert_same(&wire)?;
+    }
+
+    #[test]
+    fn a_pods_own_entry_has_its_metadata_in_field_7(entry in entry()) {
+        let WorkerLogEntry { worker_id, task_id, timestamp, level, source, message, metadata, .. } =
+            entry.clone();
+        let direct = LogEntry { worker_id, task_id, timestamp, level, source, message, metadata };
+        let wire = direct.encode_to_vec();
+        let parts = Scanner(Layout::LogEntry).scan(&wire).unwrap();
+        prop_assert_eq!(fast_json(&parts), slow_json(&WorkerLogEntry { pod_metadata: None, ..entry }));
+    }
+}
+
+#[test]
+fn a_malformed_entry_is_refused_with_the_place_and_the_rule() {
+    let scan = |wire: &[u8]| Scanner(Layout::WorkerLogEntry).scan(wire).unwrap_err().to_string();
+    assert_eq!(scan(b"\x32\x03ab\xff"), "field 6 is no UTF-8 text from its byte 2 on");
+    assert_eq!(scan(b"\x32\x05ab"), "it ends in the middle of a field");
+    assert_eq!(scan(b"\x30\x01"), "field 6 has wire type 0, it needs 2 (length-delimited)");
+    assert_eq!(scan(b"\x00"), "it holds the impossible field key 0");
+}
+
+#[test]
+fn a_map_of_a_hundred_thousand_repeats_keeps_the_last_and_takes_linear_time() {
+    let mut wire = Vec::new();
+    for turn in 0..100_000u32 {
+        let value = turn.to_string();
+        let pair = [b"\x0a\x01k\x12", &[value.len() as u8][..], value.as_bytes()].concat();
+        wire.extend_from_slice(&[0x42, pair.len() as u8]);
+        wire.extend_from_slice(&pair);
+    }
+    let parts = Scanner(Layout::WorkerLogEntry).scan(&wire).unwrap();
+    assert_eq!(parts.metadata, [("k", "99999")]);
+}

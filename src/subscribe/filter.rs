@@ -1,0 +1,76 @@
+//! Which entries a reader wants to see.
+
+use jiff::Timestamp;
+
+use crate::domain::{Entry, Kind, WorkerId};
+use crate::encode::Fields;
+
+/// Conditions that must all hold; an empty list sets none.
+///
+/// `workers` also hides other workers' statuses. The rest asks about log lines only:
+/// statuses and gaps pass. A line whose timestamp cannot be read goes by the time of receipt.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Any of these levels, whatever their case.
+    pub levels: Vec<String>,
+    /// Any of these sources, whatever their case.
+    pub sources: Vec<String>,
+    /// The message holds any of these, whatever their case.
+    pub keywords: Vec<String>,
+    /// Any of these workers.
+    pub workers: Vec<WorkerId>,
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Not after.
+    pub until: Option<Timestamp>,
+}
+
+impl Filter {
+    /// Whether everything passes.
+    pub fn is_empty(&self) -> bool {
+        let Self { levels, sources, keywords, workers, since, until } = self;
+        let lists_are_empty =
+            levels.is_empty() && sources.is_empty() && keywords.is_empty() && workers.is_empty();
+        lists_are_empty && since.is_none() && until.is_none()
+    }
+
+    /// Whether `entry` passes.
+    pub fn matches(&self, entry: &Entry<'_>) -> bool {
+        let asked_worker = |worker: &WorkerId| worker.as_str() == entry.worker;
+        if entry.kind != Kind::Gap
+            && !self.workers.is_empty()
+            && !self.workers.iter().any(asked_worker)
+        {
+            return false;
+        }
+        entry.kind != Kind::Log || Fields::read(entry, |fields| self.matches_fields(fields))
+    }
+
+    fn matches_fields(&self, fields: &Fields<'_>) -> bool {
+        is_any_of(&self.levels, &fields.level)
+            && is_any_of(&self.sources, &fields.source)
+            && self.has_keyword(&fields.message)
+            && self.is_in_time(fields)
+    }
+
+    fn has_keyword(&self, message: &str) -> bool {
+        if self.keywords.is_empty() {
+            return true;
+        }
+        let message = message.to_lowercase();
+        self.keywords.iter().any(|keyword| message.contains(&keyword.to_lowercase()))
+    }
+
+    fn is_in_time(&self, fields: &Fields<'_>) -> bool {
+        if self.since.is_none() && self.until.is_none() {
+            return true;
+        }
+        let time = fields.timestamp.parse().or_else(|_| fields.received_at.parse::<Timestamp>());
+        let Ok(time) = time else { return false };
+        self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time <= until)
+    }
+}
+
+fn is_any_of(wanted: &[String], found: &str) -> bool {
+    wanted.is_empty() || wanted.iter().any(|one| one.eq_ignore_ascii_case(found))
+}
