@@ -1,10 +1,13 @@
 //! otto-handler.
+pub mod cli;
+pub mod config;
 pub mod domain;
 pub mod encode;
 pub mod grpc;
 pub mod hub;
 pub mod ingest;
 pub mod proto;
+pub mod server;
 pub mod store;
 pub mod subscribe;
 pub mod tasks;
