@@ -1,0 +1,1 @@
+//! Tests of the whole store through its public face.
