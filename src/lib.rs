@@ -1,6 +1,7 @@
 //! otto-handler.
 pub mod domain;
 pub mod encode;
+pub mod http;
 pub mod hub;
 pub mod proto;
 pub mod store;
