@@ -4,6 +4,7 @@ pub mod config;
 pub mod domain;
 pub mod encode;
 pub mod grpc;
+pub mod http;
 pub mod hub;
 pub mod ingest;
 pub mod proto;

@@ -1,0 +1,203 @@
+//! The one place that turns what went wrong into an HTTP answer (RFC 9457).
+
+use std::fmt::Display;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+use super::auth::TokenError;
+use crate::domain::{IdError, TaskId};
+use crate::store::ReadError;
+
+/// When to come back to a server that has no room or goes away, in seconds.
+const RETRY_AFTER_SECONDS: u64 = 5;
+
+/// Characters of a refused value that are shown back.
+const SHOWN_VALUE_CHARS: usize = 64;
+
+/// An answer that is no success. Holds nothing that its reader may not see.
+#[derive(Debug, Clone)]
+pub(super) struct Problem {
+    pub(super) status: StatusCode,
+    /// A word for machines.
+    pub(super) code: &'static str,
+    /// A sentence for people.
+    pub(super) detail: String,
+    /// Set for a query parameter.
+    parameter: Option<Box<Parameter>>,
+    challenge: Option<&'static str>,
+}
+
+/// Which parameter, and which there are.
+#[derive(Debug, Clone, Serialize)]
+struct Parameter {
+    parameter: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<String>,
+    known: &'static [&'static str],
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    #[serde(flatten)]
+    parameter: Option<&'a Parameter>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: impl Display) -> Self {
+        Self { status, code, detail: detail.to_string(), parameter: None, challenge: None }
+    }
+
+    /// A request that breaks a rule.
+    pub(super) fn bad_request(code: &'static str, detail: impl Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// A parameter that does not exist. Its value may be anything, so it is not shown.
+    pub(super) fn unknown_parameter(name: &str, known: &'static [&'static str]) -> Self {
+        let name = shorten(name);
+        let detail = format!("{name:?} is no parameter here, known are: {}", known.join(", "));
+        let parameter = Parameter { parameter: name, value: None, known };
+        Self::bad_request("unknown_parameter", detail).about(parameter)
+    }
+
+    /// A parameter whose value breaks `rule`.
+    pub(super) fn bad_parameter(
+        name: &str,
+        value: &str,
+        rule: impl Display,
+        known: &'static [&'static str],
+    ) -> Self {
+        let value = shorten(value);
+        let known_names = known.join(", ");
+        let detail = format!("{name} is {value:?}, {rule}; known parameters: {known_names}");
+        let parameter = Parameter { parameter: name.into(), value: Some(value), known };
+        Self::bad_request("invalid_parameter", detail).about(parameter)
+    }
+
+    fn about(mut self, parameter: Parameter) -> Self {
+        self.parameter = Some(Box::new(parameter));
+        self
+    }
+
+    /// A single-use sign-in code that does not work.
+    pub(super) fn bad_login_code() -> Self {
+        let detail = "the sign-in code is unknown, was used before or has expired";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail).challenged("Bearer")
+    }
+
+    fn challenged(mut self, challenge: &'static str) -> Self {
+        self.challenge = Some(challenge);
+        self
+    }
+
+    /// A task outside the token's.
+    pub(super) fn forbidden(task: &TaskId) -> Self {
+        let detail = format!("the token does not name task {:?}", task.as_str());
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    /// A task that has no log.
+    pub(super) fn no_such_task(task: &TaskId) -> Self {
+        let detail = format!("task {:?} has no log here", task.as_str());
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    /// A path without a route.
+    pub(super) fn no_such_route(path: &str) -> Self {
+        let detail = format!("there is nothing at {:?}", shorten(path));
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    /// A method that the route does not have.
+    pub(super) fn no_such_method(method: &str, path: &str) -> Self {
+        let (method, path) = (shorten(method), shorten(path));
+        let detail = format!("{path:?} does not take {method}");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+    }
+
+    /// No seat is free.
+    pub(super) fn too_many_viewers(limit: usize) -> Self {
+        let detail = format!("all {limit} seats for viewers are taken");
+        Self::unavailable("too_many_viewers", detail)
+    }
+
+    /// Something that passes.
+    pub(super) fn unavailable(code: &'static str, detail: impl Display) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+    }
+
+    /// Whether the same request may succeed later.
+    pub(super) fn is_retryable(&self) -> bool {
+        self.status.is_server_error()
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        tracing::error!(%error, "a reader's request failed");
+        let detail = "the log cannot be read now";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "read_failed", detail)
+    }
+}
+
+impl From<IdError> for Problem {
+    fn from(error: IdError) -> Self {
+        Self::bad_request("invalid_id", error)
+    }
+}
+
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        // RFC 6750 §3.1: no error code where no token came along.
+        let challenge = match error {
+            TokenError::Missing => "Bearer",
+            _ => "Bearer error=\"invalid_token\"",
+        };
+        let code = match error {
+            TokenError::Expired => "token_expired",
+            _ => "unauthorized",
+        };
+        Self::new(StatusCode::UNAUTHORIZED, code, error).challenged(challenge)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = Body {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or_default(),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            code: self.code,
+            parameter: self.parameter.as_deref(),
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(challenge) = self.challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+        }
+        // For those who must hear of it in other words.
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_VALUE_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into(),
+    }
+}

@@ -1,0 +1,81 @@
+//! Which path leads where.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{from_fn, map_response};
+use axum::response::Response;
+use axum::routing::get;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderName, HeaderValue, Method, Uri};
+use tower_http::cors::CorsLayer;
+
+use super::problem::Problem;
+use super::{Http, assets, health, logs, sign_in, sse, stream, tasks};
+
+/// What the API's paths begin with.
+const PREFIX: &str = "/api/v1/log-streaming";
+
+pub(super) fn router(http: Http) -> Router {
+    let cors = cors(http.0.frontend.clone());
+    Router::new()
+        .nest(PREFIX, api())
+        .merge(pages())
+        .fallback(no_such_route)
+        .with_state(http)
+        .layer(map_response(forbid_sniffing))
+        .layer(cors)
+}
+
+fn api() -> Router<Http> {
+    Router::new()
+        .merge(streams())
+        .route("/tasks", get(tasks::list))
+        .route("/tasks/{task_id}", get(tasks::one))
+        .route("/tasks/{task_id}/logs", get(logs::history))
+        .route("/health", get(health::health))
+        .route("/session", get(sign_in::show).post(sign_in::enter).delete(sign_in::leave))
+        .method_not_allowed_fallback(no_such_method)
+}
+
+fn streams() -> Router<Http> {
+    Router::new()
+        .route("/stream", get(stream::all_tasks))
+        .route("/stream/{task_id}", get(stream::one_task))
+        .route("/logs/{task_id}/stream", get(stream::one_task))
+        .route_layer(from_fn(sse::refusals_as_events))
+}
+
+fn pages() -> Router<Http> {
+    Router::new()
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/login", get(sign_in::login))
+        .route("/", get(assets::index))
+        .route("/tasks/{task_id}", get(assets::index))
+        .route("/assets/{*path}", get(assets::file))
+        .method_not_allowed_fallback(no_such_method)
+}
+
+async fn no_such_route(uri: Uri) -> Problem {
+    Problem::no_such_route(uri.path())
+}
+
+async fn no_such_method(request: Request) -> Problem {
+    Problem::no_such_method(request.method().as_str(), request.uri().path())
+}
+
+/// What producers wrote must never be taken for a page.
+async fn forbid_sniffing(mut response: Response) -> Response {
+    let value = HeaderValue::from_static("nosniff");
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, value);
+    response
+}
+
+fn cors(frontend: HeaderValue) -> CorsLayer {
+    let last_event_id = HeaderName::from_static("last-event-id");
+    CorsLayer::new()
+        .allow_origin([frontend])
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers([AUTHORIZATION, CACHE_CONTROL, last_event_id])
+}

@@ -1,0 +1,100 @@
+//! Accepts connections and serves each until it ends.
+
+use std::io;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Http, router};
+
+/// What a connection may buffer, in bytes: keeps an idle viewer small. A request's head must
+/// fit in; a larger one is answered 431.
+const MAX_BUFFER_BYTES: usize = 8 * 1024;
+
+/// How long a connection may take to send a request's head, also between two requests.
+const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The wait after an accept that failed for want of resources.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves `http` on `listener` until `drain` is cancelled and every connection has ended; the
+/// caller bounds that. Several may run at once, each on a runtime of its own.
+///
+/// # Errors
+/// When the listener's address cannot be read; a failed accept is tried again.
+pub async fn serve(listener: TcpListener, http: Http, drain: CancellationToken) -> io::Result<()> {
+    let address = listener.local_addr()?;
+    tracing::debug!(%address, "serving HTTP");
+    let stall_timeout = http.options().viewer_stall_timeout;
+    let router = router::router(http);
+    let connections = TaskTracker::new();
+    while let Some(stream) = accept(&listener, &drain).await {
+        let connection = serve_connection(stream, router.clone(), stall_timeout, drain.clone());
+        connections.spawn(connection);
+    }
+    drop(listener);
+    connections.close();
+    connections.wait().await;
+    Ok(())
+}
+
+/// The next connection; `None` once draining.
+async fn accept(listener: &TcpListener, drain: &CancellationToken) -> Option<TcpStream> {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = drain.cancelled() => return None,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => return Some(stream),
+            Err(error) if concerns_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn concerns_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    router: Router,
+    stall_timeout: Duration,
+    drain: CancellationToken,
+) {
+    // Frames are written whole, so waiting for more to send with them gains nothing.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+    }
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(stall_timeout));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_READ_TIMEOUT)
+        .max_buf_size(MAX_BUFFER_BYTES)
+        .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router));
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = drain.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

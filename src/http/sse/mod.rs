@@ -1,0 +1,55 @@
+//! Server-sent events (WHATWG HTML, "Server-sent events").
+//!
+//! [`frames`] puts events into bytes, [`viewer`] is the body that yields them.
+
+mod frames;
+mod viewer;
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::params::Params;
+use super::problem::Problem;
+
+pub(super) use viewer::{Opening, Viewer};
+
+/// An answer that streams events.
+pub(super) fn response(body: impl IntoResponse) -> Response {
+    let mut headers = HeaderMap::with_capacity(3);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Otherwise nginx collects frames before it passes them on.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    let mut response = body.into_response();
+    response.headers_mut().extend(headers);
+    response
+}
+
+/// With `errors=events`, tells a refusal as an event: an EventSource shows a page nothing else.
+pub(super) async fn refusals_as_events(request: Request, next: Next) -> Response {
+    let wants_events = request.uri().query().is_some_and(asks_for_events);
+    let response = next.run(request).await;
+    match response.extensions().get::<Problem>() {
+        Some(problem) if wants_events => self::response(refusal(problem)),
+        _ => response,
+    }
+}
+
+fn asks_for_events(query: &str) -> bool {
+    query.split('&').any(|pair| pair == "errors=events")
+}
+
+fn refusal(problem: &Problem) -> Vec<u8> {
+    let mut out = frames::retry();
+    out.extend(frames::error(problem.code, &problem.detail, problem.is_retryable()));
+    out
+}
+
+/// Checks `errors`, which [`refusals_as_events`] looks at before anything is checked.
+pub(super) fn check_errors_parameter(params: &Params) -> Result<(), Problem> {
+    let is_known = |text: &str| matches!(text, "events" | "status").then_some(());
+    params.parsed("errors", "it must be events or status", is_known).map(drop)
+}

@@ -1,0 +1,171 @@
+//! What is known of tasks.
+
+use axum::Json;
+use axum::extract::State;
+use http::Uri;
+use serde::Serialize;
+
+use super::Http;
+use super::auth::Identity;
+use super::params::Params;
+use super::path::TaskPath;
+use super::problem::Problem;
+use crate::domain::{EventId, Offset, TaskId, WorkerId, WorkerState, WorkerSummary};
+use crate::encode::format_ms;
+use crate::tasks::{State as TaskState, Task};
+
+const DEFAULT_LIMIT: u64 = 100;
+const MAX_LIMIT: u64 = 1000;
+
+/// One task, as readers see it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct View {
+    task_id: String,
+    state: &'static str,
+    failed: bool,
+    first_line: u64,
+    /// The last line's number.
+    lines: u64,
+    lost_lines: u64,
+    bytes: u64,
+    first_time: String,
+    last_time: String,
+    workers: Vec<WorkerView>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WorkerView {
+    worker_id: String,
+    lines: u64,
+    state: Option<WorkerState>,
+}
+
+/// How a task ended: the data of the `complete` event.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Verdict {
+    task_id: String,
+    lines: u64,
+    lost_lines: u64,
+    failed: bool,
+    workers: Vec<WorkerView>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Page {
+    tasks: Vec<View>,
+    next: Option<String>,
+}
+
+impl From<&Task> for View {
+    fn from(task: &Task) -> Self {
+        let summary = &task.summary;
+        let state = if task.state == TaskState::Complete { "complete" } else { "running" };
+        Self {
+            task_id: summary.task.to_string(),
+            state,
+            failed: task.has_failed(),
+            first_line: summary.first_line,
+            lines: summary.last_line,
+            lost_lines: lost_lines(task),
+            bytes: summary.bytes,
+            first_time: format_ms(summary.first_time_ms),
+            last_time: format_ms(summary.last_time_ms),
+            workers: summary.workers.iter().map(WorkerView::from).collect(),
+        }
+    }
+}
+
+impl From<&WorkerSummary> for WorkerView {
+    fn from(worker: &WorkerSummary) -> Self {
+        let worker_id = WorkerId::to_string(&worker.worker);
+        Self { worker_id, lines: worker.lines, state: worker.state }
+    }
+}
+
+impl From<&Task> for Verdict {
+    fn from(task: &Task) -> Self {
+        Self {
+            task_id: TaskId::to_string(&task.summary.task),
+            lines: task.summary.last_line,
+            lost_lines: lost_lines(task),
+            failed: task.has_failed(),
+            workers: task.summary.workers.iter().map(WorkerView::from).collect(),
+        }
+    }
+}
+
+/// Lines that were not kept, and lines that retention took.
+fn lost_lines(task: &Task) -> u64 {
+    task.summary.lost_lines + task.summary.first_line.saturating_sub(1)
+}
+
+/// One task.
+pub(super) async fn one(
+    State(http): State<Http>,
+    identity: Identity,
+    TaskPath(task): TaskPath,
+    uri: Uri,
+) -> Result<Json<View>, Problem> {
+    Params::read(&uri, &[])?;
+    identity.check(&task)?;
+    let found = http.source().tasks.get(&task).ok_or_else(|| Problem::no_such_task(&task))?;
+    Ok(Json(View::from(&found)))
+}
+
+/// A page of tasks, the one with the newest entry first.
+pub(super) async fn list(
+    State(http): State<Http>,
+    identity: Identity,
+    uri: Uri,
+) -> Result<Json<Page>, Problem> {
+    let query = Query::read(&http, &uri)?;
+    let tasks = http.source().tasks.list();
+    let mut asked =
+        tasks.iter().filter(|task| identity.tasks.allows(&task.summary.task) && query.asks(task));
+    let page: Vec<&Task> = asked.by_ref().take(query.limit).collect();
+    let next = match (asked.next(), page.last()) {
+        (Some(_), Some(last)) => Some(cursor(&http, last.summary.last_offset)),
+        _ => None,
+    };
+    Ok(Json(Page { tasks: page.into_iter().map(View::from).collect(), next }))
+}
+
+struct Query {
+    limit: usize,
+    /// Only tasks whose newest entry stands before it: the last one of the page before.
+    before: Option<Offset>,
+    is_complete: Option<bool>,
+}
+
+impl Query {
+    fn read(http: &Http, uri: &Uri) -> Result<Self, Problem> {
+        let params = Params::read(uri, &["limit", "cursor", "state"])?;
+        let limit = params.number("limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
+        let epoch = http.source().log.epoch();
+        let before = params.parsed("cursor", "it must be the `next` of a page before", |text| {
+            let id: EventId = text.parse().ok()?;
+            (id.epoch == epoch).then_some(id.offset)
+        })?;
+        let is_complete = params.parsed("state", "it must be running or complete", |text| {
+            Some(match text {
+                "running" => false,
+                "complete" => true,
+                _ => return None,
+            })
+        })?;
+        Ok(Self { limit, before, is_complete })
+    }
+
+    fn asks(&self, task: &Task) -> bool {
+        let is_complete = task.state == TaskState::Complete;
+        self.before.is_none_or(|before| task.summary.last_offset < before)
+            && self.is_complete.is_none_or(|asked| asked == is_complete)
+    }
+}
+
+fn cursor(http: &Http, offset: Offset) -> String {
+    EventId { epoch: http.source().log.epoch(), offset }.to_string()
+}
