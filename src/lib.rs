@@ -1,4 +1,5 @@
 //! otto-handler.
+pub mod client;
 pub mod domain;
 pub mod hub;
 pub mod proto;
