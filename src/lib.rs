@@ -1,5 +1,6 @@
 //! otto-handler.
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod domain;
 pub mod encode;
