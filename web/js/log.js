@@ -2,7 +2,7 @@
 
 import { apiUrl, getJson } from './api.js';
 import { element, setText } from './dom.js';
-import { count, plural } from './format.js';
+import { count, plural, shortId } from './format.js';
 import { workerStateText } from './rows.js';
 import { LogStream } from './stream.js';
 import { LogWindow } from './window.js';
@@ -25,6 +25,7 @@ class LogPage {
   #window = null;
   #workers = new Set();
   #lastLine = 0;
+  #taskState = '';
   #typing;
   #ticker;
   #parts;
@@ -34,7 +35,7 @@ class LogPage {
     this.#taskId = taskId;
     this.#onSignedOut = onSignedOut;
     this.#parts = this.#build(view, heading);
-    this.#setTaskState('running');
+    this.#setTaskState('');
     const signal = this.#listeners.signal;
     addEventListener('online', () => this.#stream.wake(), { signal });
     document.addEventListener('visibilitychange', () => this.#onVisible(), { signal });
@@ -61,7 +62,7 @@ class LogPage {
       countdown: element('span', { class: 'countdown', 'aria-hidden': 'true' }),
       retry: button('Try now', () => this.#stream.open(), { hidden: true }),
       notice: element('p', { class: 'notice', role: 'status', hidden: true }),
-      scroller: element('div', { class: 'log', tabindex: '0', role: 'region', 'aria-label': `Log of ${this.#taskId}` }),
+      scroller: element('div', { class: 'log', tabindex: '0', role: 'region', 'aria-label': `Log of ${this.#taskId}`, onclick: (event) => this.#onLogClick(event) }),
       follow: button('', () => this.#window.follow(), { class: 'follow primary', hidden: true }),
       verdict: element('section', { class: 'verdict', 'aria-label': 'How the task ended', hidden: true }),
     };
@@ -86,7 +87,7 @@ class LogPage {
       },
     });
     const toggle = (name, label) => button(label, (event) => this.#toggle(name, event.currentTarget), { 'data-toggle': name, 'aria-pressed': String(isOn(name)) });
-    return element('div', { class: 'toolbar', role: 'toolbar', 'aria-label': 'Log' },
+    return element('div', { class: 'toolbar', role: 'group', 'aria-label': 'What is shown' },
       level, keywords, element('span', { class: 'space' }),
       button('⇤ Start', () => this.#window.toStart(), { class: 'edge' }), button('End ⇥', () => this.#window.follow(), { class: 'edge' }),
       toggle('wrap', 'Wrap'), toggle('times', 'Times'),
@@ -99,7 +100,7 @@ class LogPage {
     this.#window?.stop();
     this.#workers.clear();
     this.#lastLine = 0;
-    this.#parts.scroller.classList.remove('many-workers');
+    this.#parts.scroller.classList.remove('many-workers', 'levels', 'sources');
     const filtered = Boolean(this.#filter.level || this.#filter.keywords);
     this.#window = new LogWindow(this.#parts.scroller, {
       loadPage: filtered ? null : (query) => this.#loadPage(query),
@@ -120,22 +121,37 @@ class LogPage {
   }
 
   async #loadPage(query) {
-    const page = await getJson(['tasks', this.#taskId, 'logs'], query);
-    page.lines.forEach((entry) => this.#noteWorker(entry.workerId));
+    const page = await this.#historyOf(query);
+    page.lines.forEach((entry) => this.#showColumnsFor(entry));
     return { ...page, lines: page.lines.map((entry) => ({ ...entry, kind: 'log' })) };
+  }
+
+  /** A task that is not known yet has a history without lines. */
+  async #historyOf(query) {
+    try {
+      return await getJson(['tasks', this.#taskId, 'logs'], query);
+    } catch (error) {
+      if (error.status === 404) return { lines: [], totalLines: 0 };
+      throw error;
+    }
   }
 
   #onEvent(type, data) {
     if (type === 'complete') return this.#showVerdict(data);
     if (type === 'reset') return this.#onReset();
-    if (data.workerId) this.#noteWorker(data.workerId);
+    this.#showColumnsFor(data);
     if (type === 'log') this.#onLine(data);
     this.#window.push({ ...data, kind: type });
   }
 
   #onLine({ line }) {
     this.#lastLine = line;
-    if (this.#parts.verdict.hidden) return;
+    this.#reopenTask();
+  }
+
+  /** A line after the verdict takes it back. */
+  #reopenTask() {
+    if (this.#taskState === 'running') return;
     this.#parts.verdict.hidden = true;
     this.#setTaskState('running');
   }
@@ -143,12 +159,25 @@ class LogPage {
   #onReset() {
     this.#window.clear();
     this.#lastLine = 0;
+    this.#reopenTask();
     this.#window.push({ kind: 'note', text: 'The server has a new store: its log starts here' });
   }
 
-  #noteWorker(workerId) {
+  #onNewWorker(workerId) {
     this.#workers.add(workerId);
-    if (this.#workers.size > 1) this.#parts.scroller.classList.add('many-workers');
+    const widest = Math.max(...[...this.#workers].map((id) => shortId(id).length));
+    this.#parts.scroller.style.setProperty('--worker-width', `${widest + 2}ch`);
+  }
+
+  /** A column is there once something stands in it. */
+  #showColumnsFor({ workerId, level, source }) {
+    if (workerId && !this.#workers.has(workerId)) this.#onNewWorker(workerId);
+    const columns = [
+      this.#workers.size > 1 && 'many-workers',
+      level && level.toUpperCase() !== 'INFO' && 'levels',
+      source === 'stderr' && 'sources',
+    ];
+    this.#parts.scroller.classList.add(...columns.filter(Boolean));
   }
 
   #onState(state) {
@@ -207,9 +236,10 @@ class LogPage {
   }
 
   #setTaskState(state) {
+    this.#taskState = state;
     this.#parts.state.className = `badge ${state}`;
     setText(this.#parts.state, state);
-    document.title = `${this.#taskId} · ${state} · otto-handler`;
+    document.title = [this.#taskId, state, 'otto-handler'].filter(Boolean).join(' · ');
   }
 
   #showFollow() {
@@ -217,7 +247,8 @@ class LogPage {
     setText(lines, this.#lastLine ? plural(this.#lastLine, 'line') : 'no lines yet');
     follow.hidden = this.#window.following;
     const { unseen } = this.#window;
-    setText(follow, unseen ? `↓ Follow · ${count(unseen)} new` : '↓ Follow');
+    const label = this.#stream?.state.phase === 'ended' ? '↓ End' : '↓ Follow';
+    setText(follow, unseen ? `${label} · ${count(unseen)} new` : label);
   }
 
   #refilter(change) {
@@ -225,6 +256,15 @@ class LogPage {
     const search = new URLSearchParams(Object.entries(this.#filter).filter(([, value]) => value)).toString();
     history.replaceState(null, '', `${location.pathname}${search && `?${search}`}`);
     this.#start();
+  }
+
+  /** A click on a line number makes the address that line's link, and moves nothing. */
+  #onLogClick(event) {
+    const link = event.target.closest('a.line');
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    history.replaceState(null, '', link.hash);
+    this.#window.mark(Number(link.textContent));
   }
 
   async #toHash() {

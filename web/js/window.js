@@ -36,6 +36,7 @@ export class LogWindow {
   #knownLine = 0;
   #linkedLine = 0;
   #options;
+  #resizes = new ResizeObserver(() => this.#schedule());
   following = true;
 
   /**
@@ -48,6 +49,7 @@ export class LogWindow {
     this.#options = options;
     scroller.replaceChildren(this.#earlier, this.#rows);
     scroller.onscroll = () => this.#onScroll();
+    this.#resizes.observe(scroller);
   }
 
   /** Lines that came since the reader scrolled up. */
@@ -84,6 +86,7 @@ export class LogWindow {
   stop() {
     cancelAnimationFrame(this.#frame);
     this.#scroller.onscroll = null;
+    this.#resizes.disconnect();
   }
 
   /** To the live end, and stay there. */
