@@ -52,11 +52,6 @@ pub enum ConfigError {
         /// What it needs.
         rule: String,
     },
-    /// The front end's origin is no origin.
-    #[error(
-        "frontend-url is {0:?}, it needs an origin such as https://ci.example.org, without a path"
-    )]
-    Origin(String),
     /// The log filter cannot be read.
     #[error("log is {value:?}: {reason}")]
     LogFilter {
@@ -78,7 +73,6 @@ impl Config {
         }
         args.frontend_url.truncate(args.frontend_url.trim_end_matches('/').len());
         check_access(&args)?;
-        check_origin(&args.frontend_url)?;
         check_limits(&args)?;
         check_times(&args)?;
         check_log_filter(&args.log)?;
@@ -108,15 +102,6 @@ fn check_access(args: &ServeArgs) -> Result<(), ConfigError> {
         return Err(ConfigError::OpenPushing(args.grpc_addr));
     }
     Ok(())
-}
-
-fn check_origin(origin: &str) -> Result<(), ConfigError> {
-    let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    let is_host = |host: &str| {
-        !host.is_empty()
-            && host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@*".contains(&byte))
-    };
-    if host.is_some_and(is_host) { Ok(()) } else { Err(ConfigError::Origin(origin.to_owned())) }
 }
 
 fn check_limits(args: &ServeArgs) -> Result<(), ConfigError> {

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{AuthMode, Config};
+use crate::http::{Auth, Http, Verifier};
 use crate::hub::Hub;
 use crate::ingest::{Intake, Limits};
 use crate::store::{self, Log, Store};
@@ -42,7 +43,7 @@ pub struct Server {
     services: JoinSet<anyhow::Result<()>>,
     intake: Intake,
     store: Store,
-    http: http::State,
+    http: Http,
 }
 
 impl Server {
@@ -67,7 +68,7 @@ impl Server {
         let tasks = Tasks::new(Arc::clone(&log), hub.clone(), config.task_quiet_period);
         let intake = Intake::new(Arc::clone(&log), tasks.clone(), limits(config), drain.clone());
         let source = Source { log: Arc::clone(&log), hub, tasks, tick: VIEWER_TICK };
-        let http = http::State::new(http_options(config)?, source, drain.clone());
+        let http = Http::new(http_options(config), source, drain.clone())?;
 
         let grpc_listener = bind("grpc-addr", config.grpc_addr).await?;
         let http_listener = bind("http-addr", config.http_addr).await?;
@@ -101,8 +102,8 @@ impl Server {
         self.addrs
     }
 
-    /// The HTTP side's state, for what is done from within the process.
-    pub fn http(&self) -> &http::State {
+    /// The HTTP side, for what is done from within the process.
+    pub fn http(&self) -> &Http {
         &self.http
     }
 
@@ -186,16 +187,16 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn http_options(config: &Config) -> anyhow::Result<http::Options> {
+fn http_options(config: &Config) -> http::Options {
     let auth = match (config.auth, &config.jwt_secret) {
-        (AuthMode::Jwt, Some(secret)) => http::Auth::jwt(secret),
-        _ => http::Auth::None,
+        (AuthMode::Jwt, Some(secret)) => Auth::Jwt(Verifier::hs256(secret.as_bytes())),
+        _ => Auth::None,
     };
-    Ok(http::Options {
+    http::Options {
         frontend_url: config.frontend_url.clone(),
         auth,
         heartbeat: config.heartbeat,
         viewer_stall_timeout: config.viewer_stall_timeout,
         max_viewers: config.max_viewers,
-    })
+    }
 }

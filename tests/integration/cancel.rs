@@ -21,7 +21,12 @@ async fn every_entry_that_arrived_before_a_cancel_is_readable_in_order() {
         let addr = server.grpc_addr();
         tokio::spawn(async move {
             let entries: Vec<_> = (1..=ENTRIES).map(|turn| short(&task, turn)).collect();
-            raw_http2::push_and_cancel(&addr, &entries).await
+            let mut connection = raw_http2::Connection::open(&addr).await;
+            connection.push(1, &entries);
+            connection.half_close(1);
+            connection.cancel(1);
+            connection.send().await;
+            connection
         })
     });
     let mut connections = Vec::new();

@@ -6,8 +6,10 @@ use crate::support::{Process, run};
 
 /// Runs `serve` with these flags; it must fail, and say `expected` on standard error.
 async fn refused(flags: &[&str], expected: &str) {
-    let base = ["serve", "--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0"];
-    let all: Vec<_> = base.iter().chain(flags).copied().collect();
+    let is_given = |name: &str| flags.iter().any(|flag| flag.starts_with(name));
+    let ports = ["--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0"];
+    let ports = ports.iter().filter(|port| !is_given(&port[.."--grpc-addr".len()]));
+    let all: Vec<_> = ["serve"].iter().chain(ports).chain(flags).copied().collect();
     let output = run(&all, b"").await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{flags:?} was accepted");
@@ -32,7 +34,7 @@ async fn impossible_settings_are_refused_with_the_value_and_the_rule() {
     refused(&[secret, "--max-entry-bytes=8MiB"], entry).await;
     refused(&[secret, "--heartbeat=0s"], "heartbeat is 0, it needs a positive duration").await;
     refused(&[secret, "--durability=paper"], "\"paper\" is no durability mode").await;
-    let origin = "frontend-url is \"ci.example.org\", it needs an origin";
+    let origin = "frontend_url is \"ci.example.org\", it must be an origin";
     refused(&[secret, "--frontend-url=ci.example.org"], origin).await;
 }
 

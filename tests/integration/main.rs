@@ -6,7 +6,6 @@ mod architecture;
 mod backpressure;
 mod cancel;
 mod configuration;
-mod pipeline;
 mod push;
 mod restart;
 mod shutdown;

@@ -39,12 +39,13 @@ async fn entries_acknowledged_at_the_moment_of_a_kill_are_all_kept() {
     let mut acknowledged = 0;
     for round in 0..5 {
         let server = Process::start(&data, &[], None).await;
-        let kept = text(|path| server.api(path), "t").await;
-        let kept: Vec<_> = kept.lines().collect();
-        assert!(kept.len() >= acknowledged, "round {round}: {} of {acknowledged}", kept.len());
+        let start = match round {
+            0 => 0,
+            _ => text(|path| server.api(path), "t").await.lines().count(),
+        };
+        assert!(start >= acknowledged, "round {round}: {start} of {acknowledged}");
         let mut producer = Producer::open(&mut connect(&server.grpc_url()).await).await;
         let sending = producer.sender();
-        let start = kept.len();
         let sender = tokio::spawn(async move {
             for entry in numbered("t", start + 5000).split_off(start) {
                 if sending.send(entry).await.is_err() {

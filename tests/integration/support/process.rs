@@ -75,20 +75,11 @@ impl Process {
         self.child.kill().await.unwrap();
     }
 
-    /// Its resident memory, in KiB.
-    pub(crate) fn resident_kib(&self) -> u64 {
-        self.status_kib("VmRSS:")
-    }
-
     /// Its highest resident memory so far, in KiB.
     pub(crate) fn peak_kib(&self) -> u64 {
-        self.status_kib("VmHWM:")
-    }
-
-    fn status_kib(&self, field: &str) -> u64 {
         let id = self.child.id().expect("it runs");
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 

@@ -116,13 +116,16 @@ pub(crate) async fn json(url: &str) -> Value {
 
 /// A task's whole history as plain text.
 pub(crate) async fn text(api: impl Fn(&str) -> String, task: &str) -> String {
-    let url = api(&format!("/tasks/{task}/logs?format=text"));
-    get(&url, None).await.text().await.unwrap()
+    let response = get(&api(&format!("/tasks/{task}/logs?format=text")), None).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    response.text().await.unwrap()
 }
 
 /// A task's whole history as JSON objects.
 pub(crate) async fn ndjson(api: impl Fn(&str) -> String, task: &str) -> Vec<Value> {
     let url = api(&format!("/tasks/{task}/logs?format=ndjson"));
-    let body = get(&url, None).await.text().await.unwrap();
+    let response = get(&url, None).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let body = response.text().await.unwrap();
     body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

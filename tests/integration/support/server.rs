@@ -67,12 +67,6 @@ impl TestServer {
         format!("http://{}{path}", self.addrs.http)
     }
 
-    /// Shuts down as SIGTERM does, and gives the data directory back.
-    pub(crate) async fn stop(self) -> (TempDir, anyhow::Result<()>) {
-        self.stop.send(()).expect("the server runs");
-        (self.dir, self.running.await.unwrap())
-    }
-
     /// Begins the shutdown; the result comes from the returned handle.
     pub(crate) fn begin_stop(self) -> (TempDir, JoinHandle<anyhow::Result<()>>) {
         self.stop.send(()).expect("the server runs");
