@@ -146,6 +146,13 @@ describe('the viewer', { timeout: 180_000 }, () => {
     await open('long', '#L7000');
     await page.locator('#L7000.linked').waitFor();
     assert.ok(await page.locator('#L7000').isVisible());
+    await page.locator('.log').hover();
+    await page.mouse.wheel(0, -100_000);
+    await waitForLine(page, 5801);
+    assert.ok(await page.locator('#L6801').isVisible());
+    await page.mouse.wheel(0, 1_000_000);
+    await waitForLine(page, 8800);
+    assert.deepEqual(await shownLines(page), numbered(lines(8800).slice(5800), 5801));
 
     await page.getByRole('button', { name: 'Start' }).click();
     await page.locator('#L1').waitFor();
