@@ -57,7 +57,7 @@ describe('the viewer', { timeout: 180_000 }, () => {
     assert.equal(colour, 'rgb(200, 100, 50)');
     assert.ok(await page.locator('#L1 .worker').isHidden());
 
-    await server.push('colours', ['cannot find crate'], { worker: 'worker-2', args: ['--source', 'stderr'] });
+    await server.push('colours', ['cannot find crate'], { worker: 'worker-2', source: 'stderr' });
     await waitForLine(page, 3);
     assert.equal(await page.locator('#L3 .worker').textContent(), 'worker-2');
     assert.ok(await page.locator('#L1 .worker').isVisible());
@@ -118,7 +118,7 @@ describe('the viewer', { timeout: 180_000 }, () => {
     await server.push('verdict', lines(3));
     await open('verdict');
     await waitForLine(page, 3);
-    await server.push('verdict', lines(2, 'done'), { args: ['--status', 'completed'] });
+    await server.push('verdict', lines(2, 'done'), { status: 'completed' });
     await page.locator('.verdict').waitFor();
     assert.match(await page.locator('.verdict').textContent(), /Complete5 linesnone lostworker-1 completed, 5 lines/);
     await page.waitForSelector('.connection.ended');
@@ -135,7 +135,7 @@ describe('the viewer', { timeout: 180_000 }, () => {
   });
 
   test('a failed worker makes the task failed', async () => {
-    await server.push('failing', ['error: no'], { args: ['--status', 'failed'] });
+    await server.push('failing', ['error: no'], { status: 'failed' });
     await open('failing');
     await page.locator('.verdict.failed').waitFor();
     assert.match(await page.locator('.verdict').textContent(), /worker-1 failed/);
@@ -146,6 +146,13 @@ describe('the viewer', { timeout: 180_000 }, () => {
     await open('long', '#L7000');
     await page.locator('#L7000.linked').waitFor();
     assert.ok(await page.locator('#L7000').isVisible());
+    await page.locator('.log').hover();
+    await page.mouse.wheel(0, -100_000);
+    await waitForLine(page, 5801);
+    assert.ok(await page.locator('#L6801').isVisible());
+    await page.mouse.wheel(0, 1_000_000);
+    await waitForLine(page, 8800);
+    assert.deepEqual(await shownLines(page), numbered(lines(8800).slice(5800), 5801));
 
     await page.getByRole('button', { name: 'Start' }).click();
     await page.locator('#L1').waitFor();

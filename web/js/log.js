@@ -121,9 +121,15 @@ class LogPage {
   }
 
   async #loadPage(query) {
-    const page = await this.#historyOf(query);
-    page.lines.forEach((entry) => this.#showColumnsFor(entry));
-    return { ...page, lines: page.lines.map((entry) => ({ ...entry, kind: 'log' })) };
+    const lines = [];
+    let page = { nextAfterLine: query.afterLine };
+    // A page of long lines ends early: what is missing up to `beforeLine` comes by further ones.
+    do {
+      page = await this.#historyOf({ ...query, afterLine: page.nextAfterLine });
+      for (const entry of page.lines) lines.push({ ...entry, kind: 'log' });
+    } while (query.beforeLine && page.nextAfterLine);
+    lines.forEach((entry) => this.#showColumnsFor(entry));
+    return { lines, totalLines: page.totalLines };
   }
 
   /** A task that is not known yet has a history without lines. */
@@ -222,8 +228,7 @@ class LogPage {
     }
   }
 
-  #showVerdict({ lines, lostLines, workers = [] }) {
-    const failed = workers.some((worker) => worker.state === 'FAILED' || worker.state === 'TERMINATED');
+  #showVerdict({ lines, lostLines, failed, workers = [] }) {
     this.#setTaskState(failed ? 'failed' : 'complete');
     const lost = lostLines ? `${plural(lostLines, 'line')} lost` : 'none lost';
     this.#parts.verdict.className = `verdict ${failed ? 'failed' : 'complete'}`;

@@ -70,14 +70,14 @@ export class LogStream {
     listen('reset', (event) => this.#onReset(event));
     listen('complete', (event) => this.#onComplete(event));
     for (const type of NUMBERED) listen(type, (event) => this.#onNumbered(type, event));
+    this.#lastSignMs = this.#platform.Date.now();
     this.#watchSilence();
   }
 
   /** Forgets nothing; connects at once where it waits or where the connection fell silent. */
   wake() {
     const { phase } = this.#state;
-    const silent = this.#platform.Date.now() - this.#lastSignMs > SILENCE_MS;
-    if (phase === 'waiting' || (phase === 'live' && silent)) this.open();
+    if (phase === 'waiting' || (phase === 'live' && this.#silentMs >= SILENCE_MS)) this.open();
   }
 
   /** The task is known to have ended: no more tries. */
@@ -90,16 +90,20 @@ export class LogStream {
     this.#drop();
   }
 
+  get #silentMs() {
+    return this.#platform.Date.now() - this.#lastSignMs;
+  }
+
   #onOpen() {
-    this.#watchSilence();
+    this.#lastSignMs = this.#platform.Date.now();
     this.#setState({ phase: 'live' });
   }
 
   /** Any event but an error shows that the connection works. */
   #onSign(event) {
     this.#attempt = 0;
+    this.#lastSignMs = this.#platform.Date.now();
     if (event.lastEventId) this.#lastEventId = event.lastEventId;
-    this.#watchSilence();
     if (this.#state.phase !== 'live') this.#setState({ phase: 'live' });
   }
 
@@ -156,10 +160,11 @@ export class LogStream {
     this.#setState({ phase: 'waiting', reason, gaveUp, retryAtMs: this.#platform.Date.now() + delayMs });
   }
 
+  /** One timer that looks again later, instead of a new one per event. */
   #watchSilence() {
-    this.#lastSignMs = this.#platform.Date.now();
-    this.#platform.clearTimeout(this.#silenceTimer);
-    this.#silenceTimer = this.#platform.setTimeout(() => this.#onLost('the server fell silent'), SILENCE_MS);
+    const leftMs = SILENCE_MS - this.#silentMs;
+    if (leftMs <= 0) this.#onLost('the server fell silent');
+    else this.#silenceTimer = this.#platform.setTimeout(() => this.#watchSilence(), leftMs);
   }
 
   #drop() {

@@ -128,10 +128,12 @@ export class LogWindow {
 
   async loadEarlier() {
     if (!this.hasEarlier) return;
-    const page = await this.#page({ beforeLine: this.#firstLine, limit: PAGE_LINES });
+    const firstLine = this.#firstLine;
+    const page = await this.#page({ beforeLine: firstLine, limit: PAGE_LINES });
     if (!page) return;
     this.#atStart = page.length === 0;
-    this.#keepPlace(() => this.#prepend(page));
+    const earlier = this.#atStart ? [hole(0, firstLine)] : withHoles([...page, { line: firstLine }]).slice(0, -1);
+    this.#keepPlace(() => this.#prepend(earlier));
     if (this.#trimBottom()) this.#detached = true;
     this.#changed();
   }
@@ -220,7 +222,7 @@ export class LogWindow {
     if (this.#detached && this.#options.loadPage) {
       const page = await this.#page({ afterLine: this.#lastLine, limit: PAGE_LINES });
       if (!page) return;
-      this.#append(page);
+      this.#append(withHoles(page, this.#lastLine));
       this.#join();
     } else if (this.#detached) {
       this.#append([NOT_KEPT]);
@@ -236,7 +238,7 @@ export class LogWindow {
     const page = await this.#page(query);
     if (!page || page.length === 0) return;
     this.#clearRows();
-    this.#append(page);
+    this.#append(withHoles(page));
     this.#join();
   }
 
@@ -306,7 +308,10 @@ export class LogWindow {
   }
 
   #trimTop() {
-    while (this.#rowCount > MAX_ROWS && this.#chunks.length > 1) this.#remove(this.#chunks.shift());
+    while (this.#rowCount > MAX_ROWS && this.#chunks.length > 1) {
+      this.#remove(this.#chunks.shift());
+      this.#atStart = false;
+    }
   }
 
   #trimBottom() {
@@ -318,7 +323,6 @@ export class LogWindow {
   #remove(chunk) {
     chunk.node.remove();
     this.#rowCount -= chunk.size;
-    this.#atStart = false;
   }
 
   #clearRows() {
@@ -352,4 +356,20 @@ export class LogWindow {
 
 function newChunk() {
   return { node: element('div', { class: 'chunk' }), size: 0, firstLine: undefined, lastLine: undefined, last: undefined };
+}
+
+/** `lines` with a marker wherever some are missing, since `previousLine` where that is given. */
+function withHoles(lines, previousLine) {
+  const entries = [];
+  let previous = previousLine;
+  for (const entry of lines) {
+    if (entry.line > previous + 1) entries.push(hole(previous, entry.line));
+    entries.push(entry);
+    previous = entry.line;
+  }
+  return entries;
+}
+
+function hole(lastLine, nextLine) {
+  return { kind: 'gap', lines: nextLine - lastLine - 1, reason: 'no longer kept' };
 }

@@ -52,9 +52,11 @@ export class Server {
     if (this.#dataDir) await rm(this.#dataDir, { recursive: true, force: true });
   }
 
-  /** Pushes `lines` and resolves once all are acknowledged. */
-  async push(task, lines, { worker = 'worker-1', args = [] } = {}) {
-    const pushing = this.#spawn(['push', '--to', `http://${this.#addresses.grpc}`, '--task', task, '--worker', worker, ...args]);
+  /** Pushes `lines` and resolves once all are acknowledged; the worker lives on unless `status` ends it. */
+  async push(task, lines, { worker = 'worker-1', source = 'stdout', status = 'none' } = {}) {
+    const pushing = this.#spawn(['push', '--to', `http://${this.#addresses.grpc}`, '--task', task,
+      '--worker', worker, '--source', source, '--status', status]);
+    pushing.stdin.on('error', () => {}); // It ended early: its exit code tells why.
     pushing.stdin.end(lines.map((line) => `${line}\n`).join(''));
     await output(pushing);
   }
