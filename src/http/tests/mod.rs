@@ -1,1 +1,7 @@
+//! The HTTP side as its clients meet it: a real server, a real store, a real client.
 
+mod access;
+mod history;
+mod pages;
+mod streams;
+mod support;
