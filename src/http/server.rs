@@ -7,6 +7,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,10 @@ use super::{Http, router};
 /// What a connection may buffer, in bytes: keeps an idle viewer small. A request's head must
 /// fit in; a larger one is answered 431.
 const MAX_BUFFER_BYTES: usize = 8 * 1024;
+
+/// What the kernel may hold for a connection that is not read, in bytes. It wakes a writer only
+/// once a third is free: left to grow to megabytes, a slow reader would pass for a stalled one.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
 /// How long a connection may take to send a request's head, also between two requests.
 const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -75,9 +80,8 @@ async fn serve_connection(
     stall_timeout: Duration,
     drain: CancellationToken,
 ) {
-    // Frames are written whole, so waiting for more to send with them gains nothing.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+    if let Err(error) = tune(&stream) {
+        tracing::debug!(%error, "a connection keeps the system's settings");
     }
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(stall_timeout));
@@ -97,4 +101,10 @@ async fn serve_connection(
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    // Frames are written whole, so waiting for more to send with them gains nothing.
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_send_buffer_size(SEND_BUFFER_BYTES)
 }
