@@ -1,8 +1,63 @@
 //! The log store: keeps batches durably, gives them their offsets, reads them back.
 //!
-//! [`Log`] is the seam between everyone and the log. Behind it stands the
+//! [`Log`] is the seam between everyone and the log. Behind it stands [`Store`], the
 //! segmented log of one machine; a replicated one would stand there too.
+//!
+//! # Constraints
+//! - One process has the directory, one thread writes.
+//! - An entry is acknowledged only when it is durable under the chosen [`Durability`].
+//! - What was acknowledged is read back, or its damage is told; never a silent cut.
+//! - After a failed write or fsync nothing more is written until the store is opened anew.
+//! - Memory is bounded in bytes: the queue, the commit, the list of tasks, the indexes.
+//! - Nothing here knows a protocol.
+//!
+//! # Layout
+//! ```text
+//! META                        format version, epoch, CRC
+//! LOCK                        locked while a server has the directory
+//! <first offset, 20 digits>.seg
+//!     header                  see `segment`
+//!     chunk*                  entries of one task, see `chunk`; payload see `domain::block`
+//!     footer                  once sealed: indexes and a directory, see `footer`
+//! ```
+//! A commit is one chunk per task (more where a task's part is long), one write, one fsync. A
+//! chunk without entries is a mark that a clean close leaves: all before it is durable.
+//!
+//! # Modules
+//! `handle` queues, `staging` makes blocks of runs, `committer` writes and publishes them,
+//! `retention` seals and drops segments, `recovery` opens, `reader` reads. `directory` is what is
+//! known in memory.
 
+mod chunk;
+mod committer;
+mod data_dir;
+mod directory;
+mod disk;
+mod facts;
+pub mod faults;
+mod files;
+mod footer;
+mod handle;
+mod index;
 mod log;
+mod open_error;
+mod options;
+mod reader;
+mod recovery;
+mod retention;
+mod segment;
+mod shared;
+mod staging;
+#[cfg(test)]
+mod tests;
+mod window;
 
+pub use committer::OnCommit;
+pub use disk::{Disk, DiskFile, RealDisk};
+pub use handle::{Store, open};
 pub use log::{AppendError, Committed, Gap, Log, Read, ReadError, Receipt, Refused, Scope};
+pub use open_error::OpenError;
+pub use options::{Durability, Options, UnknownDurability};
+pub use shared::Stats;
+
+use shared::{Shared, unpoisoned};

@@ -1,0 +1,286 @@
+//! The committer: one thread that makes queued batches durable, in order.
+//!
+//! One commit: take what is queued, write a chunk per task, one fsync; then readers see it, the
+//! hub gets it, producers are answered, in this order.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::Shared;
+use super::chunk::{self, Header};
+use super::directory::Placed;
+use super::facts::Facts;
+use super::index::ChunkRef;
+use super::log::{AppendError, Committed};
+use super::options::{Durability, Options};
+use super::segment::Active;
+use super::staging::{StagedBlock, Staging};
+use crate::domain::{Batch, Block, Offset, now_ms};
+
+/// How often age and retention are looked at.
+pub(super) const UPKEEP_PERIOD: Duration = Duration::from_secs(1);
+
+/// Called once per commit with its blocks and the new tail, on the committer's thread.
+pub type OnCommit = Box<dyn Fn(&[Arc<Block>], Offset) + Send>;
+
+/// What the committer is told.
+#[derive(Debug)]
+pub(super) enum Message {
+    Append(Queued),
+    Close(oneshot::Sender<()>),
+}
+
+/// A batch that waits for its commit, and its share of the queue.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub(super) batch: Batch,
+    pub(super) receipt: oneshot::Sender<Result<Committed, AppendError>>,
+    pub(super) room: OwnedSemaphorePermit,
+}
+
+/// A batch in the running commit.
+struct Pending {
+    receipt: oneshot::Sender<Result<Committed, AppendError>>,
+    committed: Committed,
+    _room: OwnedSemaphorePermit,
+}
+
+/// The committer's own state; see the module.
+pub(super) struct Committer {
+    pub(super) options: Options,
+    pub(super) shared: Arc<Shared>,
+    pub(super) receiver: Receiver<Message>,
+    pub(super) on_commit: OnCommit,
+    pub(super) active: Active,
+    pub(super) next_commit: u64,
+    pub(super) upkeep_at: Instant,
+    /// Files of forgotten segments that are still to be removed, oldest first.
+    pub(super) doomed: VecDeque<(u64, PathBuf)>,
+    /// Held until the thread ends.
+    pub(super) lock: Option<File>,
+    work: Work,
+}
+
+/// What a commit works on; reused.
+#[derive(Default)]
+struct Work {
+    staging: Staging,
+    pending: Vec<Pending>,
+    closing: Vec<oneshot::Sender<()>>,
+    /// The bytes of the commit's chunks.
+    bytes: Vec<u8>,
+    places: Vec<ChunkRef>,
+}
+
+impl Committer {
+    pub(super) fn new(
+        options: Options,
+        shared: Arc<Shared>,
+        (receiver, on_commit): (Receiver<Message>, OnCommit),
+        (active, next_commit, lock): (Active, u64, Option<File>),
+    ) -> Self {
+        Self {
+            options,
+            shared,
+            receiver,
+            on_commit,
+            active,
+            next_commit,
+            upkeep_at: Instant::now() + UPKEEP_PERIOD,
+            doomed: VecDeque::new(),
+            lock,
+            work: Work::default(),
+        }
+    }
+
+    /// Works until told to close, or until nobody is left who could tell.
+    pub(super) fn run(mut self) {
+        while self.work.closing.is_empty() {
+            let wait = self.upkeep_at.saturating_duration_since(Instant::now());
+            match self.receiver.recv_timeout(wait) {
+                Ok(message) => self.on_message(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.keep_up();
+        }
+        self.on_close();
+    }
+
+    fn on_message(&mut self, message: Message) {
+        match message {
+            Message::Close(done) => self.work.closing.push(done),
+            Message::Append(queued) => {
+                self.gather(queued);
+                self.commit();
+            }
+        }
+    }
+
+    /// Takes `first` and what else is queued, up to a commit's bounds.
+    fn gather(&mut self, first: Queued) {
+        let shared = self.shared.clone();
+        let known = shared.directory();
+        let mut bytes = first.batch.bytes();
+        let mut entries = self.work.take(first, &known);
+        while bytes < self.options.commit_bytes && entries < self.options.commit_entries {
+            match self.receiver.try_recv() {
+                Ok(Message::Append(queued)) => {
+                    bytes += queued.batch.bytes();
+                    entries += self.work.take(queued, &known);
+                }
+                Ok(Message::Close(done)) => self.work.closing.push(done),
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn commit(&mut self) {
+        let time_ms = now_ms();
+        let blocks = self.work.staging.blocks(&self.shared.directory(), time_ms);
+        let outcome = match self.shared.failed() {
+            Some(reason) => Err(reason),
+            None if blocks.is_empty() => Ok(()),
+            None => self.keep(&blocks, time_ms),
+        };
+        self.work.settle(outcome);
+    }
+
+    /// Makes `blocks` durable, then visible.
+    fn keep(&mut self, blocks: &[StagedBlock], time_ms: u64) -> Result<(), Arc<str>> {
+        if self.options.durability == Durability::Memory {
+            self.active.note(blocks.iter().map(|staged| staged.block.payload.len()));
+        } else {
+            self.encode(blocks);
+            self.write().map_err(|error| self.shared.poison("a commit", &error))?;
+        }
+        self.next_commit += 1;
+        self.active.last_time_ms = time_ms;
+        self.publish(blocks);
+        Ok(())
+    }
+
+    fn encode(&mut self, blocks: &[StagedBlock]) {
+        let work = &mut self.work;
+        work.bytes.clear();
+        work.places.clear();
+        for (index, staged) in (0..).zip(blocks) {
+            let block = &staged.block;
+            let header = Header {
+                synced: self.options.durability == Durability::Fsync,
+                commit: self.next_commit,
+                index,
+                of: blocks.len() as u32,
+                base: block.base.0,
+                base_line: block.base_line,
+                count: block.count,
+                lines: block.lines,
+                time_ms: block.time_ms,
+                previous: staged.previous,
+            };
+            let start = work.bytes.len();
+            let position = self.active.position + start as u64;
+            let content = (block.task.as_str(), &block.payload[..]);
+            chunk::encode(&mut work.bytes, self.active.site, position, &header, content);
+            work.places.push(ChunkRef {
+                position,
+                base: header.base,
+                base_line: header.base_line,
+                bytes: (work.bytes.len() - start) as u32,
+                count: header.count,
+            });
+        }
+    }
+
+    fn write(&mut self) -> std::io::Result<()> {
+        let started = Instant::now();
+        self.active.append(&self.work.bytes, self.work.places.len())?;
+        self.work.bytes.shrink_to(2 * self.options.commit_bytes);
+        if self.options.durability == Durability::Fsync {
+            self.active.sync()?;
+        }
+        self.shared.counters.note_write(self.work.bytes.len(), started.elapsed());
+        Ok(())
+    }
+
+    /// Shows a commit to readers, then to the hub.
+    fn publish(&mut self, blocks: &[StagedBlock]) {
+        let facts: Vec<_> = blocks.iter().map(|staged| Facts::of(&staged.block)).collect();
+        let mut directory = self.shared.directory_mut();
+        for (index, (staged, facts)) in blocks.iter().zip(&facts).enumerate() {
+            let at = self.work.places.get(index).copied();
+            let block = &*staged.block;
+            directory.place(&Placed { block, facts, previous: staged.previous, at });
+        }
+        let tail = Offset(directory.tail);
+        drop(directory);
+        self.shared.advance(tail);
+        let entries: u64 = blocks.iter().map(|staged| u64::from(staged.block.count)).sum();
+        self.shared.counters.note_commit(blocks.len(), entries);
+        let blocks: Vec<_> = blocks.iter().map(|staged| staged.block.clone()).collect();
+        (self.on_commit)(&blocks, tail);
+    }
+
+    /// Commits what is still queued, marks the end and lets the directory go.
+    fn on_close(mut self) {
+        while let Ok(message) = self.receiver.try_recv() {
+            self.on_message(message);
+        }
+        if self.options.durability != Durability::Memory && self.shared.failed().is_none() {
+            let marked = self.write_clean_mark();
+            let _reason = marked.map_err(|error| self.shared.poison("the closing mark", &error));
+        }
+        drop(self.lock.take());
+        for done in self.work.closing.drain(..) {
+            let _nobody_waits = done.send(());
+        }
+    }
+
+    /// A chunk without entries. It is written when all before it is durable, and so proves it.
+    fn write_clean_mark(&mut self) -> std::io::Result<()> {
+        self.active.sync()?;
+        let header = Header {
+            synced: true,
+            commit: self.next_commit,
+            index: 0,
+            of: 1,
+            base: self.shared.directory().tail,
+            base_line: 0,
+            count: 0,
+            lines: 0,
+            time_ms: now_ms(),
+            previous: 0,
+        };
+        let mut mark = Vec::new();
+        chunk::encode(&mut mark, self.active.site, self.active.position, &header, ("", b""));
+        self.active.append(&mark, 1)?;
+        self.active.sync()
+    }
+}
+
+impl Work {
+    /// Takes a batch into the commit; returns how many entries it adds.
+    fn take(&mut self, queued: Queued, known: &super::directory::Directory) -> usize {
+        let Queued { batch, receipt, room } = queued;
+        let committed = self.staging.add(batch, known);
+        self.pending.push(Pending { receipt, committed, _room: room });
+        (committed.kept + committed.repeated) as usize
+    }
+
+    /// Answers everyone in the commit.
+    fn settle(&mut self, outcome: Result<(), Arc<str>>) {
+        for pending in self.pending.drain(..) {
+            let answer = match &outcome {
+                Ok(()) => Ok(pending.committed),
+                Err(reason) => Err(AppendError::Poisoned { reason: reason.clone() }),
+            };
+            let _nobody_waits = pending.receipt.send(answer);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The data directory itself: its lock, and the file that names the store.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::open_error::OpenError;
+use super::segment::VERSION;
+use crate::domain::Epoch;
+
+const LOCK: &str = "LOCK";
+const META: &str = "META";
+const META_TEMPORARY: &str = "META.tmp";
+
+/// Makes the directory where it is missing, and locks it for as long as the file is held.
+///
+/// # Errors
+/// Names the directory and what is wrong with it.
+pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
+    if fs::metadata(dir).is_ok_and(|metadata| !metadata.is_dir()) {
+        return Err(OpenError::NotADirectory { path: dir.to_owned() });
+    }
+    fs::create_dir_all(dir).map_err(OpenError::io("create the data directory", dir))?;
+    let path = dir.join(LOCK);
+    let file = File::create(&path).map_err(OpenError::io("write in the data directory", dir))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: dir.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(OpenError::io("lock", &path)(error)),
+    }
+}
+
+/// The store's epoch, made where the directory is new.
+///
+/// # Errors
+/// When the file that holds it is unreadable, of another version, or missing beside segments.
+pub(super) fn epoch(dir: &Path) -> Result<Epoch, OpenError> {
+    let path = dir.join(META);
+    match fs::read_to_string(&path) {
+        Ok(text) => parse(&text, &path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => create(dir),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(OpenError::damaged(&path, 0, "it is no text"))
+        }
+        Err(error) => Err(OpenError::io("read", &path)(error)),
+    }
+}
+
+fn text(epoch: Epoch) -> String {
+    let named = format!("version {VERSION}\nepoch {epoch}\n");
+    format!("{named}crc {:08x}\n", crc32c::crc32c(named.as_bytes()))
+}
+
+fn parse(found: &str, path: &Path) -> Result<Epoch, OpenError> {
+    let field =
+        |name: &str| found.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let version = field("version").and_then(|version| version.parse().ok());
+    if let Some(version) = version.filter(|version| *version != VERSION) {
+        return Err(OpenError::Version { path: path.into(), found: version, known: VERSION });
+    }
+    let epoch = field("epoch").and_then(|epoch| u32::from_str_radix(epoch, 16).ok()).map(Epoch);
+    match epoch {
+        Some(epoch) if text(epoch) == found => Ok(epoch),
+        _ => Err(OpenError::damaged(path, 0, "it does not name a store")),
+    }
+}
+
+fn create(dir: &Path) -> Result<Epoch, OpenError> {
+    let path = dir.join(META);
+    let entries = fs::read_dir(dir).map_err(OpenError::io("list", dir))?;
+    let is_segment = |name: &str| super::segment::base_in_name(name).is_some();
+    if entries.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_segment)) {
+        return Err(OpenError::damaged(&path, 0, "it is missing, but there are segments"));
+    }
+    let epoch = random_epoch();
+    let temporary = dir.join(META_TEMPORARY);
+    let written = File::create(&temporary)
+        .and_then(|mut file| file.write_all(text(epoch).as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&temporary, &path))
+        .and_then(|()| File::open(dir)?.sync_all());
+    written.map_err(OpenError::io("write", &path))?;
+    Ok(epoch)
+}
+
+/// A new store's epoch.
+pub(super) fn random_epoch() -> Epoch {
+    Epoch(fastrand::u32(..))
+}

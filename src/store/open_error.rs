@@ -1,0 +1,70 @@
+//! Why a store does not open.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a store does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The path names something that is no directory.
+    #[error("the data directory {path} is not a directory")]
+    NotADirectory {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// Another server has it open.
+    #[error("the data directory {path} is in use by another server")]
+    InUse {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// It was written by another version.
+    #[error("{path} has format version {found}, this server knows version {known}")]
+    Version {
+        /// The file that says so.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The version that this server writes.
+        known: u32,
+    },
+    /// What was durable is damaged. Nothing was changed.
+    #[error("{path} is damaged at byte {position}: {what}; nothing was changed")]
+    Damaged {
+        /// The damaged file.
+        path: PathBuf,
+        /// Where the damage begins.
+        position: u64,
+        /// What is wrong there.
+        what: String,
+    },
+    /// A segment between others is gone. Nothing was changed.
+    #[error("the segment {missing} is missing before {found}; nothing was changed")]
+    MissingSegment {
+        /// The file that should be there.
+        missing: PathBuf,
+        /// The file that was found instead.
+        found: PathBuf,
+    },
+    /// The file system refused.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The refusal.
+        source: io::Error,
+    },
+}
+
+impl OpenError {
+    /// Turns a refusal of `action` on `path` into the error.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+
+    pub(super) fn damaged(path: &Path, position: u64, what: &str) -> Self {
+        Self::Damaged { path: path.to_owned(), position, what: what.to_owned() }
+    }
+}

@@ -1,0 +1,408 @@
+//! Reads: looks a place up in the directory, then reads files without holding it.
+//!
+//! Retention may remove a segment between the two. The file is then not found, and the read
+//! looks again: by then the directory says that those entries are gone, and a gap is told.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+
+use super::Shared;
+use super::chunk::{self, Site};
+use super::directory::{Directory, Segment, Span, Task};
+use super::footer;
+use super::index::{ChunkRef, IndexAt, IndexKey, decode_index};
+use super::log::{Gap, Read, ReadError, Scope};
+use super::segment::HEADER_BYTES;
+use super::window::{Place, Window};
+use crate::domain::{Block, Offset, TaskId};
+
+/// What a scan in store order reads at once, at most.
+const MAX_READ_AHEAD_BYTES: usize = 1024 * 1024;
+
+/// Why a read of one place gave nothing.
+enum Failure {
+    /// Retention took the file away meanwhile.
+    Gone,
+    /// All else.
+    Read(ReadError),
+}
+
+/// Where entries stand in one segment.
+enum Spot {
+    /// These chunks.
+    Chunks(Vec<ChunkRef>),
+    /// Those of an index in the footer.
+    Index(IndexAt),
+}
+
+/// The next place of a read, and what was gone before it.
+struct Step {
+    gap: Option<Gap>,
+    /// The segment and what of it; `None` at the end.
+    place: Option<(Arc<Segment>, Spot)>,
+    /// Where the segment's chunks end.
+    data_end: u64,
+    tail: u64,
+}
+
+/// What a read has gathered.
+struct Gathered {
+    blocks: Vec<Arc<Block>>,
+    bytes: usize,
+    max_bytes: usize,
+    next: u64,
+}
+
+impl Gathered {
+    fn is_full(&self) -> bool {
+        !self.blocks.is_empty() && self.bytes >= self.max_bytes
+    }
+
+    fn push(&mut self, block: Block) {
+        self.bytes += block.payload.len();
+        self.next = block.end().0;
+        self.blocks.push(Arc::new(block));
+    }
+}
+
+impl Shared {
+    /// Reads entries in `scope` from `from` on; see [`super::Log::read`].
+    pub(super) fn read(
+        &self,
+        scope: &Scope,
+        from: Offset,
+        max_bytes: usize,
+    ) -> Result<Read, ReadError> {
+        let from = from.0.max(Offset::FIRST.0);
+        if self.memory {
+            return Ok(self.read_nothing(scope, from));
+        }
+        let mut gathered = Gathered { blocks: Vec::new(), bytes: 0, max_bytes, next: from };
+        let mut gap = None;
+        while !gathered.is_full() {
+            let step = self.step(scope, &gathered);
+            match step.gap {
+                Some(_) if !gathered.blocks.is_empty() => break,
+                found => gap = gap_or_earlier(found, gap, &gathered),
+            }
+            let Some((segment, spot)) = &step.place else {
+                gathered.next = gathered.next.max(step.tail);
+                break;
+            };
+            let before = gathered.next;
+            let outcome = match scope {
+                Scope::Task(task) => self.read_chunks((segment, spot), task, &mut gathered),
+                Scope::All => self.scan((segment, spot), step.data_end, &mut gathered),
+            };
+            match outcome {
+                Ok(()) if gathered.next > before => {}
+                Ok(()) => return Err(failed(segment, "its index leads nowhere")),
+                Err(Failure::Gone) => {}
+                Err(Failure::Read(error)) => return Err(error),
+            }
+        }
+        Ok(Read { gap, blocks: gathered.blocks, next: Offset(gathered.next) })
+    }
+
+    fn step(&self, scope: &Scope, gathered: &Gathered) -> Step {
+        let directory = self.directory();
+        match scope {
+            Scope::Task(task) => task_step(&directory, task, gathered),
+            Scope::All => all_step(&directory, gathered.next),
+        }
+    }
+
+    /// Without files there is nothing to read, and all of it is a gap.
+    fn read_nothing(&self, scope: &Scope, from: u64) -> Read {
+        let directory = self.directory();
+        let task = |task| directory.tasks.get(task);
+        let (last, lines) = match scope {
+            Scope::All => (directory.tail - 1, None),
+            Scope::Task(id) => {
+                let lines = task(id).map(|task| task.next_line() - 1);
+                (task(id).map_or(0, Task::last), lines.filter(|_| from == Offset::FIRST.0))
+            }
+        };
+        let gap = (from <= last).then_some(Gap {
+            from: Offset(from),
+            to: Offset(last),
+            lines,
+            reason: "memory",
+        });
+        Read { gap, blocks: Vec::new(), next: Offset(from.max(directory.tail)) }
+    }
+
+    /// Reads a task's chunks of one segment.
+    fn read_chunks(
+        &self,
+        (segment, spot): (&Arc<Segment>, &Spot),
+        task: &TaskId,
+        gathered: &mut Gathered,
+    ) -> Result<(), Failure> {
+        let file = self.file(segment)?;
+        let loaded;
+        let chunks = match spot {
+            Spot::Chunks(chunks) => &chunks[..],
+            Spot::Index(at) => {
+                loaded = self.index(&file, segment, (Some(task.clone()), *at))?;
+                &loaded[..]
+            }
+        };
+        let start = chunks.partition_point(|chunk| chunk.end() <= gathered.next);
+        for chunk in &chunks[start..] {
+            gathered.push(self.read_chunk(&file, segment, chunk)?);
+            if gathered.is_full() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads whatever comes in one segment, in store order.
+    fn scan(
+        &self,
+        (segment, spot): (&Arc<Segment>, &Spot),
+        data_end: u64,
+        gathered: &mut Gathered,
+    ) -> Result<(), Failure> {
+        let file = self.file(segment)?;
+        let mut position = match spot {
+            Spot::Chunks(chunks) => chunks.first().map_or(HEADER_BYTES, |chunk| chunk.position),
+            Spot::Index(at) => {
+                let sparse = self.index(&file, segment, (None, *at))?;
+                scan_start(&sparse, gathered.next)
+            }
+        };
+        let site = Site::new(self.epoch.0, segment.base);
+        let read_ahead = gathered.max_bytes.min(MAX_READ_AHEAD_BYTES);
+        let mut window = Window::new(&file, data_end, read_ahead);
+        while !gathered.is_full() {
+            let place = window.place(position, site).map_err(|error| io_failed(segment, &error))?;
+            let Place::Chunk(found, bytes) = place else {
+                let at_end = matches!(place, Place::End);
+                return if at_end { Ok(()) } else { Err(damaged(segment, position)) };
+            };
+            let header = found.header;
+            if header.base + u64::from(header.count) > gathered.next && header.count > 0 {
+                let block = chunk::decode_block(bytes, &found);
+                gathered.push(block.ok_or_else(|| damaged(segment, position))?);
+            }
+            position += found.bytes() as u64;
+        }
+        Ok(())
+    }
+
+    fn read_chunk(
+        &self,
+        file: &File,
+        segment: &Segment,
+        chunk: &ChunkRef,
+    ) -> Result<Block, Failure> {
+        let site = Site::new(self.epoch.0, segment.base);
+        let end = chunk.position + u64::from(chunk.bytes);
+        let mut window = Window::new(file, end, 0);
+        let place = window.bytes(chunk.position, chunk.bytes as usize);
+        let bytes = place.map_err(|error| io_failed(segment, &error))?;
+        let found = chunk::decode_header(bytes, site, chunk.position);
+        let block = found.and_then(|found| chunk::decode_block(bytes, &found));
+        block.ok_or_else(|| damaged(segment, chunk.position))
+    }
+
+    fn file(&self, segment: &Segment) -> Result<Arc<File>, Failure> {
+        self.files.get(segment).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound if self.is_forgotten(segment) => Failure::Gone,
+            _ => io_failed(segment, &error),
+        })
+    }
+
+    fn is_forgotten(&self, segment: &Segment) -> bool {
+        segment.base < self.directory().horizon()
+    }
+
+    /// An index of a sealed segment: a task's, or the sparse one.
+    fn index(
+        &self,
+        file: &File,
+        segment: &Segment,
+        (task, at): (Option<TaskId>, IndexAt),
+    ) -> Result<Arc<[ChunkRef]>, Failure> {
+        let key: IndexKey = (segment.base, task);
+        if let Some(index) = self.indexes.get(&key) {
+            return Ok(index);
+        }
+        let part = footer::read_part(file, at).map_err(|error| io_failed(segment, &error))?;
+        let index = part.and_then(|part| decode_index(&part));
+        let index: Arc<[_]> = index.ok_or_else(|| damaged(segment, at.position))?.into();
+        self.indexes.put(key, index.clone());
+        Ok(index)
+    }
+
+    /// The offset of `line` of `task`; see [`super::Log::locate`].
+    pub(super) fn locate(&self, task: &TaskId, line: u64) -> Result<Offset, ReadError> {
+        loop {
+            let (end, place) = place_of_line(&self.directory(), task, line);
+            let Some((segment, spot, line)) = place.filter(|_| !self.memory) else {
+                return Ok(Offset(end));
+            };
+            match self.locate_in((&segment, &spot), task, line) {
+                Ok(found) => return Ok(found),
+                Err(Failure::Gone) => {}
+                Err(Failure::Read(error)) => return Err(error),
+            }
+        }
+    }
+
+    fn locate_in(
+        &self,
+        (segment, spot): (&Arc<Segment>, &Spot),
+        task: &TaskId,
+        line: u64,
+    ) -> Result<Offset, Failure> {
+        let file = self.file(segment)?;
+        let chunk = match spot {
+            Spot::Chunks(chunks) => chunks.first().copied(),
+            Spot::Index(at) => {
+                chunk_of_line(&self.index(&file, segment, (Some(task.clone()), *at))?, line)
+            }
+        };
+        let chunk =
+            chunk.ok_or_else(|| Failure::Read(failed(segment, "its index lacks a line")))?;
+        let block = self.read_chunk(&file, segment, &chunk)?;
+        let found = block.entries().find(|entry| entry.line == Some(line));
+        Ok(found.map_or(block.end(), |entry| entry.offset))
+    }
+}
+
+/// The gap of a read that has no block yet; one that was found before stays.
+fn gap_or_earlier(found: Option<Gap>, earlier: Option<Gap>, gathered: &Gathered) -> Option<Gap> {
+    if gathered.blocks.is_empty() { found } else { earlier }
+}
+
+/// Where a task's entries from `gathered.next` on stand.
+fn task_step(directory: &Directory, id: &TaskId, gathered: &Gathered) -> Step {
+    let from = gathered.next;
+    let tail = directory.tail;
+    let end = Step { gap: None, place: None, data_end: directory.active_end, tail };
+    let Some(task) = directory.tasks.get(id) else {
+        let forgotten = || forgotten_gap(directory, from);
+        return Step { gap: (gathered.blocks.is_empty()).then(forgotten).flatten(), ..end };
+    };
+    let gap = task.spans.front().and_then(|first| gap_before(directory, first, from));
+    let at = task.spans.partition_point(|span| span.last < from);
+    let Some(span) = task.spans.get(at) else { return end };
+    let spot = match span.index {
+        Some(index) => Spot::Index(index),
+        None => Spot::Chunks(enough(&task.chunks, from, gathered.max_bytes)),
+    };
+    Step { gap, place: Some((span.segment.clone(), spot)), ..end }
+}
+
+/// Chunks from `from` on that hold at least `bytes`.
+fn enough(chunks: &[ChunkRef], from: u64, bytes: usize) -> Vec<ChunkRef> {
+    let start = chunks.partition_point(|chunk| chunk.end() <= from);
+    let mut stored = 0;
+    let within = |chunk: &&ChunkRef| {
+        let goes_on = stored < bytes.max(1);
+        stored += chunk.bytes as usize;
+        goes_on
+    };
+    chunks[start..].iter().take_while(within).copied().collect()
+}
+
+/// What a reader at `from` misses before a task's first kept span.
+fn gap_before(directory: &Directory, first: &Span, from: u64) -> Option<Gap> {
+    if from >= first.first {
+        return None;
+    }
+    if first.previous == 0 {
+        return forgotten_gap(directory, from);
+    }
+    (first.previous >= from).then(|| Gap {
+        from: Offset(from),
+        to: Offset(first.previous),
+        lines: (from == Offset::FIRST.0).then_some(first.first_line - 1),
+        reason: "retention",
+    })
+}
+
+/// What a reader who has read before may miss of a task of which nothing older is known: the
+/// task may have been forgotten as a whole.
+fn forgotten_gap(directory: &Directory, from: u64) -> Option<Gap> {
+    let horizon = directory.horizon();
+    let to = Offset(horizon - 1);
+    let lost = from > Offset::FIRST.0 && from < horizon;
+    lost.then_some(Gap { from: Offset(from), to, lines: None, reason: "retention" })
+}
+
+/// Where entries of any task from `from` on stand.
+fn all_step(directory: &Directory, from: u64) -> Step {
+    let horizon = directory.horizon();
+    let gap = (from < horizon).then(|| Gap {
+        from: Offset(from),
+        to: Offset(horizon - 1),
+        lines: None,
+        reason: "retention",
+    });
+    let (data_end, tail) = (directory.active_end, directory.tail);
+    let from = from.max(horizon);
+    if from >= tail {
+        return Step { gap, place: None, data_end, tail };
+    }
+    let at = directory.segments.partition_point(|segment| segment.base <= from) - 1;
+    let segment = &directory.segments[at];
+    let (spot, data_end) = match segment.sealed.get() {
+        Some(sealed) => (Spot::Index(sealed.sparse), sealed.data_end),
+        None => {
+            let start = directory.sparse.partition_point(|chunk| chunk.base <= from);
+            let chunk = start.checked_sub(1).map(|at| directory.sparse[at]);
+            (Spot::Chunks(chunk.into_iter().collect()), data_end)
+        }
+    };
+    Step { gap, place: Some((segment.clone(), spot)), data_end, tail }
+}
+
+/// Where a scan for `from` begins.
+fn scan_start(sparse: &[ChunkRef], from: u64) -> u64 {
+    let after = sparse.partition_point(|chunk| chunk.base <= from);
+    after.checked_sub(1).map_or(HEADER_BYTES, |at| sparse[at].position)
+}
+
+/// The end of a task, and where a line of it stands, or the first kept one after it.
+fn place_of_line(
+    directory: &Directory,
+    id: &TaskId,
+    line: u64,
+) -> (u64, Option<(Arc<Segment>, Spot, u64)>) {
+    let Some(task) = directory.tasks.get(id) else { return (directory.tail, None) };
+    let end = task.last() + 1;
+    let Some(first) = task.spans.front() else { return (end, None) };
+    let line = line.max(first.first_line);
+    let at = task.spans.partition_point(|span| span.end_line() <= line);
+    let place = task.spans.get(at).map(|span| {
+        let spot = match span.index {
+            Some(index) => Spot::Index(index),
+            None => Spot::Chunks(chunk_of_line(&task.chunks, line).into_iter().collect()),
+        };
+        (span.segment.clone(), spot, line)
+    });
+    (end, place)
+}
+
+/// The chunk that holds `line`: the last one that does not begin behind it.
+fn chunk_of_line(chunks: &[ChunkRef], line: u64) -> Option<ChunkRef> {
+    let after = chunks.partition_point(|chunk| chunk.base_line <= line);
+    after.checked_sub(1).map(|at| chunks[at])
+}
+
+fn failed(segment: &Segment, what: &str) -> ReadError {
+    ReadError::Failed(format!("{}: {what}", segment.path.display()).into())
+}
+
+fn io_failed(segment: &Segment, error: &io::Error) -> Failure {
+    Failure::Read(failed(segment, &error.to_string()))
+}
+
+fn damaged(segment: &Segment, position: u64) -> Failure {
+    Failure::Read(failed(segment, &format!("damaged at byte {position}")))
+}
