@@ -1,6 +1,7 @@
 //! Accepts connections and serves each until it ends.
 
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use axum::Router;
@@ -28,6 +29,9 @@ const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The wait after an accept that failed for want of resources.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+type Io = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
+type Connection = http1::Connection<Io, TowerToHyperService<Router>>;
 
 /// Serves `http` on `listener` until `drain` is cancelled and every connection has ended; the
 /// caller bounds that. Several may run at once, each on a runtime of its own.
@@ -90,17 +94,19 @@ async fn serve_connection(
         .header_read_timeout(HEAD_READ_TIMEOUT)
         .max_buf_size(MAX_BUFFER_BYTES)
         .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router));
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = drain.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
+    if let Err(error) = run(Box::pin(connection), drain).await {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// Until the connection ends by itself, or after its last answer once draining. It comes boxed:
+/// moved into this future by value, it would have its room in it twice.
+async fn run(mut connection: Pin<Box<Connection>>, drain: CancellationToken) -> hyper::Result<()> {
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = drain.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
 }
 
 fn tune(stream: &TcpStream) -> io::Result<()> {

@@ -3,5 +3,6 @@
 mod access;
 mod history;
 mod pages;
+mod slow;
 mod streams;
 mod support;

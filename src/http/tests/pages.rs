@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use reqwest::Method;
 
-use super::support::{Server, json, refusal, soon};
-use crate::http::{Http, Options, OptionsError};
+use super::support::{Events, Server, json, refusal, soon};
+use crate::http::{Http, Options, OptionsError, serve};
 use crate::store::faults::FaultyDisk;
 use crate::store::{self, Durability};
 
@@ -137,4 +137,38 @@ async fn a_front_end_that_is_no_origin_is_refused_by_name() {
         assert_eq!(new(bad), Err(OptionsError::FrontendUrl(bad.into())), "{bad}");
     }
     server.stop().await;
+}
+
+#[test]
+fn several_single_threaded_runtimes_serve_one_state() {
+    let home = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let server = home.block_on(Server::start());
+    let (http, drain) = (server.http.clone(), server.drain.clone());
+    let (sender, addresses) = std::sync::mpsc::channel();
+    let threads: Vec<_> = (0..2)
+        .map(|_| {
+            let (http, drain, sender) = (http.clone(), drain.clone(), sender.clone());
+            std::thread::spawn(move || {
+                let own = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                own.unwrap().block_on(async {
+                    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                    sender.send(listener.local_addr().unwrap()).unwrap();
+                    serve(listener, http, drain).await.unwrap();
+                });
+            })
+        })
+        .collect();
+    home.block_on(async {
+        let mut viewers = Vec::new();
+        for address in addresses.iter().take(2) {
+            let url = format!("http://{address}/api/v1/log-streaming/stream/build");
+            viewers.push(Events::of(reqwest::Client::new().get(url)).await);
+        }
+        server.push("build", "w", &["for all"]).await;
+        for viewer in &mut viewers {
+            assert_eq!(viewer.lines(1).await, ["for all"]);
+        }
+        server.stop().await;
+    });
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
