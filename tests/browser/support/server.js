@@ -1,0 +1,96 @@
+// The real program: a server that can be killed and started again, and `push` beside it.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const ANY_PORT = '127.0.0.1:0';
+export const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url));
+const BINARY = process.env.OTTO_HANDLER_BIN ?? join(REPOSITORY, 'target/debug/otto-handler');
+
+export class Server {
+  #process = null;
+  #dataDir = null;
+  #addresses = { grpc: ANY_PORT, http: ANY_PORT };
+  #auth;
+  #environment;
+
+  /** `jwtSecret` makes it ask for tokens. */
+  constructor({ jwtSecret } = {}) {
+    this.#auth = jwtSecret ? 'jwt' : 'none';
+    this.#environment = jwtSecret ? { JWT_SECRET: jwtSecret } : {};
+  }
+
+  get url() {
+    return `http://${this.#addresses.http}`;
+  }
+
+  /** Starts it; the second time on the addresses and the data that it had. */
+  async start() {
+    this.#dataDir ??= await mkdtemp(join(tmpdir(), 'otto-handler-browser-'));
+    const { grpc, http } = this.#addresses;
+    this.#process = this.#spawn(['serve', '--auth', this.#auth, '--grpc-addr', grpc, '--http-addr', http,
+      '--data-dir', this.#dataDir, '--print-addrs'], ['ignore', 'pipe', 'pipe']);
+    this.#addresses = await firstLine(this.#process);
+  }
+
+  /** Ends it as a crash does. */
+  async kill() {
+    const ended = this.#process;
+    this.#process = null;
+    if (!ended || ended.exitCode !== null) return;
+    ended.kill('SIGKILL');
+    await once(ended, 'exit');
+  }
+
+  async dispose() {
+    await this.kill();
+    if (this.#dataDir) await rm(this.#dataDir, { recursive: true, force: true });
+  }
+
+  /** Pushes `lines` and resolves once all are acknowledged; the worker lives on unless `status` ends it. */
+  async push(task, lines, { worker = 'worker-1', source = 'stdout', status = 'none' } = {}) {
+    const pushing = this.#spawn(['push', '--to', `http://${this.#addresses.grpc}`, '--task', task,
+      '--worker', worker, '--source', source, '--status', status]);
+    pushing.stdin.on('error', () => {}); // It ended early: its exit code tells why.
+    pushing.stdin.end(lines.map((line) => `${line}\n`).join(''));
+    await output(pushing);
+  }
+
+  /** A token that this server accepts. */
+  async token() {
+    return (await output(this.#spawn(['token', '--sub', 'reader@example.org']))).trim();
+  }
+
+  #spawn(args, stdio = 'pipe') {
+    return spawn(BINARY, args, { stdio, env: { ...process.env, ...this.#environment } });
+  }
+}
+
+async function firstLine(child) {
+  const complaint = collect(child.stderr);
+  const line = await Promise.race([
+    once(createInterface({ input: child.stdout }), 'line').then(([text]) => text),
+    once(child, 'exit').then(([code]) => {
+      throw new Error(`the server ended with ${code}: ${complaint()}`);
+    }),
+  ]);
+  return JSON.parse(line);
+}
+
+async function output(child) {
+  const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
+  const [code] = await once(child, 'close');
+  if (code !== 0) throw new Error(`${child.spawnargs.slice(1, 2)} ended with ${code}: ${stderr()}`);
+  return stdout();
+}
+
+function collect(stream) {
+  let text = '';
+  stream.setEncoding('utf8').on('data', (part) => (text += part));
+  return () => text;
+}

@@ -1,0 +1,39 @@
+// The HTTP API, as the viewer uses it.
+
+const PREFIX = '/api/v1/log-streaming';
+
+/** An answer that is not 2xx; `status` is 0 when there was no answer. */
+export class ApiError extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** The address of `segments` below the API prefix; `query` members that are empty are left out. */
+export function apiUrl(segments, query = {}) {
+  const path = segments.map(encodeURIComponent).join('/');
+  const known = Object.entries(query).filter(([, value]) => value != null && value !== '');
+  const search = new URLSearchParams(known).toString();
+  return `${PREFIX}/${path}${search && `?${search}`}`;
+}
+
+/** The JSON of a GET. Throws {@link ApiError}. */
+export async function getJson(segments, query) {
+  const response = await request(apiUrl(segments, query), { headers: { accept: 'application/json' } });
+  return response.json();
+}
+
+/** Throws {@link ApiError} with the problem's own words where there are some. */
+export async function request(url, options) {
+  const response = await fetch(url, { credentials: 'same-origin', ...options }).catch(() => {
+    throw new ApiError(0, 'the server cannot be reached');
+  });
+  if (!response.ok) throw new ApiError(response.status, await problemText(response));
+  return response;
+}
+
+async function problemText(response) {
+  const problem = await response.json().catch(() => ({}));
+  return problem.detail || problem.title || `the server answered ${response.status}`;
+}

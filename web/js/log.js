@@ -1,0 +1,336 @@
+// The page of one task: its live log, what moves it, and how the connection stands.
+
+import { apiUrl, getJson } from './api.js';
+import { element, setText } from './dom.js';
+import { count, plural, shortId } from './format.js';
+import { workerStateText } from './rows.js';
+import { LogStream } from './stream.js';
+import { LogWindow } from './window.js';
+
+const FIRST_LINES = 2000;
+const TYPING_PAUSE_MS = 400;
+const LEVELS = [['', 'All levels'], ['INFO,WARN,WARNING,ERROR,FATAL', 'Info and up'], ['WARN,WARNING,ERROR,FATAL', 'Warnings and up'], ['ERROR,FATAL', 'Errors']];
+
+/** Shows the log of `taskId`; returns what ends it. */
+export function showLog(place, taskId) {
+  const page = new LogPage(place, taskId);
+  return () => page.stop();
+}
+
+class LogPage {
+  #taskId;
+  #onSignedOut;
+  #filter = filterOf(location.search);
+  #stream = null;
+  #window = null;
+  #workers = new Set();
+  #lastLine = 0;
+  #taskState = '';
+  #typing;
+  #ticker;
+  #parts;
+  #listeners = new AbortController();
+
+  constructor({ view, heading, onSignedOut }, taskId) {
+    this.#taskId = taskId;
+    this.#onSignedOut = onSignedOut;
+    this.#parts = this.#build(view, heading);
+    this.#setTaskState('');
+    const signal = this.#listeners.signal;
+    addEventListener('online', () => this.#stream.wake(), { signal });
+    document.addEventListener('visibilitychange', () => this.#onVisible(), { signal });
+    addEventListener('hashchange', () => this.#toHash(), { signal });
+    this.#ticker = setInterval(() => this.#showCountdown(), 1000);
+    this.#start();
+    this.#toHash();
+  }
+
+  stop() {
+    this.#listeners.abort();
+    clearInterval(this.#ticker);
+    clearTimeout(this.#typing);
+    this.#stream.close();
+    this.#window.stop();
+  }
+
+  #build(view, heading) {
+    const button = (label, onclick, attributes = {}) => element('button', { type: 'button', onclick, ...attributes }, label);
+    const parts = {
+      state: element('span', { class: 'badge' }),
+      lines: element('span', { class: 'count' }),
+      connection: element('span', { class: 'connection', role: 'status', 'aria-live': 'polite' }),
+      countdown: element('span', { class: 'countdown', 'aria-hidden': 'true' }),
+      retry: button('Try now', () => this.#stream.open(), { hidden: true }),
+      notice: element('p', { class: 'notice', role: 'status', hidden: true }),
+      scroller: element('div', { class: 'log', tabindex: '0', role: 'region', 'aria-label': `Log of ${this.#taskId}`, onclick: (event) => this.#onLogClick(event) }),
+      follow: button('', () => this.#window.follow(), { class: 'follow primary', hidden: true }),
+      verdict: element('section', { class: 'verdict', 'aria-label': 'How the task ended', hidden: true }),
+    };
+    heading.append(
+      element('h1', { title: this.#taskId }, this.#taskId), parts.state, parts.lines,
+      element('span', { class: 'line-state' }, parts.connection, parts.countdown, parts.retry));
+    view.append(element('div', { class: 'log-page' },
+      this.#toolbar(button), parts.notice,
+      element('div', { class: 'log-place' }, parts.scroller, parts.follow), parts.verdict));
+    this.#restoreToggles(parts.scroller);
+    return parts;
+  }
+
+  #toolbar(button) {
+    const level = element('select', { 'aria-label': 'Level', onchange: () => this.#refilter({ level: level.value }) },
+      ...LEVELS.map(([value, label]) => element('option', { value, selected: value === this.#filter.level }, label)));
+    const keywords = element('input', {
+      type: 'search', placeholder: 'Filter: words, comma-separated', 'aria-label': 'Words, any of them', value: this.#filter.keywords,
+      oninput: () => {
+        clearTimeout(this.#typing);
+        this.#typing = setTimeout(() => this.#refilter({ keywords: keywords.value.trim() }), TYPING_PAUSE_MS);
+      },
+    });
+    const toggle = (name, label) => button(label, (event) => this.#toggle(name, event.currentTarget), { 'data-toggle': name, 'aria-pressed': String(isOn(name)) });
+    return element('div', { class: 'toolbar', role: 'group', 'aria-label': 'What is shown' },
+      level, keywords, element('span', { class: 'space' }),
+      button('⇤ Start', () => this.#window.toStart(), { class: 'edge' }), button('End ⇥', () => this.#window.follow(), { class: 'edge' }),
+      toggle('wrap', 'Wrap'), toggle('times', 'Times'),
+      element('a', { class: 'button', href: apiUrl(['tasks', this.#taskId, 'logs'], { format: 'text' }), download: `${this.#taskId}.log` }, 'Download'));
+  }
+
+  /** Opens window and stream for the filter in force. */
+  #start() {
+    this.#stream?.close();
+    this.#window?.stop();
+    this.#workers.clear();
+    this.#lastLine = 0;
+    this.#parts.scroller.classList.remove('many-workers', 'levels', 'sources');
+    const filtered = Boolean(this.#filter.level || this.#filter.keywords);
+    this.#window = new LogWindow(this.#parts.scroller, {
+      loadPage: filtered ? null : (query) => this.#loadPage(query),
+      onChange: () => this.#showFollow(),
+      onProblem: (error) => this.#onProblem(error),
+    });
+    this.#stream = new LogStream({
+      urlFor: (lastEventId) => this.#streamUrl(lastEventId, filtered),
+      onEvent: (type, data) => this.#onEvent(type, data),
+      onState: (state) => this.#onState(state),
+    });
+    this.#stream.open();
+  }
+
+  #streamUrl(lastEventId, filtered) {
+    const tail = lastEventId || filtered ? '' : FIRST_LINES;
+    return apiUrl(['stream', this.#taskId], { ...this.#filter, errors: 'events', tail, lastEventId });
+  }
+
+  async #loadPage(query) {
+    const lines = [];
+    let page = { nextAfterLine: query.afterLine };
+    // A page of long lines ends early: what is missing up to `beforeLine` comes by further ones.
+    do {
+      page = await this.#historyOf({ ...query, afterLine: page.nextAfterLine });
+      for (const entry of page.lines) lines.push({ ...entry, kind: 'log' });
+    } while (query.beforeLine && page.nextAfterLine);
+    lines.forEach((entry) => this.#showColumnsFor(entry));
+    return { lines, totalLines: page.totalLines };
+  }
+
+  /** A task that is not known yet has a history without lines. */
+  async #historyOf(query) {
+    try {
+      return await getJson(['tasks', this.#taskId, 'logs'], query);
+    } catch (error) {
+      if (error.status === 404) return { lines: [], totalLines: 0 };
+      throw error;
+    }
+  }
+
+  #onEvent(type, data) {
+    if (type === 'complete') return this.#showVerdict(data);
+    if (type === 'reset') return this.#onReset();
+    this.#showColumnsFor(data);
+    if (type === 'log') this.#onLine(data);
+    this.#window.push({ ...data, kind: type });
+  }
+
+  #onLine({ line }) {
+    this.#lastLine = line;
+    this.#reopenTask();
+  }
+
+  /** A line after the verdict takes it back. */
+  #reopenTask() {
+    if (this.#taskState === 'running') return;
+    this.#parts.verdict.hidden = true;
+    this.#setTaskState('running');
+  }
+
+  #onReset() {
+    this.#window.clear();
+    this.#lastLine = 0;
+    this.#reopenTask();
+    this.#window.push({ kind: 'note', text: 'The server has a new store: its log starts here' });
+  }
+
+  #onNewWorker(workerId) {
+    this.#workers.add(workerId);
+    const widest = Math.max(...[...this.#workers].map((id) => shortId(id).length));
+    this.#parts.scroller.style.setProperty('--worker-width', `${widest + 2}ch`);
+  }
+
+  /** A column is there once something stands in it. */
+  #showColumnsFor({ workerId, level, source }) {
+    if (workerId && !this.#workers.has(workerId)) this.#onNewWorker(workerId);
+    const columns = [
+      this.#workers.size > 1 && 'many-workers',
+      level && level.toUpperCase() !== 'INFO' && 'levels',
+      source === 'stderr' && 'sources',
+    ];
+    this.#parts.scroller.classList.add(...columns.filter(Boolean));
+  }
+
+  #onState(state) {
+    if (state.phase === 'signed-out') return this.#onSignedOut();
+    const { connection, retry } = this.#parts;
+    connection.className = `connection ${state.phase}`;
+    connection.title = state.reason ?? '';
+    setText(connection, connectionText(state));
+    retry.hidden = state.phase !== 'waiting' && state.phase !== 'refused';
+    this.#showCountdown();
+    if (state.gaveUp) this.#endIfComplete();
+  }
+
+  #showCountdown() {
+    const { phase, retryAtMs } = this.#stream?.state ?? {};
+    const seconds = Math.max(0, Math.ceil((retryAtMs - Date.now()) / 1000));
+    setText(this.#parts.countdown, phase === 'waiting' ? `in ${seconds} s` : '');
+  }
+
+  /** A finished task has no stream to give, and says so by 204, which EventSource does not pass on. */
+  async #endIfComplete() {
+    const task = await this.#task();
+    if (task?.state !== 'complete' || this.#stream.state.phase !== 'waiting') return;
+    this.#stream.end();
+    this.#showVerdict(task);
+  }
+
+  async #onVisible() {
+    if (document.hidden) return;
+    this.#stream.wake();
+    if (this.#stream.state.phase !== 'ended') return;
+    const task = await this.#task();
+    if (task?.state === 'running' && this.#stream.state.phase === 'ended') this.#stream.open();
+  }
+
+  async #task() {
+    try {
+      return await getJson(['tasks', this.#taskId]);
+    } catch (error) {
+      if (error.status === 401) this.#onSignedOut();
+      return null;
+    }
+  }
+
+  #showVerdict({ lines, lostLines, failed, workers = [] }) {
+    this.#setTaskState(failed ? 'failed' : 'complete');
+    const lost = lostLines ? `${plural(lostLines, 'line')} lost` : 'none lost';
+    this.#parts.verdict.className = `verdict ${failed ? 'failed' : 'complete'}`;
+    this.#parts.verdict.replaceChildren(
+      element('strong', {}, failed ? 'Failed' : 'Complete'),
+      element('span', {}, plural(lines, 'line')),
+      element('span', { class: lostLines ? 'lost' : '' }, lost),
+      element('ul', {}, ...workers.map(workerVerdict)));
+    this.#parts.verdict.hidden = false;
+  }
+
+  #setTaskState(state) {
+    this.#taskState = state;
+    this.#parts.state.className = `badge ${state}`;
+    setText(this.#parts.state, state);
+    document.title = [this.#taskId, state, 'otto-handler'].filter(Boolean).join(' · ');
+  }
+
+  #showFollow() {
+    const { follow, lines } = this.#parts;
+    setText(lines, this.#lastLine ? plural(this.#lastLine, 'line') : 'no lines yet');
+    follow.hidden = this.#window.following;
+    const { unseen } = this.#window;
+    const label = this.#stream?.state.phase === 'ended' ? '↓ End' : '↓ Follow';
+    setText(follow, unseen ? `${label} · ${count(unseen)} new` : label);
+  }
+
+  #refilter(change) {
+    this.#filter = { ...this.#filter, ...change };
+    const search = new URLSearchParams(Object.entries(this.#filter).filter(([, value]) => value)).toString();
+    history.replaceState(null, '', `${location.pathname}${search && `?${search}`}`);
+    this.#start();
+  }
+
+  /** A click on a line number makes the address that line's link, and moves nothing. */
+  #onLogClick(event) {
+    const link = event.target.closest('a.line');
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    history.replaceState(null, '', link.hash);
+    this.#window.mark(Number(link.textContent));
+  }
+
+  async #toHash() {
+    const line = Number(location.hash.match(/^#L(\d+)$/)?.[1]);
+    if (!line) return;
+    this.#notify('');
+    const found = await this.#window.toLine(line);
+    if (!found && this.#parts.notice.hidden) this.#notify(`Line ${count(line)} is not in this log.`);
+  }
+
+  #onProblem(error) {
+    if (error.status === 401) this.#onSignedOut();
+    else this.#notify(`Lines could not be loaded: ${error.message}.`);
+  }
+
+  #notify(text) {
+    setText(this.#parts.notice, text);
+    this.#parts.notice.hidden = text === '';
+  }
+
+  #toggle(name, button) {
+    const on = this.#parts.scroller.classList.toggle(name);
+    button.setAttribute('aria-pressed', String(on));
+    remember(name, on);
+    if (this.#window.following) this.#window.follow();
+  }
+
+  #restoreToggles(scroller) {
+    for (const name of ['wrap', 'times']) scroller.classList.toggle(name, isOn(name));
+  }
+}
+
+/** A browser that keeps nothing for sites throws on any use of its storage. */
+function isOn(toggle) {
+  try {
+    return localStorage.getItem(`otto.${toggle}`) === '1';
+  } catch {
+    return false;
+  }
+}
+
+function remember(toggle, on) {
+  try {
+    localStorage.setItem(`otto.${toggle}`, on ? '1' : '');
+  } catch {
+    // It holds for this page only.
+  }
+}
+
+function filterOf(search) {
+  const query = new URLSearchParams(search);
+  return { level: query.get('level') ?? '', keywords: query.get('keywords') ?? '' };
+}
+
+function connectionText({ phase, reason }) {
+  return {
+    connecting: 'connecting', live: 'live', waiting: 'reconnecting', ended: 'ended', refused: `refused: ${reason}`,
+  }[phase];
+}
+
+function workerVerdict({ workerId, state, lines }) {
+  return element('li', { class: (state ?? '').toLowerCase() },
+    element('span', { class: 'name', title: workerId }, workerId), ` ${workerStateText(state)}, ${plural(lines, 'line')}`);
+}

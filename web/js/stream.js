@@ -1,0 +1,189 @@
+// One task's events over EventSource, kept going for as long as the page lives.
+//
+// - A lost connection is opened again after a jittered, doubling delay, at once when `wake` is called,
+//   and always with the last event id: nothing is skipped.
+// - An event at or before the last offset is dropped: nothing is shown twice.
+// - A connection that is silent for longer than the server's heartbeats allow counts as lost.
+//
+// EventSource gives up for good on any answer but 200 and tells no reason, so each try is a new one,
+// and `errors=events` in the address makes the server tell a refusal as an `error` event.
+
+export const FIRST_DELAY_MS = 500;
+export const LONGEST_DELAY_MS = 30_000;
+export const SILENCE_MS = 45_000;
+
+const NUMBERED = ['log', 'status', 'gap'];
+const SIGNED_OUT = new Set(['401', 'unauthorized', 'unauthenticated', 'token_expired', 'expired']);
+
+/** The delay before try `attempt` (from 0): half of it is fixed, half is drawn by `random`. */
+export function backoffMs(attempt, random) {
+  const whole = Math.min(LONGEST_DELAY_MS, 2 * FIRST_DELAY_MS * 2 ** attempt);
+  return Math.round(whole / 2 + (whole / 2) * random());
+}
+
+/** `<8 hex digits>-<offset>` as `{epoch, offset}`, or null. */
+export function parseEventId(id) {
+  const match = /^([0-9a-f]{8})-(\d+)$/i.exec(id);
+  return match && { epoch: match[1].toLowerCase(), offset: Number(match[2]) };
+}
+
+export class LogStream {
+  #options;
+  #platform;
+  #source = null;
+  #retryTimer;
+  #silenceTimer;
+  #lastSignMs = 0;
+  #attempt = 0;
+  #position = null;
+  #lastEventId = '';
+  #state = { phase: 'connecting' };
+
+  /**
+   * @param {{urlFor: (lastEventId: string) => string, onEvent: (type: string, data: object) => void, onState: (state: object) => void}} options
+   *   `onEvent` gets `log`, `status`, `gap`, `reset` and `complete`. `onState` gets `{phase}`: `connecting`, `live`,
+   *   `waiting` (with `retryAtMs`, `reason`, and `gaveUp` when EventSource did: any status but 200, such as the
+   *   204 of a finished task), `ended`, `refused` and `signed-out` (with `reason`).
+   * @param {object} [platform] EventSource, timers, clock and chance, for tests
+   */
+  constructor(options, platform = globalThis) {
+    this.#options = options;
+    this.#platform = platform;
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** Connects, from the last event seen on. */
+  open() {
+    this.#drop();
+    this.#setState({ phase: 'connecting' });
+    const source = new this.#platform.EventSource(this.#options.urlFor(this.#lastEventId));
+    this.#source = source;
+    const listen = (type, handle) => source.addEventListener(type, (event) => {
+      if (source === this.#source) handle(event);
+    });
+    listen('open', () => this.#onOpen());
+    listen('error', (event) => (event.data === undefined ? this.#onConnectionError(source) : this.#onRefused(event)));
+    listen('heartbeat', (event) => this.#onSign(event));
+    listen('reset', (event) => this.#onReset(event));
+    listen('complete', (event) => this.#onComplete(event));
+    for (const type of NUMBERED) listen(type, (event) => this.#onNumbered(type, event));
+    this.#lastSignMs = this.#platform.Date.now();
+    this.#watchSilence();
+  }
+
+  /** Forgets nothing; connects at once where it waits or where the connection fell silent. */
+  wake() {
+    const { phase } = this.#state;
+    if (phase === 'waiting' || (phase === 'live' && this.#silentMs >= SILENCE_MS)) this.open();
+  }
+
+  /** The task is known to have ended: no more tries. */
+  end() {
+    this.#stopWith({ phase: 'ended' });
+  }
+
+  /** Ends it without a word. */
+  close() {
+    this.#drop();
+  }
+
+  get #silentMs() {
+    return this.#platform.Date.now() - this.#lastSignMs;
+  }
+
+  #onOpen() {
+    this.#lastSignMs = this.#platform.Date.now();
+    this.#setState({ phase: 'live' });
+  }
+
+  /** Any event but an error shows that the connection works. */
+  #onSign(event) {
+    this.#attempt = 0;
+    this.#lastSignMs = this.#platform.Date.now();
+    if (event.lastEventId) this.#lastEventId = event.lastEventId;
+    if (this.#state.phase !== 'live') this.#setState({ phase: 'live' });
+  }
+
+  #onNumbered(type, event) {
+    const at = parseEventId(event.lastEventId);
+    this.#onSign(event);
+    if (at && this.#position && at.epoch !== this.#position.epoch) this.#startAnew();
+    if (at && this.#position && at.offset <= this.#position.offset) return;
+    if (at) this.#position = at;
+    this.#options.onEvent(type, JSON.parse(event.data));
+  }
+
+  #onReset(event) {
+    this.#onSign(event);
+    this.#startAnew();
+    this.#lastEventId = event.lastEventId;
+  }
+
+  #startAnew() {
+    this.#position = null;
+    this.#options.onEvent('reset', {});
+  }
+
+  #onComplete(event) {
+    this.#onSign(event);
+    this.#drop();
+    this.#options.onEvent('complete', JSON.parse(event.data));
+    this.#setState({ phase: 'ended' });
+  }
+
+  #onRefused(event) {
+    const { code, message, retryable } = readError(event.data);
+    const reason = message || code || 'no reason given';
+    if (SIGNED_OUT.has(String(code).toLowerCase())) this.#stopWith({ phase: 'signed-out', reason });
+    else if (retryable) this.#onLost(reason);
+    else this.#stopWith({ phase: 'refused', reason });
+  }
+
+  #stopWith(state) {
+    this.#drop();
+    this.#setState(state);
+  }
+
+  #onConnectionError(source) {
+    const gaveUp = source.readyState === this.#platform.EventSource.CLOSED;
+    this.#onLost(gaveUp ? 'the server gave no stream' : 'connection lost', gaveUp);
+  }
+
+  #onLost(reason, gaveUp = false) {
+    this.#drop();
+    const delayMs = backoffMs(this.#attempt, this.#platform.Math.random);
+    this.#attempt += 1;
+    this.#retryTimer = this.#platform.setTimeout(() => this.open(), delayMs);
+    this.#setState({ phase: 'waiting', reason, gaveUp, retryAtMs: this.#platform.Date.now() + delayMs });
+  }
+
+  /** One timer that looks again later, instead of a new one per event. */
+  #watchSilence() {
+    const leftMs = SILENCE_MS - this.#silentMs;
+    if (leftMs <= 0) this.#onLost('the server fell silent');
+    else this.#silenceTimer = this.#platform.setTimeout(() => this.#watchSilence(), leftMs);
+  }
+
+  #drop() {
+    this.#platform.clearTimeout(this.#retryTimer);
+    this.#platform.clearTimeout(this.#silenceTimer);
+    this.#source?.close();
+    this.#source = null;
+  }
+
+  #setState(state) {
+    this.#state = state;
+    this.#options.onState(state);
+  }
+}
+
+function readError(text) {
+  try {
+    return JSON.parse(text) ?? {};
+  } catch {
+    return { message: text, retryable: true };
+  }
+}

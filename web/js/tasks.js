@@ -1,0 +1,137 @@
+// The list of tasks, refreshed while it is looked at.
+
+import { getJson } from './api.js';
+import { element, setText } from './dom.js';
+import { ago, bytes, count, plural } from './format.js';
+
+const POLL_MS = 2000;
+const COLUMNS = ['Task', 'State', 'Workers', 'Lines', 'Size', 'Last line'];
+
+/** Shows the list; returns what ends it. */
+export function showTasks({ view, heading, onSignedOut }) {
+  document.title = 'Tasks · otto-handler';
+  heading.append(element('h1', {}, 'Tasks'));
+  const page = new TaskPage(view);
+  let timer;
+  let stopped = false;
+
+  const refresh = async () => {
+    clearTimeout(timer);
+    if (stopped || document.hidden) return;
+    try {
+      page.show(await getJson(['tasks']));
+    } catch (error) {
+      if (stopped) return;
+      if (error.status === 401) return onSignedOut();
+      page.showProblem(error);
+    }
+    if (!stopped) timer = setTimeout(refresh, POLL_MS);
+  };
+
+  document.addEventListener('visibilitychange', refresh);
+  refresh();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+    document.removeEventListener('visibilitychange', refresh);
+  };
+}
+
+class TaskPage {
+  #rows = new Map();
+  #tasks = new Map();
+  #next = undefined;
+  #body = element('tbody');
+  #table = element('table', { class: 'tasks', hidden: true },
+    element('thead', {}, element('tr', {}, ...COLUMNS.map((name) => element('th', { scope: 'col' }, name)))),
+    this.#body);
+  #empty = emptyState();
+  #problem = element('p', { class: 'problem', role: 'status' });
+  #more = element('button', { type: 'button', hidden: true, onclick: () => this.#loadMore() }, 'Show more tasks');
+
+  constructor(view) {
+    view.append(element('div', { class: 'page' }, this.#problem, this.#table, this.#empty, this.#more));
+  }
+
+  show({ tasks, next }) {
+    if (this.#next === undefined) this.#next = next ?? null;
+    this.#take(tasks);
+    setText(this.#problem, '');
+  }
+
+  showProblem(error) {
+    setText(this.#problem, `The list may be out of date: ${error.message}.`);
+  }
+
+  async #loadMore() {
+    try {
+      const { tasks, next } = await getJson(['tasks'], { cursor: this.#next });
+      this.#next = next ?? null;
+      this.#take(tasks);
+    } catch (error) {
+      this.showProblem(error);
+    }
+  }
+
+  #take(tasks) {
+    for (const task of tasks) this.#tasks.set(task.taskId, task);
+    const sorted = [...this.#tasks.values()].sort((a, b) => Date.parse(b.lastTime) - Date.parse(a.lastTime));
+    sorted.forEach((task, index) => this.#place(this.#row(task), index));
+    this.#table.hidden = sorted.length === 0;
+    this.#empty.hidden = sorted.length > 0;
+    this.#more.hidden = !this.#next;
+  }
+
+  /** Moves a row only when it stands elsewhere, so that focus and selection stay. */
+  #place(row, index) {
+    const standing = this.#body.children[index];
+    if (standing !== row) this.#body.insertBefore(row, standing ?? null);
+  }
+
+  #row(task) {
+    let cells = this.#rows.get(task.taskId);
+    if (!cells) this.#rows.set(task.taskId, (cells = taskRow(task.taskId)));
+    const state = taskState(task);
+    cells.state.className = `badge ${state}`;
+    setText(cells.state, state);
+    setText(cells.workers, workersText(task.workers ?? []));
+    setText(cells.lines, count(task.lines));
+    setText(cells.lost, task.lostLines ? ` ${count(task.lostLines)} lost` : '');
+    setText(cells.size, bytes(task.bytes));
+    setText(cells.time, ago(task.lastTime, Date.now()));
+    cells.time.title = task.lastTime ?? '';
+    return cells.row;
+  }
+}
+
+function taskRow(taskId) {
+  const cells = Object.fromEntries(['state', 'workers', 'lines', 'lost', 'size', 'time'].map((name) => [name, element('span')]));
+  cells.lost.className = 'lost';
+  cells.row = element('tr', {},
+    element('th', { scope: 'row' }, element('a', { href: `/tasks/${encodeURIComponent(taskId)}` }, taskId)),
+    element('td', {}, cells.state),
+    element('td', {}, cells.workers),
+    element('td', { class: 'number' }, cells.lines, cells.lost),
+    element('td', { class: 'number' }, cells.size),
+    element('td', {}, cells.time));
+  return cells;
+}
+
+function taskState({ state, failed }) {
+  if (failed) return state === 'complete' ? 'failed' : 'failing';
+  return state;
+}
+
+function workersText(workers) {
+  const failed = workers.filter((worker) => worker.state === 'FAILED').length;
+  return plural(workers.length, 'worker') + (failed ? `, ${count(failed)} failed` : '');
+}
+
+function emptyState() {
+  return element('section', { class: 'panel', hidden: true },
+    element('h2', {}, 'No logs yet'),
+    element('p', {}, 'Push a first one from a shell; it shows up here by itself:'),
+    element('pre', {}, element('code', {},
+      'ls -l | otto-handler push --to http://127.0.0.1:8080 \\\n    --task first-build --worker worker-1 --status completed')),
+    element('p', {}, '8080 is the default gRPC port. ottoscaler pushes there when its ', element('code', {}, 'OTTO_HANDLER_HOST'), ' points here.'));
+}
