@@ -34,6 +34,7 @@ async fn a_page_is_where_it_is_asked_for_and_says_how_to_go_on() {
         ("?afterLine=10&beforeLine=20", 11, 19, None),
         ("?afterLine=10&beforeLine=20&limit=5", 11, 15, Some(15)),
         ("?tail=3", 248, 250, None),
+        ("?tail=200", 51, 250, None),
         ("?tail=3&beforeLine=100", 97, 99, None),
         ("?tail=3&limit=2", 248, 249, Some(249)),
     ] {
@@ -75,7 +76,7 @@ async fn a_filtered_page_holds_what_passes_and_goes_on_after_the_last_line_looke
 }
 
 #[tokio::test]
-async fn a_page_of_long_lines_ends_early_and_says_so() {
+async fn a_page_of_long_lines_keeps_those_next_to_where_the_client_looks_from() {
     let server = Server::start().await;
     let line = "x".repeat(1 << 20);
     for _ in 0..10 {
@@ -85,6 +86,11 @@ async fn a_page_of_long_lines_ends_early_and_says_so() {
     let count = lines(&page).len() as u64;
     assert!((7..=8).contains(&count), "{count} lines of a MiB");
     assert_eq!(page["nextAfterLine"], count);
+    for query in ["beforeLine=10", "tail=9&beforeLine=10"] {
+        let page = server.json(&format!("/tasks/build/logs?{query}")).await;
+        assert_eq!((&page["firstLine"], &page["lastLine"]), (&3.into(), &9.into()), "{query}");
+        assert_eq!(page["nextAfterLine"], Value::Null);
+    }
     server.stop().await;
 }
 

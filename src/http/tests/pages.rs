@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use reqwest::Method;
 
-use super::support::{Events, Server, json, refusal, soon};
+use super::support::{Events, Server, json, jwt, refusal, soon};
 use crate::http::{Http, Options, OptionsError, serve};
 use crate::store::faults::FaultyDisk;
 use crate::store::{self, Durability};
@@ -67,7 +67,7 @@ async fn ids_that_are_none_are_refused_on_every_route() {
 #[tokio::test]
 async fn unknown_paths_and_methods_are_problems_too() {
     let server = Server::start().await;
-    for path in ["/nothing", "/stream/", "/tasks/a/b/c", "/"] {
+    for path in ["/nothing", "/stream/", "/tasks/a/b/c"] {
         let detail = refusal(server.get(path).await, 404).await;
         assert!(detail.starts_with("there is nothing at"), "{detail}");
     }
@@ -81,6 +81,33 @@ async fn unknown_paths_and_methods_are_problems_too() {
     }
     let head = server.request(Method::HEAD, "/api/v1/log-streaming/tasks");
     assert_eq!(soon(head.send()).await.unwrap().status(), 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_viewer_is_served_at_each_of_its_addresses_with_what_it_loads() {
+    let server = Server::start_with(jwt()).await;
+    let get = |path: &str| soon(server.request(Method::GET, path).send());
+    for path in ["/", "/tasks/build", "/tasks/a%2Fb%0A"] {
+        let page = get(path).await.unwrap();
+        assert_eq!(page.status(), 200, "{path}");
+        assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+        assert_eq!(page.headers()["content-security-policy"], "default-src 'self'");
+        assert_eq!(page.headers()["x-content-type-options"], "nosniff");
+    }
+    let page = soon(get("/").await.unwrap().text()).await.unwrap();
+    let linked: Vec<_> = page.split('"').filter(|text| text.starts_with("/assets/")).collect();
+    assert!(linked.contains(&"/assets/js/main.js"), "{linked:?}");
+    for path in linked {
+        let asset = get(path).await.unwrap();
+        assert_eq!(asset.status(), 200, "{path}");
+        let tag = asset.headers()["etag"].clone();
+        let again = server.request(Method::GET, path).header("if-none-match", tag);
+        assert_eq!(soon(again.send()).await.unwrap().status(), 304, "{path}");
+    }
+    for path in ["/assets/package.json", "/assets/../Cargo.toml", "/assets/%2e%2e/Cargo.toml"] {
+        assert_eq!(get(path).await.unwrap().status(), 404, "{path}");
+    }
     server.stop().await;
 }
 
