@@ -4,6 +4,7 @@
 //! narrows it. It comes in the cookie `access_token` or as `Authorization: Bearer`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
 use globset::{Glob, GlobSet, GlobSetBuilder};
@@ -91,7 +92,9 @@ pub(super) enum TokenError {
 }
 
 /// Checks tokens.
-pub struct Verifier {
+pub struct Verifier(Box<Rules>);
+
+struct Rules {
     key: DecodingKey,
     validation: Validation,
 }
@@ -120,7 +123,7 @@ impl Verifier {
         validation.validate_nbf = true;
         // Tokens are shared with other services, each of which may be an audience.
         validation.validate_aud = false;
-        Self { key: DecodingKey::from_secret(secret), validation }
+        Self(Box::new(Rules { key: DecodingKey::from_secret(secret), validation }))
     }
 
     /// Whose token it is.
@@ -128,9 +131,10 @@ impl Verifier {
     /// # Errors
     /// Why it is not accepted.
     pub(super) fn verify(&self, token: &str) -> Result<Identity, TokenError> {
-        let token = jsonwebtoken::decode::<serde_json::Value>(token, &self.key, &self.validation)
+        let Rules { key, validation } = &*self.0;
+        let decoded = jsonwebtoken::decode::<serde_json::Value>(token, key, validation)
             .map_err(|error| token_error(token, error.into_kind()))?;
-        let found = Found::deserialize(token.claims).map_err(|_| TokenError::Malformed)?;
+        let found = Found::deserialize(decoded.claims).map_err(|_| TokenError::Malformed)?;
         let claim = |name: &str| TokenError::Claim(name.into());
         let subject = found.sub.as_str().ok_or_else(|| claim("sub"))?.into();
         let expires_at = found.exp.as_f64().ok_or_else(|| claim("exp"))? as u64;
@@ -171,9 +175,10 @@ pub(super) struct Identity {
 impl Identity {
     const ANYBODY: Self = Self { subject: None, expires_at: None, tasks: Access::All };
 
-    /// Seconds until the token expires.
-    pub(super) fn seconds_left(&self) -> Option<u64> {
-        self.expires_at.map(|at| at.saturating_sub(now_ms() / 1000))
+    /// How long the token is still good.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        let left_ms = |at: u64| at.saturating_mul(1000).saturating_sub(now_ms());
+        self.expires_at.map(|at| Duration::from_millis(left_ms(at)))
     }
 
     /// Lets `task` pass.

@@ -1,12 +1,14 @@
 //! Accepts connections and serves each until it ends.
 
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
@@ -18,11 +20,18 @@ use super::{Http, router};
 /// fit in; a larger one is answered 431.
 const MAX_BUFFER_BYTES: usize = 8 * 1024;
 
+/// What the kernel may hold for a connection that is not read, in bytes. It wakes a writer only
+/// once a third is free: left to grow to megabytes, a slow reader would pass for a stalled one.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
+
 /// How long a connection may take to send a request's head, also between two requests.
 const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The wait after an accept that failed for want of resources.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+type Io = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
+type Connection = http1::Connection<Io, TowerToHyperService<Router>>;
 
 /// Serves `http` on `listener` until `drain` is cancelled and every connection has ended; the
 /// caller bounds that. Several may run at once, each on a runtime of its own.
@@ -75,9 +84,8 @@ async fn serve_connection(
     stall_timeout: Duration,
     drain: CancellationToken,
 ) {
-    // Frames are written whole, so waiting for more to send with them gains nothing.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+    if let Err(error) = tune(&stream) {
+        tracing::debug!(%error, "a connection keeps the system's settings");
     }
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(stall_timeout));
@@ -86,15 +94,23 @@ async fn serve_connection(
         .header_read_timeout(HEAD_READ_TIMEOUT)
         .max_buf_size(MAX_BUFFER_BYTES)
         .serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(router));
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = drain.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
+    if let Err(error) = run(Box::pin(connection), drain).await {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// Until the connection ends by itself, or after its last answer once draining. It comes boxed:
+/// moved into this future by value, it would have its room in it twice.
+async fn run(mut connection: Pin<Box<Connection>>, drain: CancellationToken) -> hyper::Result<()> {
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = drain.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
+}
+
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    // Frames are written whole, so waiting for more to send with them gains nothing.
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_send_buffer_size(SEND_BUFFER_BYTES)
 }

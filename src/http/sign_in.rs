@@ -118,7 +118,7 @@ fn local_path(text: &str) -> Option<String> {
 }
 
 fn set_cookie(token: &str, identity: &Identity) -> Result<HeaderValue, Problem> {
-    let max_age = identity.seconds_left().unwrap_or_default();
+    let max_age = identity.time_left().unwrap_or_default().as_secs();
     let cookie =
         format!("{COOKIE_NAME}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={max_age}");
     HeaderValue::from_str(&cookie).map_err(|_| TokenError::Malformed.into())

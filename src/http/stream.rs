@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, Uri};
-use std::time::Duration;
 
 use super::Http;
 use super::auth::Identity;
@@ -75,7 +74,7 @@ async fn open(
         filter: query.filter,
         tell_position: matches!(query.start, Start::Now | Start::Tail(_)),
         heartbeat: http.options().heartbeat,
-        expires_in: identity.seconds_left().map(Duration::from_secs),
+        expires_in: identity.time_left(),
         access: identity.tasks,
         drain: http.0.drain.clone(),
         seat,

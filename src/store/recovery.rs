@@ -70,15 +70,21 @@ fn file_bytes(path: &Path) -> Result<u64, OpenError> {
     Ok(fs::metadata(path).map_err(OpenError::io("look at", path))?.len())
 }
 
-/// A sealed segment's trailer and encoded directory; `None` where there is no trailer.
-fn read_footer(path: &Path, site: Site) -> Result<Option<(Trailer, Arc<[u8]>)>, OpenError> {
+/// A sealed segment's trailer and encoded directory.
+struct FoundFooter {
+    trailer: Trailer,
+    records: Arc<[u8]>,
+}
+
+/// The footer of a segment; `None` where there is no trailer.
+fn read_footer(path: &Path, site: Site) -> Result<Option<FoundFooter>, OpenError> {
     let failed = OpenError::io("read", path);
     let file = File::open(path).map_err(OpenError::io("open", path))?;
     let trailer = footer::read_trailer(&file, file_bytes(path)?, site).map_err(&failed)?;
     let Some(trailer) = trailer else { return Ok(None) };
     let records = footer::read_part(&file, trailer.records).map_err(&failed)?;
     match records {
-        Some(records) => Ok(Some((trailer, records))),
+        Some(records) => Ok(Some(FoundFooter { trailer, records })),
         None => Err(directory_damaged(path, &trailer)),
     }
 }
@@ -110,10 +116,10 @@ impl Recovery<'_> {
 
     /// Takes a segment in by its footer; false where it has none.
     fn take_sealed(&mut self, base: u64, path: &Path) -> Result<bool, OpenError> {
-        let Some((trailer, records)) = read_footer(path, Site::new(self.epoch.0, base))? else {
+        let Some(footer) = read_footer(path, Site::new(self.epoch.0, base))? else {
             return Ok(false);
         };
-        self.place_sealed(base, path, (&trailer, &records))?;
+        self.place_sealed(base, path, &footer)?;
         Ok(true)
     }
 
@@ -121,7 +127,7 @@ impl Recovery<'_> {
         &mut self,
         base: u64,
         path: &Path,
-        (trailer, records): (&Trailer, &[u8]),
+        FoundFooter { trailer, records }: &FoundFooter,
     ) -> Result<(), OpenError> {
         let damaged = || directory_damaged(path, trailer);
         let records: Vec<TaskRecord<'_>> = postcard::from_bytes(records).map_err(|_| damaged())?;
@@ -188,9 +194,7 @@ impl Recovery<'_> {
     /// written anew, so its damage is no error.
     fn take_sealed_last(&mut self, base: u64, path: &Path) -> Result<bool, OpenError> {
         match read_footer(path, Site::new(self.epoch.0, base)) {
-            Ok(Some((trailer, records))) => {
-                self.place_sealed(base, path, (&trailer, &records)).map(|()| true)
-            }
+            Ok(Some(footer)) => self.place_sealed(base, path, &footer).map(|()| true),
             Ok(None) | Err(OpenError::Damaged { .. }) => Ok(false),
             Err(error) => Err(error),
         }

@@ -30,8 +30,9 @@ impl Committer {
     }
 
     fn is_full(&self) -> bool {
-        self.active.position >= self.options.segment_bytes
-            || self.active.chunks >= self.options.segment_chunks
+        let many_bytes = self.active.position >= self.options.segment_bytes;
+        let many_chunks = self.active.chunks >= self.options.segment_chunks;
+        (many_bytes || many_chunks) && self.has_entries()
     }
 
     fn is_old(&self) -> bool {

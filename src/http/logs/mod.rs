@@ -16,6 +16,7 @@ use super::path::TaskPath;
 use super::problem::Problem;
 use crate::domain::{TaskId, TaskSummary};
 use crate::subscribe::Filter;
+use page::Anchor;
 use walk::{Range, Walk};
 
 const KNOWN: &[&str] = &[
@@ -62,8 +63,7 @@ pub(super) async fn history(
     let range = query.range(&summary);
     let walk = Walk::open(log.clone(), task.clone(), range, query.filter.clone()).await?;
     if query.format == Format::Json {
-        let limit = query.limit.unwrap_or(DEFAULT_PAGE_LINES);
-        return page::response(walk, &summary, limit).await;
+        return page::response(walk, &summary, query.anchor(), query.page_lines()).await;
     }
     let mut response = download::body(walk, query.format, query.limit).into_response();
     response
@@ -102,11 +102,21 @@ impl Query {
         })
     }
 
+    fn page_lines(&self) -> u64 {
+        self.limit.or(self.tail).unwrap_or(DEFAULT_PAGE_LINES).min(MAX_PAGE_LINES)
+    }
+
+    /// The end that the client looks from.
+    fn anchor(&self) -> Anchor {
+        let from_end = self.tail.is_some() || self.before_line.is_some();
+        if from_end && self.after_line.is_none() { Anchor::End } else { Anchor::Start }
+    }
+
     /// Which lines are looked at. Where only `beforeLine` is given, those right before it.
     fn range(&self, summary: &TaskSummary) -> Range {
         let all = summary.first_line..summary.last_line + 1;
         let end = self.before_line.map_or(all.end, |line| line.min(all.end));
-        let default = (self.format == Format::Json).then_some(DEFAULT_PAGE_LINES);
+        let default = (self.format == Format::Json).then(|| self.page_lines());
         let count = match (self.tail, self.after_line, self.before_line) {
             (Some(tail), _, _) => Some(tail),
             (None, None, Some(_)) => self.limit.or(default),

@@ -123,3 +123,52 @@ fn to_json(data: &impl Serialize) -> String {
 fn put(out: &mut Vec<u8>, text: Arguments<'_>) {
     out.write_fmt(text).expect("a Vec takes every write");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Records, Run, TaskId, WorkerId, WorkerState, encode_run};
+
+    const FRAMES: Frames = Frames { epoch: Epoch(0x1f2e_3d4c) };
+
+    fn block() -> Block {
+        let mut records = Records::default();
+        records.push(Kind::Log, b"\"a\":1}");
+        records.push(Kind::Status(WorkerState::Running), b"\"b\":2}");
+        records.push(Kind::Gap, b"\"lines\":3}");
+        let (task, worker) = (TaskId::new("t").unwrap(), WorkerId::new("w").unwrap());
+        let run = Run { task: task.clone(), worker, session: None, records };
+        let mut payload = Vec::new();
+        encode_run(&mut payload, &run);
+        Block::new(task, Offset(7), 5, (3, 1), 0, payload.into())
+    }
+
+    #[test]
+    fn a_block_becomes_one_frame_an_entry_made_once_for_everyone() {
+        let block = block();
+        let frames = FRAMES.block(&block);
+        let expected = "event: log\nid: 1f2e3d4c-7\ndata: {\"offset\":7,\"line\":5,\"a\":1}\n\n\
+                        event: status\nid: 1f2e3d4c-8\ndata: {\"offset\":8,\"b\":2}\n\n\
+                        event: gap\nid: 1f2e3d4c-9\ndata: {\"from\":9,\"to\":9,\"lines\":3}\n\n";
+        assert_eq!(frames, expected);
+        assert_eq!(FRAMES.block(&block).as_ptr(), frames.as_ptr());
+    }
+
+    #[test]
+    fn a_part_of_a_block_holds_what_passes_from_the_cursor_on() {
+        let part = FRAMES.part(&block(), Offset(8), |entry| entry.kind != Kind::Gap);
+        assert_eq!(part.last, Some(Offset(8)));
+        assert!(part.bytes.starts_with(b"event: status\nid: 1f2e3d4c-8\n"));
+        let nothing = FRAMES.part(&block(), Offset(8), |_| false);
+        assert_eq!((nothing.last, nothing.bytes.capacity()), (None, 0));
+    }
+
+    #[test]
+    fn what_retention_took_is_a_gap_that_resumes_after_it() {
+        let gap = Gap { from: Offset(1), to: Offset(6), lines: None, reason: "retention" };
+        let frame = String::from_utf8(FRAMES.gap(&gap)).unwrap();
+        let expected = "event: gap\nid: 1f2e3d4c-6\ndata: \
+                        {\"from\":1,\"lines\":null,\"reason\":\"retention\",\"to\":6}\n\n";
+        assert_eq!(frame, expected);
+    }
+}

@@ -117,7 +117,6 @@ impl Viewer {
         }
         loop {
             if let Some(chunk) = self.next_block() {
-                self.next_heartbeat = Instant::now() + self.heartbeat;
                 return Some(chunk);
             }
             if self.has_ended {
@@ -125,8 +124,10 @@ impl Viewer {
             }
             let turn = self.turn().await;
             if let Some(chunk) = self.on_turn(turn) {
-                return Some(chunk.into());
+                return Some(chunk);
             }
+            // A filter may hide any number of blocks that are at hand.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -150,14 +151,16 @@ impl Viewer {
         }
     }
 
-    fn on_turn(&mut self, turn: Turn) -> Option<Vec<u8>> {
+    fn on_turn(&mut self, turn: Turn) -> Option<Bytes> {
         match turn {
-            Turn::Drain => Some(self.end_with("draining", "the server is shutting down", true)),
-            Turn::Alarm => self.on_alarm(),
+            Turn::Drain => {
+                Some(self.end_with("draining", "the server is shutting down", true).into())
+            }
+            Turn::Alarm => self.on_alarm().map(Bytes::from),
             Turn::Event(Ok(event)) => self.on_event(event),
             Turn::Event(Err(error)) => {
                 tracing::error!(%error, "a viewer's stream failed");
-                Some(self.end_with("read_failed", "the log cannot be read now", true))
+                Some(self.end_with("read_failed", "the log cannot be read now", true).into())
             }
         }
     }
@@ -180,20 +183,20 @@ impl Viewer {
         None
     }
 
-    fn on_event(&mut self, event: Event) -> Option<Vec<u8>> {
+    fn on_event(&mut self, event: Event) -> Option<Bytes> {
         match event {
-            Event::Reset => Some(self.frames.reset(before(self.session.cursor()))),
+            Event::Reset => Some(self.frames.reset(before(self.session.cursor())).into()),
             Event::Entries { blocks, from } => {
                 self.from = from;
                 self.blocks = blocks.into_iter();
-                None
+                self.next_block()
             }
-            Event::Gap(gap) => Some(self.on_gap(gap)),
+            Event::Gap(gap) => Some(self.on_gap(gap).into()),
             Event::Complete(task) => {
                 self.has_ended = true;
-                Some(self.frames.complete(&task))
+                Some(self.frames.complete(&task).into())
             }
-            Event::End => self.on_end(),
+            Event::End => self.on_end().map(Bytes::from),
         }
     }
 
@@ -230,6 +233,7 @@ impl Viewer {
             let (bytes, last) = self.render(&block);
             self.hidden = (last != Some(block.last())).then(|| block.last());
             if last.is_some() {
+                self.next_heartbeat = Instant::now() + self.heartbeat;
                 return Some(bytes);
             }
         }

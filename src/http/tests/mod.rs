@@ -1,1 +1,8 @@
+//! The HTTP side as its clients meet it: a real server, a real store, a real client.
 
+mod access;
+mod history;
+mod pages;
+mod slow;
+mod streams;
+mod support;

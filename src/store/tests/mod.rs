@@ -1,1 +1,114 @@
 //! Tests of the whole store through its public face.
+
+mod appending;
+mod faulty_disk;
+mod opening;
+mod property;
+mod retention;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::*;
+use crate::domain::{Batch, Block, Kind, Offset, Records, Run, Session, TaskId, WorkerId};
+
+/// One entry as a reader sees it: offset, task, line, body.
+type Seen = (u64, String, Option<u64>, String);
+
+fn task(id: &str) -> TaskId {
+    TaskId::new(id).unwrap()
+}
+
+fn run(task_id: &str, worker: &str, session: Option<Session>, records: &[(Kind, &str)]) -> Run {
+    let worker = WorkerId::new(worker).unwrap();
+    let mut encoded = Records::default();
+    records.iter().for_each(|(kind, body)| encoded.push(*kind, body.as_bytes()));
+    Run { task: task(task_id), worker, session, records: encoded }
+}
+
+/// A batch of log lines of one worker.
+fn lines(task: &str, bodies: &[&str]) -> Batch {
+    let records: Vec<_> = bodies.iter().map(|body| (Kind::Log, *body)).collect();
+    Batch { runs: vec![run(task, "w", None, &records)] }
+}
+
+/// A batch of numbered log lines.
+fn numbered(task: &str, session: &str, seqs: &[u64]) -> Batch {
+    let bodies: Vec<_> = seqs.iter().map(u64::to_string).collect();
+    let records: Vec<_> = bodies.iter().map(|body| (Kind::Log, body.as_str())).collect();
+    let session = Session { id: session.into(), seqs: seqs.into() };
+    Batch { runs: vec![run(task, "w", Some(session), &records)] }
+}
+
+fn open_store(options: Options) -> Store {
+    open(options, Box::new(|_, _| {})).unwrap()
+}
+
+/// Opens with a callback that keeps every block it is given.
+fn open_watched(options: Options) -> (Store, std::sync::mpsc::Receiver<(Vec<Arc<Block>>, Offset)>) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let on_commit: OnCommit = Box::new(move |blocks, tail| {
+        sender.send((blocks.to_vec(), tail)).unwrap();
+    });
+    (open(options, on_commit).unwrap(), receiver)
+}
+
+async fn keep(store: &Store, batch: Batch) -> Committed {
+    store.append(batch).await.unwrap().await.unwrap()
+}
+
+fn entries(blocks: &[Arc<Block>], from: u64) -> Vec<Seen> {
+    let each = blocks.iter().flat_map(|block| block.entries().map(move |entry| (block, entry)));
+    each.filter(|(_, entry)| entry.offset.0 >= from)
+        .map(|(block, entry)| {
+            let body = String::from_utf8(entry.body.to_vec()).unwrap();
+            (entry.offset.0, block.task.to_string(), entry.line, body)
+        })
+        .collect()
+}
+
+/// Everything from `from` on, read in pieces of about `max_bytes`, with the gaps.
+async fn read_all(
+    store: &Store,
+    scope: Scope,
+    from: u64,
+    max_bytes: usize,
+) -> Result<(Vec<Gap>, Vec<Seen>), ReadError> {
+    let (mut gaps, mut seen) = (Vec::new(), Vec::new());
+    let tail = store.tail();
+    let mut next = Offset(from);
+    while next < tail {
+        let read = store.read(scope.clone(), next, max_bytes).await?;
+        gaps.extend(read.gap);
+        seen.extend(entries(&read.blocks, next.0));
+        assert!(read.next > next, "a read from {next} leads to {}", read.next);
+        next = read.next;
+    }
+    Ok((gaps, seen))
+}
+
+async fn bodies(store: &Store, id: &str) -> Vec<String> {
+    let (gaps, seen) = read_all(store, Scope::Task(task(id)), 1, 1 << 20).await.unwrap();
+    assert_eq!(gaps, []);
+    seen.into_iter().map(|(_, _, _, body)| body).collect()
+}
+
+/// The segment files, oldest first.
+fn segment_files(dir: &Path) -> Vec<PathBuf> {
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        names.filter(|path| path.extension().is_some_and(|e| e == "seg")).collect();
+    files.sort();
+    files
+}
+
+/// Copies a data directory as it stands: what a killed process leaves behind.
+fn copy_dir(from: &Path) -> tempfile::TempDir {
+    let to = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.path().join(entry.file_name())).unwrap();
+    }
+    to
+}

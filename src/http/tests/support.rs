@@ -1,0 +1,292 @@
+//! A running server, and an event stream's reader.
+
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{Batch, Kind, Records, Run, TaskId, WorkerId, WorkerState};
+use crate::encode::{EntryParts, StatusParts, write_entry, write_gap, write_status};
+use crate::http::{Auth, Claims, Http, Options, Verifier, serve, sign};
+use crate::hub::Hub;
+use crate::store::{self, Log, Store};
+use crate::subscribe::Source;
+use crate::tasks::Tasks;
+
+pub(super) const SECRET: &[u8] = b"a secret of the tests, long enough for HS256";
+pub(super) const TIME: &str = "2026-11-24T06:57:29.000Z";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Fails where `event` does not come, instead of hanging.
+pub(super) async fn soon<T>(event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, event).await.expect("it did not happen in time")
+}
+
+pub(super) struct Server {
+    pub(super) base: String,
+    pub(super) http: Http,
+    pub(super) drain: CancellationToken,
+    pub(super) serving: JoinHandle<std::io::Result<()>>,
+    pub(super) tasks: Tasks,
+    store: Store,
+    dir: TempDir,
+    client: reqwest::Client,
+}
+
+pub(super) fn jwt() -> Options {
+    Options { auth: Auth::Jwt(Verifier::hs256(SECRET)), ..Options::default() }
+}
+
+pub(super) fn token(sub: &str, expires_in: i64, tasks: Option<&[&str]>) -> String {
+    let now = i64::try_from(crate::domain::now_ms() / 1000).unwrap();
+    let exp = u64::try_from(now + expires_in).unwrap();
+    let tasks = tasks.map(|globs| globs.iter().map(|glob| (*glob).to_owned()).collect());
+    sign(SECRET, &Claims { sub: sub.into(), exp, tasks }).unwrap()
+}
+
+impl Server {
+    pub(super) async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    pub(super) async fn start_with(options: Options) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), options, |options| options).await
+    }
+
+    pub(super) async fn start_in(
+        dir: TempDir,
+        options: Options,
+        adjust: impl FnOnce(store::Options) -> store::Options,
+    ) -> Self {
+        let hub = Arc::new(OnceLock::<Hub>::new());
+        let published = Arc::clone(&hub);
+        let publish: store::OnCommit = Box::new(move |blocks, tail| {
+            published.get().unwrap().publish(blocks, tail);
+        });
+        let store_options =
+            store::Options { durability: store::Durability::Os, ..store::Options::new(dir.path()) };
+        let store = store::open(adjust(store_options), publish).unwrap();
+        let hub = hub.get_or_init(|| Hub::new(1 << 20, store.tail())).clone();
+        let log: Arc<dyn Log> = Arc::new(store.clone());
+        let tasks = Tasks::new(log.clone(), hub.clone(), Duration::from_secs(300));
+        let tick = Duration::from_millis(1);
+        let source = Source { log, hub, tasks: tasks.clone(), tick };
+        let drain = CancellationToken::new();
+        let http = Http::new(options, source, drain.clone()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let serving = tokio::spawn(serve(listener, http.clone(), drain.clone()));
+        let client =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { base, http, drain, serving, tasks, store, dir, client }
+    }
+
+    /// Drains, closes the store and gives the directory back.
+    pub(super) async fn stop(self) -> TempDir {
+        self.drain.cancel();
+        soon(self.serving).await.unwrap().unwrap();
+        self.store.close().await;
+        self.dir
+    }
+
+    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.base))
+    }
+
+    /// A GET below the API's prefix.
+    pub(super) fn api(&self, path: &str) -> RequestBuilder {
+        self.request(Method::GET, &format!("/api/v1/log-streaming{path}"))
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Response {
+        soon(self.api(path).send()).await.unwrap()
+    }
+
+    pub(super) async fn json(&self, path: &str) -> Value {
+        let response = self.get(path).await;
+        assert_eq!(response.status(), 200, "{path}");
+        json(response).await
+    }
+
+    pub(super) async fn events(&self, path: &str) -> Events {
+        Events::of(self.api(path)).await
+    }
+
+    pub(super) async fn push(&self, task: &str, worker: &str, messages: &[&str]) {
+        let entries =
+            messages.iter().map(|message| EntryParts { message, ..EntryParts::default() });
+        self.push_entries(task, worker, entries.collect()).await;
+    }
+
+    pub(super) async fn push_at(&self, task: &str, level: &str, message: &str) {
+        let entry = EntryParts { level, message, ..EntryParts::default() };
+        self.push_entries(task, "w", vec![entry]).await;
+    }
+
+    pub(super) async fn push_entries(
+        &self,
+        task: &str,
+        worker: &str,
+        entries: Vec<EntryParts<'_>>,
+    ) {
+        let mut records = Records::default();
+        for entry in entries {
+            let entry = EntryParts { task_id: task, worker_id: worker, ..entry };
+            records.push_with(Kind::Log, |out| write_entry(out, &entry, TIME));
+        }
+        self.append(task, worker, records).await;
+    }
+
+    pub(super) async fn push_status(&self, task: &str, worker: &str, state: WorkerState) {
+        let status = StatusParts {
+            task_id: task,
+            worker_id: worker,
+            state,
+            timestamp: "",
+            reason: "",
+            metadata: Vec::new(),
+        };
+        let mut records = Records::default();
+        records.push_with(Kind::Status(state), |out| write_status(out, &status, TIME));
+        self.append(task, worker, records).await;
+    }
+
+    pub(super) async fn push_gap(&self, task: &str, lines: u64) {
+        let mut records = Records::default();
+        records.push_with(Kind::Gap, |out| write_gap(out, (task, "w"), lines, "too_large", TIME));
+        self.append(task, "w", records).await;
+    }
+
+    /// Appends without waiting for what becomes of it to be good.
+    pub(super) async fn append(&self, task: &str, worker: &str, records: Records) {
+        let task = TaskId::new(task).unwrap();
+        let worker = WorkerId::new(worker).unwrap();
+        let run = Run { task, worker, session: None, records };
+        let receipt = self.store.append(Batch { runs: vec![run] }).await.unwrap();
+        let _settled = soon(receipt).await;
+    }
+
+    pub(super) async fn until_viewers(&self, count: usize) {
+        let reached = async {
+            while self.http.active_viewers() != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(reached).await;
+    }
+}
+
+pub(super) async fn json(response: Response) -> Value {
+    serde_json::from_slice(&soon(response.bytes()).await.unwrap()).unwrap()
+}
+
+/// The detail of a refusal, which must be a problem with `status`.
+pub(super) async fn refusal(response: Response, status: u16) -> String {
+    assert_eq!(response.status(), status, "{}", response.url());
+    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    let problem = json(response).await;
+    assert_eq!(problem["status"], status);
+    assert!(problem["title"].is_string() && problem["type"].is_string(), "{problem}");
+    problem["detail"].as_str().unwrap().to_owned()
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Event {
+    pub(super) name: String,
+    pub(super) id: Option<String>,
+    pub(super) data: Option<String>,
+    pub(super) retry: Option<u64>,
+}
+
+impl Event {
+    fn parse(frame: &str) -> Self {
+        let mut event = Self::default();
+        for line in frame.lines() {
+            match line.split_once(": ").unwrap() {
+                ("event", name) => event.name = name.into(),
+                ("id", id) => event.id = Some(id.into()),
+                ("data", data) => assert!(event.data.replace(data.into()).is_none()),
+                ("retry", ms) => event.retry = Some(ms.parse().unwrap()),
+                other => panic!("{other:?} is no field of an event"),
+            }
+        }
+        event
+    }
+
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(self.data.as_deref().unwrap()).unwrap()
+    }
+}
+
+/// An open event stream.
+pub(super) struct Events {
+    response: Response,
+    buffer: BytesMut,
+    pub(super) retry_ms: u64,
+}
+
+impl Events {
+    pub(super) async fn of(request: RequestBuilder) -> Self {
+        let response = soon(request.send()).await.unwrap();
+        assert_eq!(response.status(), 200, "{}", response.url());
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["cache-control"], "no-cache");
+        assert_eq!(response.headers()["x-accel-buffering"], "no");
+        let mut events = Self { response, buffer: BytesMut::new(), retry_ms: 0 };
+        let first = events.next().await.unwrap();
+        events.retry_ms = first.retry.expect("the first frame is the retry");
+        events
+    }
+
+    /// The next frame; `None` at the end of the stream.
+    pub(super) async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(end) = self.buffer.windows(2).position(|two| two == b"\n\n") {
+                let frame = self.buffer.split_to(end + 2);
+                return Some(Event::parse(std::str::from_utf8(&frame[..end]).unwrap()));
+            }
+            let Some(chunk) = soon(self.response.chunk()).await.unwrap() else {
+                assert!(self.buffer.is_empty(), "a frame was cut off");
+                return None;
+            };
+            self.buffer.extend_from_slice(&chunk);
+        }
+    }
+
+    /// The next frame that is an event of this name; frames without an event are passed over.
+    pub(super) async fn expect(&mut self, name: &str) -> Event {
+        loop {
+            let event = self.next().await.expect("the stream ended");
+            if !event.name.is_empty() {
+                assert_eq!(event.name, name, "{event:?}");
+                return event;
+            }
+        }
+    }
+
+    /// The messages of the next `count` lines.
+    pub(super) async fn lines(&mut self, count: usize) -> Vec<String> {
+        let mut lines = Vec::new();
+        while lines.len() < count {
+            let log = self.expect("log").await;
+            lines.push(log.json()["message"].as_str().unwrap().to_owned());
+        }
+        lines
+    }
+
+    /// Everything up to the end.
+    pub(super) async fn rest(&mut self) -> Vec<Event> {
+        let mut rest = Vec::new();
+        while let Some(event) = self.next().await {
+            rest.push(event);
+        }
+        rest
+    }
+}

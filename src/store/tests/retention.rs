@@ -1,0 +1,176 @@
+//! What retention drops, and the gaps it leaves.
+
+use std::time::Duration;
+
+use super::*;
+
+/// One entry per segment, alternating between tasks `a`, `b` and `b`.
+async fn fill(store: &Store, count: usize) {
+    for n in 0..count {
+        keep(store, lines(["a", "b", "b"][n % 3], &[&n.to_string()])).await;
+    }
+}
+
+/// Waits until at most `segments` are left.
+async fn wait_for_segments(store: &Store, segments: usize) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    while store.stats().segments > segments {
+        ticks.tick().await;
+    }
+}
+
+fn one_entry_per_segment(dir: &Path) -> Options {
+    Options { segment_chunks: 1, ..Options::new(dir) }
+}
+
+/// A store of nine entries of which the last ones are kept, and its directory.
+async fn retained(bytes_of_segments: u64) -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_store(one_entry_per_segment(dir.path()));
+    fill(&store, 9).await;
+    store.close().await;
+    let newest: Vec<_> = segment_files(dir.path());
+    let kept = newest.iter().rev().take(bytes_of_segments as usize + 1);
+    let bytes: u64 = kept.map(|file| fs::metadata(file).unwrap().len()).sum();
+    let options = Options { retention_bytes: Some(bytes), ..one_entry_per_segment(dir.path()) };
+    let store = open_store(options);
+    wait_for_segments(&store, bytes_of_segments as usize + 1).await;
+    (dir, store)
+}
+
+fn gap(from: u64, to: u64, lines: Option<u64>) -> Option<Gap> {
+    Some(Gap { from: Offset(from), to: Offset(to), lines, reason: "retention" })
+}
+
+async fn check_gaps(store: &Store) {
+    // Kept are the offsets 7 (a, line 3), 8 and 9 (b, lines 5 and 6); before: a 1 4, b 2 3 5 6.
+    let task_gap = async |id: &str, from| {
+        let read = store.read(Scope::Task(task(id)), Offset(from), 1).await.unwrap();
+        (read.gap, read.blocks[0].base.0)
+    };
+    assert_eq!(task_gap("a", 1).await, (gap(1, 4, Some(2)), 7));
+    assert_eq!(task_gap("a", 4).await, (gap(4, 4, None), 7));
+    assert_eq!(task_gap("a", 5).await, (None, 7));
+    assert_eq!(task_gap("b", 1).await, (gap(1, 6, Some(4)), 8));
+    assert_eq!(task_gap("b", 6).await, (gap(6, 6, None), 8));
+    assert_eq!(task_gap("b", 7).await, (None, 8));
+    let all = store.read(Scope::All, Offset(3), 1).await.unwrap();
+    assert_eq!((all.gap, all.blocks[0].base.0), (gap(3, 6, None), 7));
+    let all = store.read(Scope::All, Offset(7), 1).await.unwrap();
+    assert_eq!((all.gap, all.blocks[0].base.0), (None, 7));
+    let summary = store.task(&task("b")).unwrap();
+    assert_eq!((summary.first_offset, summary.first_line, summary.last_line), (Offset(8), 5, 6));
+    assert_eq!(store.locate(task("b"), 1).await, Ok(Offset(8)));
+}
+
+#[tokio::test]
+async fn a_gap_names_exactly_what_a_task_lost_also_after_reopening() {
+    let (dir, store) = retained(3).await;
+    check_gaps(&store).await;
+    store.close().await;
+    let store = open_store(one_entry_per_segment(dir.path()));
+    check_gaps(&store).await;
+    assert_eq!(keep(&store, lines("a", &["on"])).await.kept, 1);
+    assert_eq!(store.task(&task("a")).unwrap().last_line, 4);
+}
+
+#[tokio::test]
+async fn a_task_that_lost_everything_is_forgotten_and_its_old_readers_are_told() {
+    let (_dir, store) = retained(2).await;
+    assert_eq!(store.task(&task("a")), None);
+    let told = store.read(Scope::Task(task("a")), Offset(4), 1).await.unwrap();
+    assert_eq!((told.gap, told.next), (gap(4, 7, None), Offset(10)));
+    let new = store.read(Scope::Task(task("a")), Offset(1), 1).await.unwrap();
+    assert_eq!((new.gap, new.next), (None, Offset(10)));
+    let current = store.read(Scope::Task(task("a")), Offset(9), 1).await.unwrap();
+    assert_eq!(current.gap, None);
+}
+
+#[tokio::test]
+async fn files_of_dropped_segments_are_removed() {
+    let (dir, store) = retained(3).await;
+    store.close().await;
+    let names: Vec<_> = segment_files(dir.path());
+    assert_eq!(names.len(), 4);
+    assert!(names[0].ends_with("00000000000000000007.seg"));
+}
+
+#[tokio::test]
+async fn segments_beyond_their_age_are_dropped_and_the_active_one_is_sealed_by_age() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = Duration::from_millis(200);
+    let store = open_store(Options { retention_age: Some(kept), ..Options::new(dir.path()) });
+    fill(&store, 9).await;
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    while !store.tasks().is_empty() {
+        ticks.tick().await;
+    }
+    assert_eq!(store.tail(), Offset(10));
+    let read = store.read(Scope::All, Offset(1), 1).await.unwrap();
+    assert_eq!((read.gap, read.next), (gap(1, 9, None), Offset(10)));
+    store.close().await;
+    let store = open_store(Options::new(dir.path()));
+    assert_eq!(store.tail(), Offset(10), "the offsets began anew");
+}
+
+#[tokio::test]
+async fn too_many_tasks_for_the_directory_drop_the_oldest_in_files_and_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    for options in [Options::new(dir.path()), Options::in_memory()] {
+        let store = open_store(Options { directory_bytes: 50_000, segment_chunks: 20, ..options });
+        for n in 0..500 {
+            keep(&store, lines(&format!("task-{n}"), &["x"])).await;
+        }
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        while store.stats().directory_bytes > 50_000 {
+            ticks.tick().await;
+        }
+        let tasks = store.tasks();
+        assert!(!tasks.is_empty() && tasks.len() < 500, "{} tasks are left", tasks.len());
+        assert_eq!(tasks[0].task.as_str(), "task-499");
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn the_only_segment_is_sealed_and_dropped_when_the_directory_is_too_small_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_store(Options { directory_bytes: 100, ..Options::new(dir.path()) });
+    fill(&store, 3).await;
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    while !store.tasks().is_empty() {
+        ticks.tick().await;
+    }
+    assert_eq!(store.stats().directory_bytes, 0);
+    keep(&store, lines("a", &["on"])).await;
+    assert_eq!(store.tail(), Offset(5));
+}
+
+#[tokio::test]
+async fn a_reader_never_fails_and_never_misses_silently_while_retention_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = Some(40_000);
+    let store = open_store(Options { retention_bytes: kept, ..one_entry_per_segment(dir.path()) });
+    let writer = tokio::spawn({
+        let store = store.clone();
+        async move {
+            while store.tail() < Offset(300)
+                || store.read(Scope::All, Offset(1), 1).await.unwrap().gap.is_none()
+            {
+                keep(&store, lines("a", &["body"])).await;
+            }
+        }
+    });
+    let mut next = Offset::FIRST;
+    while !writer.is_finished() || next < store.tail() {
+        let read = store.read(Scope::Task(task("a")), next, 2000).await.unwrap();
+        let mut expected = read.gap.map_or(next, |gap| gap.to.next());
+        for (offset, ..) in entries(&read.blocks, next.0) {
+            assert_eq!(offset, expected.0);
+            expected = expected.next();
+        }
+        assert_eq!(read.next, expected);
+        next = if writer.is_finished() { read.next } else { Offset::FIRST };
+    }
+    writer.await.unwrap();
+}
