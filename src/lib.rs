@@ -3,4 +3,5 @@ pub mod client;
 pub mod domain;
 pub mod hub;
 pub mod proto;
+pub mod simulate;
 pub mod store;
