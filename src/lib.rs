@@ -10,6 +10,7 @@ pub mod hub;
 pub mod ingest;
 pub mod proto;
 pub mod server;
+pub mod simulate;
 pub mod store;
 pub mod subscribe;
 pub mod tasks;
