@@ -7,7 +7,13 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{ServeArgs, effective, with_file_defaults};
 
+mod demo;
+mod health;
+mod push;
 mod serve;
+mod simulate;
+mod tail;
+mod token;
 
 /// The command whose flags may stand in a file.
 const SERVE: &str = "serve";
@@ -23,6 +29,12 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Box<ServeArgs>),
+    Demo(demo::Args),
+    Push(push::Args),
+    Tail(tail::Args),
+    Token(token::Args),
+    Simulate(simulate::Args),
+    Health(health::Args),
 }
 
 impl Cli {
@@ -50,6 +62,12 @@ impl Cli {
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Serve(args) => serve::run(*args).await,
+            Command::Demo(args) => demo::run(args).await,
+            Command::Push(args) => push::run(args).await,
+            Command::Tail(args) => tail::run(args).await,
+            Command::Token(args) => token::run(args).await,
+            Command::Simulate(args) => simulate::run(args).await,
+            Command::Health(args) => health::run(args).await,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::ValueEnum;
+use clap::{Args, FromArgMatches, ValueEnum};
 
 use crate::store::Durability;
 
@@ -255,4 +255,15 @@ pub struct ServeArgs {
     /// All of the above as given or defaulted, for the log.
     #[arg(skip)]
     pub effective: String,
+}
+
+impl ServeArgs {
+    /// Reads flags given within the process.
+    ///
+    /// # Errors
+    /// What clap would print.
+    pub fn read<'a>(flags: impl IntoIterator<Item = &'a str>) -> Result<Self, clap::Error> {
+        let command = Self::augment_args(clap::Command::new("serve").no_binary_name(true));
+        Self::from_arg_matches(&command.try_get_matches_from(flags)?)
+    }
 }

@@ -42,7 +42,8 @@ async fn impossible_settings_are_refused_with_the_value_and_the_rule() {
 async fn a_configuration_file_sets_flags_and_unknown_keys_are_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let unknown = config_file(dir.path(), "grpc-adr = \"127.0.0.1:1\"\n");
-    refused(&[&unknown, "--auth=none"], "unknown key \"grpc-adr\", known are auth, data-dir,").await;
+    refused(&[&unknown, "--auth=none"], "unknown key \"grpc-adr\", known are auth, data-dir,")
+        .await;
     let impossible = config_file(dir.path(), "max-viewers = \"many\"\n");
     refused(&[&impossible, "--auth=none"], "'many'").await;
     let broken = config_file(dir.path(), "max-viewers = \n");

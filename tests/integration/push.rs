@@ -179,8 +179,7 @@ async fn bytes_that_are_no_entry_are_dropped_with_the_reason_and_the_stream_goes
     let no_utf8 = b"\x0a\x01w\x12\x01t\x32\x02a\xff".to_vec();
     let sent = tokio_stream::iter([b"\xff\xff\xff".to_vec(), good, no_utf8]);
     let path = "/ottoscaler.v1.OttoHandlerLogService/ForwardWorkerLogs".parse().unwrap();
-    let mut responses =
-        grpc.streaming(Request::new(sent), path, Raw).await.unwrap().into_inner();
+    let mut responses = grpc.streaming(Request::new(sent), path, Raw).await.unwrap().into_inner();
     let mut told = Vec::new();
     while let Some(response) = within("a response", responses.message()).await.unwrap() {
         told.push((response.status(), response.message));
@@ -225,8 +224,10 @@ async fn a_status_is_kept_a_repeat_ignored_and_an_impossible_one_explained() {
     let answer = client.notify_worker_status(bad).await.unwrap().into_inner();
     assert_eq!(answer.status(), AckStatus::Error);
     assert_eq!(answer.message, "status is 9, it needs 0 (CREATED) to 4 (TERMINATED)");
-    let nameless =
-        WorkerStatusNotification { worker_id: String::new(), ..notification(StatusType::Failed, "") };
+    let nameless = WorkerStatusNotification {
+        worker_id: String::new(),
+        ..notification(StatusType::Failed, "")
+    };
     let answer = client.notify_worker_status(nameless).await.unwrap().into_inner();
     assert_eq!(answer.message, "worker_id is empty, it needs 1 to 253 bytes");
 }

@@ -1,18 +1,11 @@
 //! A server in this process.
 
-use clap::Parser;
 use otto_handler::config::{Config, ServeArgs};
 use otto_handler::server::{Addrs, Server, store_options};
 use otto_handler::store;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-
-#[derive(Parser)]
-struct Flags {
-    #[command(flatten)]
-    serve: ServeArgs,
-}
 
 /// A running server on free ports.
 pub(crate) struct TestServer {
@@ -76,11 +69,11 @@ impl TestServer {
 
 fn config(dir: &TempDir, flags: &[&str]) -> Config {
     let data = dir.path().join("data");
-    let base = ["serve", "--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0"];
+    let base = ["--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0"];
     let auth = ["--auth=none"];
     let has_auth = flags.iter().any(|flag| flag.starts_with("--auth"));
     let auth = if has_auth { &[][..] } else { &auth[..] };
     let data = format!("--data-dir={}", data.display());
     let all = base.iter().chain(auth).chain(flags).copied().chain([data.as_str()]);
-    Config::new(Flags::try_parse_from(all).unwrap().serve).unwrap()
+    Config::new(ServeArgs::read(all).unwrap()).unwrap()
 }
