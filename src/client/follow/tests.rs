@@ -1,5 +1,6 @@
 //! Against a server that plays one scripted answer per connection.
 
+use futures_util::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -143,6 +144,15 @@ async fn without_reconnecting_a_stream_that_ends_in_order_is_over_and_a_cut_one_
     let (events, breaks) = follow_to_end(options).await.unwrap();
     assert_eq!(events, pairs(&[("1", "one"), ("2", "two")]));
     assert_eq!(breaks.len(), 1);
+}
+
+#[tokio::test]
+async fn as_a_stream_it_gives_the_same_updates() {
+    let (mut options, _server) = play(vec![stream("id: 1\ndata: one\n\n", End::Whole)]).await;
+    options.at_end = AtEnd::Finish;
+    let updates: Vec<_> = Follow::new(options).unwrap().into_stream().collect().await;
+    let one = Event { event: "message".into(), id: "1".into(), data: "one".into() };
+    assert!(matches!(&updates[..], [Ok(Update::Event(event))] if *event == one));
 }
 
 #[tokio::test]

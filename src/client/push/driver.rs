@@ -266,10 +266,11 @@ impl Driver {
         };
         self.client = None;
         let since = *self.trouble_since.get_or_insert_with(Instant::now);
-        let retry_in = self.backoff.next_delay().max(wait);
-        if since.elapsed() + retry_in > self.options.give_up_after {
+        let left = self.options.give_up_after.saturating_sub(since.elapsed());
+        if left.is_zero() {
             return Err(Error::GaveUp { waited_s: since.elapsed().as_secs(), reason });
         }
+        let retry_in = self.backoff.next_delay().max(wait).min(left);
         (self.observer)(Notice::Disconnected { reason, retry_in });
         sleep(retry_in).await;
         Ok(())

@@ -5,6 +5,9 @@
 //! stands at index `n - 1 - passed`. A dropped line whose elders are unanswered stays in
 //! place, empty, until they leave.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +52,7 @@ pub struct Progress {
 
 /// What a stream does next.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 pub(super) enum Next {
     Send(WorkerLogEntry),
     Wait,
@@ -268,149 +272,5 @@ impl Window {
         self.sent -= 1;
         self.passed += 1;
         self.progress.acknowledged += u64::from(!waiting.dropped);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{TaskId, WorkerId};
-
-    fn window(limit_bytes: usize) -> Window {
-        let producer = Producer {
-            task: TaskId::new("t").unwrap(),
-            worker: WorkerId::new("w").unwrap(),
-            level: "INFO".into(),
-            source: "stdout".into(),
-        };
-        Window::new(producer, "s".into(), limit_bytes)
-    }
-
-    fn line(message: &str) -> Line {
-        Line { timestamp: "2026-01-01T00:00:00Z".into(), message: message.into() }
-    }
-
-    fn filled(messages: &[&str]) -> Window {
-        let mut window = window(1 << 20);
-        for message in messages {
-            assert_eq!(window.offer(line(message)), Offered::Taken);
-        }
-        window
-    }
-
-    /// Takes all that the stream may send: (`otto.seq`, message).
-    fn send_all(window: &mut Window, stream: u64) -> Vec<(String, String)> {
-        let mut sent = Vec::new();
-        while let Next::Send(entry) = window.next_for(stream, Instant::now()) {
-            sent.push((entry.metadata["otto.seq"].clone(), entry.message));
-        }
-        sent
-    }
-
-    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
-        expected.iter().map(|(seq, message)| ((*seq).into(), (*message).into())).collect()
-    }
-
-    #[test]
-    fn a_new_stream_resends_from_the_first_unanswered_line_with_the_same_numbers() {
-        let mut window = filled(&["a", "b", "c"]);
-        let first = window.begin_stream();
-        assert_eq!(send_all(&mut window, first), pairs(&[("1", "a"), ("2", "b"), ("3", "c")]));
-        window.acknowledge(1).unwrap();
-        let second = window.begin_stream();
-        assert!(matches!(window.next_for(first, Instant::now()), Next::End));
-        assert_eq!(send_all(&mut window, second), pairs(&[("2", "b"), ("3", "c")]));
-        window.acknowledge(2).unwrap();
-        assert_eq!(window.progress(), Progress { pushed: 3, acknowledged: 3, dropped: 0 });
-    }
-
-    #[test]
-    fn a_dropped_line_is_not_resent_and_ordinals_of_the_new_stream_still_fit() {
-        let mut window = filled(&["a", "b", "c", "d"]);
-        let first = window.begin_stream();
-        send_all(&mut window, first);
-        assert_eq!(window.drop_line(2), Ok(Some(2)));
-        assert_eq!(window.drop_line(2), Ok(None), "dropped once only");
-        let second = window.begin_stream();
-        let sent = send_all(&mut window, second);
-        assert_eq!(sent, pairs(&[("1", "a"), ("3", "c"), ("4", "d")]));
-        window.acknowledge(2).unwrap();
-        window.acknowledge(3).unwrap();
-        assert_eq!(window.progress(), Progress { pushed: 4, acknowledged: 3, dropped: 1 });
-        assert_eq!(window.unanswered(), 0);
-    }
-
-    #[test]
-    fn a_cumulative_acknowledgement_passes_over_drops_and_counts_them_apart() {
-        let mut window = filled(&["a", "b", "c", "d"]);
-        let stream = window.begin_stream();
-        send_all(&mut window, stream);
-        window.drop_line(2).unwrap();
-        window.drop_line(4).unwrap();
-        window.acknowledge(3).unwrap();
-        assert_eq!(window.progress(), Progress { pushed: 4, acknowledged: 2, dropped: 2 });
-        assert_eq!((window.unanswered(), window.bytes), (0, 0));
-    }
-
-    #[test]
-    fn an_answer_given_before_is_ignored_and_one_to_an_unsent_line_is_refused() {
-        let mut window = filled(&["a", "b"]);
-        let stream = window.begin_stream();
-        window.next_for(stream, Instant::now());
-        window.acknowledge(1).unwrap();
-        window.acknowledge(1).unwrap();
-        for sequence in [2, 0, -1] {
-            assert_eq!(window.acknowledge(sequence), Err(Unsent { sequence, sent: 1 }));
-        }
-        assert_eq!(window.progress().acknowledged, 1);
-    }
-
-    #[test]
-    fn the_window_is_bounded_in_bytes_and_takes_a_larger_line_alone() {
-        let mut window = window(200);
-        let long = "x".repeat(1000);
-        assert_eq!(window.offer(line(&long)), Offered::Taken);
-        assert_eq!(window.offer(line("b")), Offered::Full(line("b")));
-        let stream = window.begin_stream();
-        send_all(&mut window, stream);
-        window.acknowledge(1).unwrap();
-        assert_eq!(window.offer(line("b")), Offered::Taken);
-        assert_eq!(window.offer(line("c")), Offered::Taken);
-        assert_eq!(window.offer(line(&"d".repeat(100))), Offered::Full(line(&"d".repeat(100))));
-    }
-
-    #[test]
-    fn only_a_sent_line_above_the_limit_can_be_the_one_that_is_too_large() {
-        let mut window = filled(&["a", "bbbbb", "cc", "dddddddd"]);
-        let stream = window.begin_stream();
-        (0..3).for_each(|_| drop(window.next_for(stream, Instant::now())));
-        assert_eq!(window.drop_largest_above(5), None);
-        assert_eq!(window.drop_largest_above(4), Some(2));
-        let stream = window.begin_stream();
-        let sent = send_all(&mut window, stream);
-        assert_eq!(sent, pairs(&[("1", "a"), ("3", "cc"), ("4", "dddddddd")]));
-    }
-
-    #[test]
-    fn a_throttle_holds_lines_back_until_its_time() {
-        let mut window = filled(&["a"]);
-        let stream = window.begin_stream();
-        window.throttle(Duration::from_secs(60));
-        let now = Instant::now();
-        assert!(matches!(window.next_for(stream, now), Next::WaitUntil(until) if until > now));
-        assert!(matches!(window.next_for(stream, now + Duration::from_secs(61)), Next::Send(_)));
-    }
-
-    #[test]
-    fn a_finished_window_takes_nothing_and_settles_once_all_is_answered() {
-        let mut window = filled(&["a"]);
-        window.finish(Some(WorkerState::Failed));
-        assert_eq!(window.offer(line("b")), Offered::Ended);
-        assert_eq!(window.settled(), None);
-        let stream = window.begin_stream();
-        send_all(&mut window, stream);
-        assert!(matches!(window.next_for(stream, Instant::now()), Next::End));
-        window.acknowledge(1).unwrap();
-        assert_eq!(window.settled(), Some(Some(WorkerState::Failed)));
     }
 }
