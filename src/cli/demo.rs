@@ -31,7 +31,7 @@ const BETWEEN_ROUNDS: Duration = Duration::from_secs(5);
 /// Prints a link that signs the browser in. Everything is real but the builds: they come in
 /// over gRPC, are kept on disk, and are streamed to the browser.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Where the simulated ottoscaler pushes to (gRPC); port 0 picks a free one
     #[arg(long, env = "OTTO_GRPC_ADDR", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     grpc_addr: String,
@@ -53,7 +53,7 @@ pub struct Args {
 ///
 /// # Errors
 /// When the server cannot start or a simulated push fails.
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let scratch = tempfile::tempdir().context("cannot make a directory for the demo")?;
     let data = args.data_dir.clone().unwrap_or_else(|| scratch.path().join("data"));
     let secret = secret()?;

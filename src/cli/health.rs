@@ -10,7 +10,7 @@ use anyhow::Context;
 ///   otto-handler health --url http://127.0.0.1:4000
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
-pub struct Args {
+pub(super) struct Args {
     /// The server's HTTP address
     #[arg(long, env = "OTTO_URL", value_name = "URL", default_value = "http://127.0.0.1:4000")]
     url: String,
@@ -23,7 +23,7 @@ pub struct Args {
 ///
 /// # Errors
 /// When there is no answer.
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let url = format!("{}/readyz", args.url.trim_end_matches('/'));
     let client = reqwest::Client::builder().timeout(args.timeout).build()?;
     let response =

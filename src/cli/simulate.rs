@@ -13,7 +13,7 @@ use crate::simulate::{Pace, Plan, push};
 ///   otto-handler simulate --push-to http://127.0.0.1:8080 --tasks 2 --workers 3 --fail 2
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
-pub struct Args {
+pub(super) struct Args {
     /// The server's gRPC address
     #[arg(long, env = "OTTO_SIMULATE_PUSH_TO", value_name = "URL")]
     pub push_to: Uri,
@@ -38,7 +38,7 @@ pub struct Args {
 ///
 /// # Errors
 /// When a number makes no sense, or the server cannot be reached or refuses a call.
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let plan = plan(&args)?;
     let names: Vec<_> = plan.tasks.iter().map(TaskId::as_str).collect();
     eprintln!("seed {}: {}", plan.seed, names.join(", "));

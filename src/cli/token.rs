@@ -17,7 +17,7 @@ const SAFE_SECRET_BYTES: usize = 32;
 ///   otto-handler token --sub me --task 'build-*' --ttl 8h
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
-pub struct Args {
+pub(super) struct Args {
     /// Whom the token is for
     #[arg(long, env = "OTTO_TOKEN_SUB", value_name = "NAME")]
     pub sub: String,
@@ -45,7 +45,7 @@ struct Claims<'a> {
 ///
 /// # Errors
 /// When the secret or the subject is empty, a glob is none, or the token would never be valid.
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let token = make(&args, now_ms() / 1000)?;
     if args.jwt_secret.len() < SAFE_SECRET_BYTES {
         eprintln!(

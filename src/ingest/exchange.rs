@@ -106,6 +106,9 @@ struct State<S, E> {
     in_flight: VecDeque<InFlight>,
     answers: Answers,
     carrying: Vec<(TaskId, Carrying)>,
+    /// Set once a batch was answered RETRY: numbered entries behind it must not be kept before
+    /// it is sent again, or its numbers would look like repeats.
+    stalled: bool,
 }
 
 impl<S, E> Exchange<S, E>
@@ -128,6 +131,7 @@ where
             in_flight: VecDeque::new(),
             answers: Answers::none(mode),
             carrying: Vec::new(),
+            stalled: false,
         };
         Self { state }
     }
@@ -196,6 +200,7 @@ where
             in_flight: std::mem::take(&mut self.in_flight),
             answers: std::mem::replace(&mut self.answers, Answers::none(self.mode)),
             carrying: std::mem::take(&mut self.carrying),
+            stalled: self.stalled,
         }
     }
 
@@ -263,6 +268,7 @@ where
             Ok(Err(error)) => self.fail(error),
             Err(_elapsed) => {
                 losses.into_iter().for_each(|loss| self.gathering.lose(loss));
+                self.stalled = true;
                 self.owe(Fate::Stalled, expected);
             }
         }
@@ -346,6 +352,9 @@ where
         let (batch, expected) = std::mem::replace(&mut self.gathering, next).finish();
         if batch.runs.is_empty() {
             return self.owe(Fate::Empty, expected);
+        }
+        if self.stalled && batch.runs.iter().any(|run| run.session.is_some()) {
+            return self.owe(Fate::Stalled, expected);
         }
         let shared = self.intake.shared();
         Counters::add(&shared.counters.bytes, batch.bytes() as u64);

@@ -129,7 +129,8 @@ fn start(entry: Accepted) -> Run {
     Run { task, worker, session, records }
 }
 
-/// The lines that `batch` would have kept, for when it cannot be kept.
+/// The lines that are lost when `batch` cannot be kept: those whose producer does not number
+/// them. Numbered ones are sent again.
 pub(super) fn losses(batch: &Batch, reason: &str) -> Vec<Loss> {
     let lines =
         |run: &Run| run.records.iter().filter(|(kind, _)| *kind == Kind::Log).count() as u64;
@@ -138,5 +139,6 @@ pub(super) fn losses(batch: &Batch, reason: &str) -> Vec<Loss> {
         lines: lines(run),
         reason: reason.to_owned(),
     };
-    batch.runs.iter().map(loss).filter(|loss| loss.lines > 0).collect()
+    let unnumbered = batch.runs.iter().filter(|run| run.session.is_none());
+    unnumbered.map(loss).filter(|loss| loss.lines > 0).collect()
 }

@@ -1,5 +1,7 @@
 //! A real server, real clients, no sleeps. One binary, so that it is linked once.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails should panic where it fails")]
+
 mod support;
 
 mod architecture;

@@ -31,7 +31,7 @@ use input::{Input, Splitter};
 /// keep some lines, 128 + n after signal n.
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
-pub struct Args {
+pub(super) struct Args {
     /// The server's gRPC address
     #[arg(long, env = "OTTO_PUSH_TO", value_name = "URL", default_value = "http://127.0.0.1:8080")]
     pub to: Uri,
@@ -66,7 +66,7 @@ pub struct Args {
 
 /// How the worker has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LastStatus {
+pub(super) enum LastStatus {
     /// Well.
     Completed,
     /// Badly.
@@ -93,7 +93,7 @@ impl LastStatus {
 ///
 /// # Errors
 /// When the address or the token cannot be used, or signals cannot be caught.
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let console = Arc::new(Console::stderr());
     let told = console.clone();

@@ -25,7 +25,7 @@ use render::{Format, Renderer};
 /// the server refused.
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
-pub struct Args {
+pub(super) struct Args {
     /// The server's HTTP address
     #[arg(long, env = "OTTO_TAIL_URL", default_value = "http://127.0.0.1:4000")]
     pub url: String,
@@ -66,7 +66,7 @@ pub struct Args {
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ColorChoice {
+pub(super) enum ColorChoice {
     /// In a terminal.
     Auto,
     /// Always.
@@ -82,7 +82,7 @@ const EXIT_REFUSED: u8 = 2;
 ///
 /// # Errors
 /// When the address is none, or standard output cannot be written (but for a closed pipe).
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut follow = Follow::new(options(&args)?)?;
     let output = io::BufWriter::new(io::stdout());
     let mut tail = Tail::new(args.task.clone(), Renderer::new(format(&args)), output);

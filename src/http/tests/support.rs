@@ -73,7 +73,8 @@ impl Server {
         let store_options =
             store::Options { durability: store::Durability::Os, ..store::Options::new(dir.path()) };
         let store = store::open(adjust(store_options), publish).unwrap();
-        let hub = hub.get_or_init(|| Hub::new(1 << 20, store.tail())).clone();
+        let hub = hub.get_or_init(|| Hub::new(1 << 20)).clone();
+        hub.begin_at(store.tail());
         let log: Arc<dyn Log> = Arc::new(store.clone());
         let tasks = Tasks::new(log.clone(), hub.clone(), Duration::from_secs(300));
         let tick = Duration::from_millis(1);
