@@ -49,11 +49,19 @@ struct State {
 }
 
 impl Hub {
-    /// A hub that keeps up to `budget_bytes` of blocks; `tail` is the offset that comes next.
-    pub fn new(budget_bytes: usize, tail: Offset) -> Self {
+    /// A hub that keeps up to `budget_bytes` of blocks, for a log that is still empty.
+    pub fn new(budget_bytes: usize) -> Self {
+        let tail = Offset::FIRST;
         let state = State { ring: VecDeque::new(), bytes: 0, tail, windows: HashMap::new() };
         let all = Arc::new(Window::new(tail));
         Self(Arc::new(Shared { budget_bytes, all, state: Mutex::new(state) }))
+    }
+
+    /// Notes that the log begins with `tail` as its next offset; before the first publish.
+    pub fn begin_at(&self, tail: Offset) {
+        let mut state = self.0.lock();
+        state.tail = tail;
+        self.0.all.begin_at(tail);
     }
 
     /// Adds committed blocks and wakes their readers. Only the committer calls it, in order.

@@ -21,7 +21,7 @@ fn bases(blocks: Option<Vec<Arc<Block>>>) -> Option<Vec<u64>> {
 
 #[test]
 fn a_reader_gets_its_own_tasks_blocks_from_its_cursor_on() {
-    let hub = Hub::new(1 << 20, Offset::FIRST);
+    let hub = Hub::new(1 << 20);
     hub.publish(&[block("a", 1, 3), block("b", 4, 2)], Offset(6));
     hub.publish(&[block("a", 6, 1)], Offset(7));
     let a = hub.watch(&Scope::Task(task("a")));
@@ -36,7 +36,8 @@ fn a_reader_gets_its_own_tasks_blocks_from_its_cursor_on() {
 
 #[test]
 fn a_reader_below_the_floor_is_sent_to_the_log() {
-    let hub = Hub::new(1 << 20, Offset(100));
+    let hub = Hub::new(1 << 20);
+    hub.begin_at(Offset(100));
     let early = hub.watch(&Scope::Task(task("a")));
     assert_eq!(bases(early.read(Offset(99), usize::MAX)), None);
     assert_eq!(bases(early.read(Offset(100), usize::MAX)), Some(vec![]));
@@ -49,7 +50,7 @@ fn a_reader_below_the_floor_is_sent_to_the_log() {
 #[test]
 fn the_budget_holds_and_the_oldest_block_of_any_task_goes_first() {
     let one = weight(&block("a", 1, 10));
-    let hub = Hub::new(3 * one, Offset::FIRST);
+    let hub = Hub::new(3 * one);
     let a = hub.watch(&Scope::Task(task("a")));
     hub.publish(&[block("a", 1, 10)], Offset(11));
     for turn in 0..20 {
@@ -66,7 +67,7 @@ fn the_budget_holds_and_the_oldest_block_of_any_task_goes_first() {
 
 #[test]
 fn a_window_that_nobody_reads_and_that_holds_nothing_is_forgotten() {
-    let hub = Hub::new(1, Offset::FIRST);
+    let hub = Hub::new(1);
     drop(hub.watch(&Scope::Task(task("waiting"))));
     assert!(hub.0.lock().windows.is_empty());
     hub.publish(&[block("a", 1, 1)], Offset(2));
@@ -77,7 +78,7 @@ fn a_window_that_nobody_reads_and_that_holds_nothing_is_forgotten() {
 
 #[tokio::test]
 async fn publishing_wakes_the_tasks_readers_and_no_others() {
-    let hub = Hub::new(1 << 20, Offset::FIRST);
+    let hub = Hub::new(1 << 20);
     let (a, b) = (hub.watch(&Scope::Task(task("a"))), hub.watch(&Scope::Task(task("b"))));
     let (mut a_wakes, b_wakes) = (a.wakes(), b.wakes());
     hub.publish(&[block("a", 1, 1)], Offset(2));

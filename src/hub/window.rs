@@ -32,6 +32,10 @@ impl Window {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn begin_at(&self, floor: Offset) {
+        self.lock().floor = floor;
+    }
+
     pub(super) fn push(&self, block: Arc<Block>) {
         self.lock().ring.push_back(block);
     }

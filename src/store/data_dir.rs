@@ -20,7 +20,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
     if fs::metadata(dir).is_ok_and(|metadata| !metadata.is_dir()) {
         return Err(OpenError::NotADirectory { path: dir.to_owned() });
     }
-    fs::create_dir_all(dir).map_err(OpenError::io("create the data directory", dir))?;
+    create_durably(dir).map_err(OpenError::io("create the data directory", dir))?;
     let path = dir.join(LOCK);
     let file = File::create(&path).map_err(OpenError::io("write in the data directory", dir))?;
     match file.try_lock() {
@@ -28,6 +28,17 @@ pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: dir.to_owned() }),
         Err(TryLockError::Error(error)) => Err(OpenError::io("lock", &path)(error)),
     }
+}
+
+/// Makes the directory and those above it, and makes their names durable.
+fn create_durably(dir: &Path) -> io::Result<()> {
+    let missing: Vec<_> = dir.ancestors().take_while(|path| !path.exists()).collect();
+    fs::create_dir_all(dir)?;
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// The store's epoch, made where the directory is new.

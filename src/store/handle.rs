@@ -1,6 +1,7 @@
 //! The handle that everyone holds: queues batches, hands reads to the blocking pool.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
@@ -72,9 +73,27 @@ pub fn open(options: Options, on_commit: OnCommit) -> Result<Store, OpenError> {
     let dir = options.dir.clone();
     let work = (active, next_commit, lock);
     let committer = Committer::new(options, shared.clone(), (receiver, on_commit), work);
+    let watch = PanicWatch(shared.clone());
     let thread = thread::Builder::new().name("store-committer".to_owned());
-    thread.spawn(move || committer.run()).map_err(OpenError::io("start the committer of", &dir))?;
+    thread
+        .spawn(move || {
+            let _watch = watch;
+            committer.run();
+        })
+        .map_err(OpenError::io("start the committer of", &dir))?;
     Ok(Store(Arc::new(Handle { shared, sender, room_units })))
+}
+
+/// Poisons the store when the committer's thread panics.
+struct PanicWatch(Arc<Shared>);
+
+impl Drop for PanicWatch {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let error = io::Error::other("it panicked");
+            let _reason = self.0.poison("the committer's thread", &error);
+        }
+    }
 }
 
 fn without_files(epoch: Epoch) -> Recovered {

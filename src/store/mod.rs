@@ -26,7 +26,7 @@
 //! # Modules
 //! `handle` queues, `staging` makes blocks of runs, `committer` writes and publishes them,
 //! `retention` seals and drops segments, `recovery` opens, `reader` reads. `directory` is what is
-//! known in memory.
+//! known in memory; `faults` lets tests hold the disk up or make it fail.
 
 mod chunk;
 mod committer;
@@ -42,12 +42,14 @@ mod index;
 mod log;
 mod open_error;
 mod options;
+mod places;
 mod reader;
 mod recovery;
 mod retention;
 mod segment;
 mod shared;
 mod staging;
+mod task;
 #[cfg(test)]
 mod tests;
 mod window;

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::chunk::{self, Site};
-use super::directory::{Directory, Segment, Span, Task};
+use super::directory::Segment;
 use super::footer;
 use super::index::{ChunkRef, IndexAt, IndexKey, decode_index};
 use super::log::{Gap, Read, ReadError, Scope};
+use super::places::{Spot, Step, all_step, chunk_of_line, place_of_line, scan_start, task_step};
 use super::segment::HEADER_BYTES;
+use super::task::Task;
 use super::window::{Place, Window};
 use crate::domain::{Block, Offset, TaskId};
 
@@ -26,24 +28,6 @@ enum Failure {
     Gone,
     /// All else.
     Read(ReadError),
-}
-
-/// Where entries stand in one segment.
-enum Spot {
-    /// These chunks.
-    Chunks(Vec<ChunkRef>),
-    /// Those of an index in the footer.
-    Index(IndexAt),
-}
-
-/// The next place of a read, and what was gone before it.
-struct Step {
-    gap: Option<Gap>,
-    /// The segment and what of it; `None` at the end.
-    place: Option<(Arc<Segment>, Spot)>,
-    /// Where the segment's chunks end.
-    data_end: u64,
-    tail: u64,
 }
 
 /// What a read has gathered.
@@ -108,7 +92,7 @@ impl Shared {
     fn step(&self, scope: &Scope, gathered: &Gathered) -> Step {
         let directory = self.directory();
         match scope {
-            Scope::Task(task) => task_step(&directory, task, gathered),
+            Scope::Task(task) => task_step(&directory, task, (gathered.next, gathered.max_bytes)),
             Scope::All => all_step(&directory, gathered.next),
         }
     }
@@ -277,122 +261,6 @@ impl Shared {
 /// The gap of a read that has no block yet; one that was found before stays.
 fn gap_or_earlier(found: Option<Gap>, earlier: Option<Gap>, gathered: &Gathered) -> Option<Gap> {
     if gathered.blocks.is_empty() { found } else { earlier }
-}
-
-/// Where a task's entries from `gathered.next` on stand.
-fn task_step(directory: &Directory, id: &TaskId, gathered: &Gathered) -> Step {
-    let from = gathered.next;
-    let tail = directory.tail;
-    let end = Step { gap: None, place: None, data_end: directory.active_end, tail };
-    let Some(task) = directory.tasks.get(id) else {
-        let forgotten = || forgotten_gap(directory, from);
-        return Step { gap: (gathered.blocks.is_empty()).then(forgotten).flatten(), ..end };
-    };
-    let gap = task.spans.front().and_then(|first| gap_before(directory, first, from));
-    let at = task.spans.partition_point(|span| span.last < from);
-    let Some(span) = task.spans.get(at) else { return end };
-    let spot = match span.index {
-        Some(index) => Spot::Index(index),
-        None => Spot::Chunks(enough(&task.chunks, from, gathered.max_bytes)),
-    };
-    Step { gap, place: Some((span.segment.clone(), spot)), ..end }
-}
-
-/// Chunks from `from` on that hold at least `bytes`.
-fn enough(chunks: &[ChunkRef], from: u64, bytes: usize) -> Vec<ChunkRef> {
-    let start = chunks.partition_point(|chunk| chunk.end() <= from);
-    let mut stored = 0;
-    let within = |chunk: &&ChunkRef| {
-        let goes_on = stored < bytes.max(1);
-        stored += chunk.bytes as usize;
-        goes_on
-    };
-    chunks[start..].iter().take_while(within).copied().collect()
-}
-
-/// What a reader at `from` misses before a task's first kept span.
-fn gap_before(directory: &Directory, first: &Span, from: u64) -> Option<Gap> {
-    if from >= first.first {
-        return None;
-    }
-    if first.previous == 0 {
-        return forgotten_gap(directory, from);
-    }
-    (first.previous >= from).then(|| Gap {
-        from: Offset(from),
-        to: Offset(first.previous),
-        lines: (from == Offset::FIRST.0).then_some(first.first_line - 1),
-        reason: "retention",
-    })
-}
-
-/// What a reader who has read before may miss of a task of which nothing older is known: the
-/// task may have been forgotten as a whole.
-fn forgotten_gap(directory: &Directory, from: u64) -> Option<Gap> {
-    let horizon = directory.horizon();
-    let to = Offset(horizon - 1);
-    let lost = from > Offset::FIRST.0 && from < horizon;
-    lost.then_some(Gap { from: Offset(from), to, lines: None, reason: "retention" })
-}
-
-/// Where entries of any task from `from` on stand.
-fn all_step(directory: &Directory, from: u64) -> Step {
-    let horizon = directory.horizon();
-    let gap = (from < horizon).then(|| Gap {
-        from: Offset(from),
-        to: Offset(horizon - 1),
-        lines: None,
-        reason: "retention",
-    });
-    let (data_end, tail) = (directory.active_end, directory.tail);
-    let from = from.max(horizon);
-    if from >= tail {
-        return Step { gap, place: None, data_end, tail };
-    }
-    let at = directory.segments.partition_point(|segment| segment.base <= from) - 1;
-    let segment = &directory.segments[at];
-    let (spot, data_end) = match segment.sealed.get() {
-        Some(sealed) => (Spot::Index(sealed.sparse), sealed.data_end),
-        None => {
-            let start = directory.sparse.partition_point(|chunk| chunk.base <= from);
-            let chunk = start.checked_sub(1).map(|at| directory.sparse[at]);
-            (Spot::Chunks(chunk.into_iter().collect()), data_end)
-        }
-    };
-    Step { gap, place: Some((segment.clone(), spot)), data_end, tail }
-}
-
-/// Where a scan for `from` begins.
-fn scan_start(sparse: &[ChunkRef], from: u64) -> u64 {
-    let after = sparse.partition_point(|chunk| chunk.base <= from);
-    after.checked_sub(1).map_or(HEADER_BYTES, |at| sparse[at].position)
-}
-
-/// The end of a task, and where a line of it stands, or the first kept one after it.
-fn place_of_line(
-    directory: &Directory,
-    id: &TaskId,
-    line: u64,
-) -> (u64, Option<(Arc<Segment>, Spot, u64)>) {
-    let Some(task) = directory.tasks.get(id) else { return (directory.tail, None) };
-    let end = task.last() + 1;
-    let Some(first) = task.spans.front() else { return (end, None) };
-    let line = line.max(first.first_line);
-    let at = task.spans.partition_point(|span| span.end_line() <= line);
-    let place = task.spans.get(at).map(|span| {
-        let spot = match span.index {
-            Some(index) => Spot::Index(index),
-            None => Spot::Chunks(chunk_of_line(&task.chunks, line).into_iter().collect()),
-        };
-        (span.segment.clone(), spot, line)
-    });
-    (end, place)
-}
-
-/// The chunk that holds `line`: the last one that does not begin behind it.
-fn chunk_of_line(chunks: &[ChunkRef], line: u64) -> Option<ChunkRef> {
-    let after = chunks.partition_point(|chunk| chunk.base_line <= line);
-    after.checked_sub(1).map(|at| chunks[at])
 }
 
 fn failed(segment: &Segment, what: &str) -> ReadError {

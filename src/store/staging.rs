@@ -1,10 +1,12 @@
 //! Makes the blocks of one commit: groups runs by task, drops repeats, cuts chunks.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::directory::{Directory, Task};
+use super::directory::Directory;
 use super::log::Committed;
+use super::task::Task;
 use crate::domain::{
     Batch, Block, Kind, Offset, Records, Run, Session, TaskId, WorkerId, encode_run,
 };
@@ -70,10 +72,8 @@ impl Staging {
         let key = (at, run.worker.clone(), session.id.clone());
         let staged = self.sessions.get(&key).copied();
         let kept_before = || known.tasks.get(&run.task)?.last_seq(&run.worker, &session.id);
-        let Some(last) = staged.or_else(kept_before) else {
-            return self.note(key, increasing(run, None));
-        };
-        self.note(key, increasing(run, Some(last)))
+        let last = staged.or_else(kept_before);
+        self.note(key, increasing(run, last))
     }
 
     fn note(&mut self, key: (usize, WorkerId, Arc<str>), run: Run) -> Run {
@@ -129,8 +129,7 @@ fn increasing(run: Run, last: Option<u64>) -> Run {
 fn each_chunk(runs: Vec<Run>, mut each: impl FnMut(&[Run])) {
     let mut gathered = Vec::with_capacity(runs.len());
     let mut bytes = 0;
-    let pieces = runs.into_iter().flat_map(pieces);
-    for run in pieces {
+    let mut gather = |run: Run| {
         bytes += run.records.as_bytes().len();
         gathered.push(run);
         if bytes >= CHUNK_BYTES {
@@ -138,41 +137,41 @@ fn each_chunk(runs: Vec<Run>, mut each: impl FnMut(&[Run])) {
             gathered.clear();
             bytes = 0;
         }
+    };
+    for run in runs {
+        if run.records.as_bytes().len() <= CHUNK_BYTES {
+            gather(run);
+        } else {
+            parts(&run).into_iter().for_each(&mut gather);
+        }
     }
     if !gathered.is_empty() {
         each(&gathered);
     }
 }
 
-/// The run itself, or where it is too long for a chunk, its parts.
-fn pieces(run: Run) -> Vec<Run> {
-    if run.records.as_bytes().len() <= CHUNK_BYTES {
-        return vec![run];
-    }
-    let mut pieces = Vec::new();
+/// A run that is too long for a chunk, in parts.
+fn parts(run: &Run) -> Vec<Run> {
+    let mut parts = Vec::new();
     let mut records = Records::default();
-    let mut done = 0;
-    let mut cut = |records: &mut Records| {
-        let records = std::mem::take(records);
-        let end = done + records.count() as usize;
-        let session = run.session.as_ref();
-        let session = session.map(|session| Session {
-            id: session.id.clone(),
-            seqs: session.seqs[done..end].into(),
-        });
-        done = end;
-        pieces.push(Run { task: run.task.clone(), worker: run.worker.clone(), session, records });
-    };
-    for (kind, body) in run.records.iter() {
+    let mut begin = 0;
+    for (end, (kind, body)) in (1..).zip(run.records.iter()) {
         records.push(kind, body);
-        if records.as_bytes().len() >= CHUNK_BYTES {
-            cut(&mut records);
+        let is_last = end == run.records.count() as usize;
+        if is_last || records.as_bytes().len() >= CHUNK_BYTES {
+            parts.push(part(run, begin..end, std::mem::take(&mut records)));
+            begin = end;
         }
     }
-    if !records.is_empty() {
-        cut(&mut records);
-    }
-    pieces
+    parts
+}
+
+/// The part of `run` that has its records in `range`, which are `records`.
+fn part(run: &Run, range: Range<usize>, records: Records) -> Run {
+    let session = run.session.as_ref();
+    let session =
+        session.map(|session| Session { id: session.id.clone(), seqs: session.seqs[range].into() });
+    Run { task: run.task.clone(), worker: run.worker.clone(), session, records }
 }
 
 /// A task whose blocks are being made.

@@ -120,3 +120,14 @@ async fn a_segment_that_cannot_be_sealed_poisons_and_loses_nothing() {
     store.close().await;
     assert_eq!(bodies(&open_store(Options::new(dir.path())), "a").await, ["1", "2"]);
 }
+
+#[tokio::test]
+async fn a_panic_on_the_committers_thread_poisons() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(Options::new(dir.path()), Box::new(|_, _| panic!("a test"))).unwrap();
+    let receipt = store.append(lines("a", &["1"])).await.unwrap();
+    assert!(receipt.await.is_err());
+    store.failure().wait_for(Option::is_some).await.unwrap();
+    let refused = store.append(lines("a", &["2"])).await.err();
+    assert!(matches!(refused, Some(AppendError::Poisoned { .. })), "{refused:?}");
+}

@@ -45,8 +45,11 @@ fn open_store(options: Options) -> Store {
     open(options, Box::new(|_, _| {})).unwrap()
 }
 
+/// What each commit told.
+type Told = std::sync::mpsc::Receiver<(Vec<Arc<Block>>, Offset)>;
+
 /// Opens with a callback that keeps every block it is given.
-fn open_watched(options: Options) -> (Store, std::sync::mpsc::Receiver<(Vec<Arc<Block>>, Offset)>) {
+fn open_watched(options: Options) -> (Store, Told) {
     let (sender, receiver) = std::sync::mpsc::channel();
     let on_commit: OnCommit = Box::new(move |blocks, tail| {
         sender.send((blocks.to_vec(), tail)).unwrap();

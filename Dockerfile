@@ -1,0 +1,29 @@
+# syntax=docker/dockerfile:1
+
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /src
+COPY Cargo.toml Cargo.lock build.rs ./
+COPY proto proto
+COPY web web
+COPY src src
+RUN cargo build --release --locked --bin otto-handler
+
+FROM debian:bookworm-slim
+RUN useradd --system --uid 10001 --no-create-home otto \
+ && install -d -o otto -g otto /data
+COPY --from=build /src/target/release/otto-handler /usr/local/bin/otto-handler
+USER 10001
+VOLUME /data
+EXPOSE 8080 4000
+# Inside a container the ports are for others: reading needs JWT_SECRET, and pushing without
+# auth is what today's ottoscaler does.
+ENV OTTO_DATA_DIR=/data \
+    OTTO_GRPC_ADDR=0.0.0.0:8080 \
+    OTTO_HTTP_ADDR=0.0.0.0:4000 \
+    OTTO_PUSH_AUTH=none \
+    OTTO_LOG_FORMAT=json
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
+  CMD ["otto-handler", "health", "--url", "http://127.0.0.1:4000"]
+ENTRYPOINT ["otto-handler"]
+CMD ["serve"]

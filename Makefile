@@ -1,0 +1,60 @@
+# The recipes that people and CI run. `make help` lists them.
+
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+export OTTO_HANDLER_BIN := $(CURDIR)/target/debug/otto-handler
+
+.PHONY: help
+help: ## List the recipes
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+.PHONY: demo
+demo: ## Serve with a simulated ottoscaler and print a link that signs the browser in
+	$(CARGO) run --locked -- demo
+
+.PHONY: test
+test: setup fmt lint doc unit browser interop docker ## Everything below; installs what is missing
+
+.PHONY: setup
+setup: ## Install what the tests need, where it is missing and can be had
+	scripts/setup.sh
+
+.PHONY: fmt
+fmt: ## Check the format
+	$(CARGO) fmt --check
+
+.PHONY: lint
+lint: ## Lint, warnings are errors
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+.PHONY: doc
+doc: ## Build the documentation, warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+.PHONY: unit
+unit: ## Unit and integration tests
+	$(CARGO) test --locked
+
+.PHONY: build
+build:
+	$(CARGO) build --locked
+
+.PHONY: browser
+browser: build ## The viewer in a headless Chromium
+	cd tests/browser && npm test
+
+.PHONY: interop
+interop: build ## Clients in other languages against the real server
+	tests/interop/run
+
+.PHONY: docker
+docker: ## Check what can be checked of the Dockerfile without an engine
+	scripts/check-dockerfile.sh
+
+.PHONY: bench
+bench: ## Measure, as interleaved ratios against baselines; writes docs/benchmarks.md
+	benches/run
+
+.PHONY: clean
+clean: ## Remove what was built and installed here
+	rm -rf target .tools tests/browser/node_modules tests/interop/node/node_modules

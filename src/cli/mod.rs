@@ -1,0 +1,55 @@
+//! The command line: one module per command.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{ServeArgs, effective, with_file_defaults};
+
+mod serve;
+
+/// The command whose flags may stand in a file.
+const SERVE: &str = "serve";
+
+/// Receives CI worker logs over gRPC, keeps them durably, and streams them to browsers.
+#[derive(Debug, Parser)]
+#[command(name = "otto-handler", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(Box<ServeArgs>),
+}
+
+impl Cli {
+    /// Reads `arguments`, the program's name first.
+    ///
+    /// # Errors
+    /// What clap prints: what is wrong, or the asked help.
+    pub fn read(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
+        let mut command = with_file_defaults(Self::command(), SERVE, &arguments)?;
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        let mut cli = Self::from_arg_matches(&matches)?;
+        if let (Command::Serve(args), Some(given)) =
+            (&mut cli.command, matches.subcommand_matches(SERVE))
+        {
+            let serve = command.find_subcommand(SERVE).expect("it was just matched");
+            args.effective = effective(serve, given);
+        }
+        Ok(cli)
+    }
+
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What kept it from its work, for people to read.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Serve(args) => serve::run(*args).await,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What `push` tells on standard error.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::client::push::{Error, Notice, Progress, Pusher, Report};
+
+use super::Fed;
+
+/// So many dropped lines are told one by one.
+const TOLD_DROPS: u64 = 10;
+
+/// How often the progress line is painted.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+
+pub(super) struct Console {
+    is_terminal: bool,
+    drops: AtomicU64,
+}
+
+impl Console {
+    pub(super) fn stderr() -> Self {
+        Self { is_terminal: stderr().is_terminal(), drops: AtomicU64::new(0) }
+    }
+
+    pub(super) fn notice(&self, notice: Notice) {
+        match notice {
+            Notice::Dropped(dropped) => {
+                if self.drops.fetch_add(1, Ordering::Relaxed) < TOLD_DROPS {
+                    self.tell(&format!("line {} is not kept: {}", dropped.line, dropped.message));
+                }
+            }
+            Notice::Disconnected { reason, retry_in } => {
+                let seconds = retry_in.as_secs_f32();
+                self.tell(&format!("{reason}; trying again in {seconds:.1} s"));
+            }
+            Notice::StatusRefused { message } => {
+                self.tell(&format!("the worker's status is not kept: {message}"));
+            }
+        }
+    }
+
+    pub(super) fn stopping(&self) {
+        self.tell("stopping: sending what was read; a second signal stops at once");
+    }
+
+    /// Paints the counts until aborted; does nothing where nobody watches.
+    pub(super) async fn show_progress(self: Arc<Self>, pusher: Pusher) {
+        if !self.is_terminal {
+            return;
+        }
+        let mut ticks = tokio::time::interval(PROGRESS_INTERVAL);
+        let mut before = 0;
+        loop {
+            ticks.tick().await;
+            let Progress { pushed, acknowledged, .. } = pusher.progress();
+            let rate = (acknowledged - before) as f64 / PROGRESS_INTERVAL.as_secs_f64();
+            before = acknowledged;
+            let painted = format!("\r\x1b[K{pushed} read, {acknowledged} kept, {rate:.0}/s");
+            stderr().write_all(painted.as_bytes()).ok();
+        }
+    }
+
+    pub(super) fn summary(
+        &self,
+        result: &Result<Report, Error>,
+        fed: &Fed,
+        progress: Progress,
+        elapsed: Duration,
+    ) {
+        for warning in fed.warnings() {
+            self.tell(&warning);
+        }
+        if let Err(error) = result {
+            self.tell(&error.to_string());
+        }
+        let Progress { pushed, acknowledged, dropped } = progress;
+        let unanswered = pushed - acknowledged - dropped;
+        let reconnects = result.as_ref().map_or(0, |report| report.reconnects);
+        self.tell(&format!(
+            "{pushed} lines in {:.1} s: {acknowledged} kept, {dropped} dropped, \
+             {unanswered} unanswered, {reconnects} reconnects",
+            elapsed.as_secs_f32()
+        ));
+    }
+
+    /// One line. A closed standard error is no reason to stop pushing.
+    fn tell(&self, text: &str) {
+        let clear = if self.is_terminal { "\r\x1b[K" } else { "" };
+        stderr().write_all(format!("{clear}otto-handler push: {text}\n").as_bytes()).ok();
+    }
+}
+
+impl Fed {
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.invalid_lines > 0 {
+            let lines = self.invalid_lines;
+            warnings.push(format!("{lines} lines held invalid UTF-8, replaced by U+FFFD"));
+        }
+        if self.oversized_lines > 0 {
+            let lines = self.oversized_lines;
+            warnings.push(format!("{lines} lines are longer than 16 MiB and were left out"));
+        }
+        if let Some(failure) = &self.failure {
+            warnings.push(format!("standard input cannot be read: {failure}"));
+        }
+        warnings
+    }
+}

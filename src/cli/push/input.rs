@@ -1,0 +1,220 @@
+//! Standard input: read by a thread of its own, cut into lines.
+//!
+//! The thread is never joined, so an input that stays open does not keep the process alive.
+
+use std::io::{self, Read, Write};
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::{mpsc, oneshot};
+
+/// As much as one read takes.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Chunks that wait to be cut; with the window full, reading stops here.
+const QUEUED_CHUNKS: usize = 4;
+
+/// The longest line that is held; servers refuse far shorter ones.
+const MAX_LINE_BYTES: usize = 16 << 20;
+
+/// What one read brought.
+pub(super) type Chunk = io::Result<Bytes>;
+
+/// The input as it comes.
+pub(super) struct Input {
+    pub(super) chunks: mpsc::Receiver<Chunk>,
+    /// Resolves once nothing more is read or copied.
+    pub(super) copied: oneshot::Receiver<()>,
+}
+
+/// Starts to read standard input, and with `tee` to copy it to standard output.
+pub(super) fn read_stdin(tee: bool) -> io::Result<Input> {
+    let (sender, chunks) = mpsc::channel(QUEUED_CHUNKS);
+    let (done, copied) = oneshot::channel();
+    let read = move || {
+        let output = tee.then(|| io::stdout().lock());
+        read_all(io::stdin().lock(), output, &sender);
+        // Nobody waits for it any more when this fails.
+        done.send(()).ok();
+    };
+    std::thread::Builder::new().name("stdin".into()).spawn(read)?;
+    Ok(Input { chunks, copied })
+}
+
+/// Sends what `input` brings; goes on without a receiver only to copy.
+fn read_all(mut input: impl Read, mut output: Option<impl Write>, sender: &mpsc::Sender<Chunk>) {
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.resize(CHUNK_BYTES, 0);
+        let length = match input.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                sender.blocking_send(Err(error)).ok();
+                return;
+            }
+        };
+        let bytes = buffer.split_to(length).freeze();
+        output = output.and_then(|output| copy_to(output, &bytes));
+        let has_receiver = sender.blocking_send(Ok(bytes)).is_ok();
+        if !has_receiver && output.is_none() {
+            return;
+        }
+    }
+}
+
+/// Copies to `output`; `None` once it takes no more.
+fn copy_to<W: Write>(mut output: W, bytes: &[u8]) -> Option<W> {
+    let written = output.write_all(bytes).and_then(|()| output.flush());
+    written.ok().map(|()| output)
+}
+
+/// Cuts chunks into lines at `\n`, wherever the chunks are cut.
+///
+/// Only the `\n` is taken away; a `\r` before it stays. Bytes that are no UTF-8 become U+FFFD.
+#[derive(Debug, Default)]
+pub(super) struct Splitter {
+    partial: Vec<u8>,
+    /// The current line was too long and is being skipped.
+    skipping: bool,
+    invalid_lines: u64,
+    oversized_lines: u64,
+}
+
+impl Splitter {
+    /// The lines that `chunk` completes.
+    pub(super) fn split(&mut self, chunk: &[u8]) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', chunk) {
+            lines.extend(self.complete(&chunk[start..end]));
+            start = end + 1;
+        }
+        self.hold(&chunk[start..]);
+        lines
+    }
+
+    /// What stands after the last `\n`, if anything does.
+    pub(super) fn last_line(&mut self) -> Option<String> {
+        let has_text = self.skipping || !self.partial.is_empty();
+        has_text.then(|| self.complete(b"")).flatten()
+    }
+
+    pub(super) fn invalid_lines(&self) -> u64 {
+        self.invalid_lines
+    }
+
+    pub(super) fn oversized_lines(&self) -> u64 {
+        self.oversized_lines
+    }
+
+    fn complete(&mut self, end: &[u8]) -> Option<String> {
+        if self.partial.is_empty() && !self.skipping {
+            return Some(self.text(end));
+        }
+        self.hold(end);
+        let whole = std::mem::take(&mut self.partial);
+        let was_skipped = std::mem::take(&mut self.skipping);
+        (!was_skipped).then(|| self.text(&whole))
+    }
+
+    fn hold(&mut self, bytes: &[u8]) {
+        if self.skipping {
+            return;
+        }
+        if self.partial.len() + bytes.len() > MAX_LINE_BYTES {
+            self.partial = Vec::new();
+            self.skipping = true;
+            self.oversized_lines += 1;
+            return;
+        }
+        self.partial.extend_from_slice(bytes);
+    }
+
+    fn text(&mut self, line: &[u8]) -> String {
+        match std::str::from_utf8(line) {
+            Ok(text) => text.to_owned(),
+            Err(_) => {
+                self.invalid_lines += 1;
+                String::from_utf8_lossy(line).into_owned()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn split_all(chunks: &[&[u8]]) -> (Vec<String>, u64) {
+        let mut splitter = Splitter::default();
+        let mut lines: Vec<_> = chunks.iter().flat_map(|chunk| splitter.split(chunk)).collect();
+        lines.extend(splitter.last_line());
+        (lines, splitter.invalid_lines())
+    }
+
+    #[test]
+    fn only_the_line_feed_is_taken_away() {
+        let (lines, invalid) = split_all(&[b"a\r\n\n b\tc \nlast"]);
+        assert_eq!(lines, ["a\r", "", " b\tc ", "last"]);
+        assert_eq!(invalid, 0);
+        assert_eq!(split_all(&[b"a\n"]).0, ["a"]);
+        assert_eq!(split_all(&[]).0, [""; 0]);
+    }
+
+    #[test]
+    fn a_character_cut_by_a_chunk_stays_whole_and_invalid_lines_are_counted() {
+        let (lines, invalid) = split_all(&[b"gr\xc3", b"\xbc\xc3\x9fe\nx\xff\xfe\n\xc3\n"]);
+        assert_eq!(lines, ["grüße", "x\u{fffd}\u{fffd}", "\u{fffd}"]);
+        assert_eq!(invalid, 2);
+    }
+
+    #[test]
+    fn a_line_too_long_to_be_held_is_skipped_and_counted() {
+        let mut splitter = Splitter::default();
+        let half = vec![b'x'; MAX_LINE_BYTES / 2 + 1];
+        assert_eq!(splitter.split(b"before\n"), ["before"]);
+        for _ in 0..4 {
+            assert!(splitter.split(&half).is_empty());
+        }
+        assert_eq!(splitter.split(b"xx\nafter\n"), ["after"]);
+        assert_eq!(splitter.oversized_lines(), 1);
+        assert_eq!(splitter.last_line(), None);
+    }
+
+    #[test]
+    fn copying_goes_on_without_a_receiver_and_reading_alone_does_not() {
+        let text = b"one\ntwo\n".repeat(CHUNK_BYTES);
+        let (sender, receiver) = mpsc::channel(1);
+        drop(receiver);
+        let mut copy = Vec::new();
+        read_all(&text[..], Some(&mut copy), &sender);
+        assert!(copy == text);
+        let mut rest = &text[..];
+        read_all(&mut rest, None::<Vec<u8>>, &sender);
+        assert_eq!(text.len() - rest.len(), CHUNK_BYTES);
+    }
+
+    proptest! {
+        #[test]
+        fn where_chunks_are_cut_never_matters(
+            text in prop::collection::vec(prop::sample::select(b"ab\r\n\xc3\xbc\xff".to_vec()), 0..60),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let cut = cut.index(text.len() + 1);
+            prop_assert_eq!(split_all(&[&text[..cut], &text[cut..]]), split_all(&[&text]));
+        }
+
+        #[test]
+        fn joined_lines_are_the_text_again(text in "([^\n]{0,12}\n){0,12}([^\n]{1,12})?") {
+            let (lines, _) = split_all(&[text.as_bytes()]);
+            let mut joined = lines.join("\n");
+            if text.ends_with('\n') {
+                joined.push('\n');
+            }
+            prop_assert_eq!(joined, text);
+        }
+    }
+}

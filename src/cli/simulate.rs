@@ -1,0 +1,100 @@
+//! `simulate`: plays an ottoscaler with builds running.
+
+use std::process::ExitCode;
+
+use anyhow::ensure;
+use tonic::transport::Uri;
+
+use crate::domain::TaskId;
+use crate::simulate::{Pace, Plan, push};
+
+/// Play an ottoscaler: push simulated CI builds over gRPC.
+///
+///   otto-handler simulate --push-to http://127.0.0.1:8080 --tasks 2 --workers 3 --fail 2
+#[derive(Debug, Clone, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The server's gRPC address
+    #[arg(long, env = "OTTO_SIMULATE_PUSH_TO", value_name = "URL")]
+    pub push_to: Uri,
+    /// How many builds run side by side
+    #[arg(long, env = "OTTO_SIMULATE_TASKS", value_name = "N", default_value_t = 2)]
+    pub tasks: u32,
+    /// How many workers each build has
+    #[arg(long, env = "OTTO_SIMULATE_WORKERS", value_name = "N", default_value_t = 2)]
+    pub workers: u32,
+    /// Lines a second of each worker; 0 for as fast as the server takes them
+    #[arg(long, env = "OTTO_SIMULATE_RATE", value_name = "N", default_value_t = 20.0)]
+    pub rate: f64,
+    /// Which workers fail, by number from 1, separated by commas
+    #[arg(long, env = "OTTO_SIMULATE_FAIL", value_name = "N,...", value_delimiter = ',')]
+    pub fail: Vec<u32>,
+    /// The same seed gives the same builds, line by line; by default another every time
+    #[arg(long, env = "OTTO_SIMULATE_SEED", value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When a number makes no sense, or the server cannot be reached or refuses a call.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let plan = plan(&args)?;
+    let names: Vec<_> = plan.tasks.iter().map(TaskId::as_str).collect();
+    eprintln!("seed {}: {}", plan.seed, names.join(", "));
+    let report = push(args.push_to.clone(), &plan, pace(&args)?).await?;
+    eprintln!(
+        "{} lines sent, {} acknowledged before the end, {} RETRY, {} DROP, {} status warnings",
+        report.sent, report.acknowledged, report.retried, report.dropped, report.status_warnings
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn plan(args: &Args) -> anyhow::Result<Plan> {
+    ensure!(args.tasks > 0, "tasks is 0, it needs at least 1");
+    ensure!(args.workers > 0, "workers is 0, it needs at least 1");
+    let unknown = args.fail.iter().find(|number| !(1..=args.workers).contains(number));
+    if let Some(number) = unknown {
+        anyhow::bail!("fail names worker {number}, the workers are 1 to {}", args.workers);
+    }
+    let seed = args.seed.unwrap_or_else(|| u64::from(fastrand::u32(..)));
+    let task = |number| TaskId::new(&format!("build-{seed}-{number}"));
+    let tasks = (1..=args.tasks).map(task).collect::<Result<_, _>>()?;
+    Ok(Plan { seed, tasks, workers: args.workers, failing: args.fail.clone() })
+}
+
+fn pace(args: &Args) -> anyhow::Result<Pace> {
+    let is_usable = args.rate.is_finite() && args.rate >= 0.0;
+    ensure!(is_usable, "rate is {}, it needs to be 0 or more", args.rate);
+    Ok(if args.rate == 0.0 { Pace::Unbounded } else { Pace::LinesPerSecond(args.rate) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args() -> Args {
+        let push_to = Uri::from_static("http://127.0.0.1:8080");
+        Args { push_to, tasks: 2, workers: 2, rate: 20.0, fail: vec![2], seed: Some(7) }
+    }
+
+    #[test]
+    fn the_arguments_make_a_plan() {
+        let plan = plan(&args()).unwrap();
+        assert_eq!(plan.tasks[1].as_str(), "build-7-2");
+        let failing = plan.workers().unwrap().iter().filter(|worker| worker.fails).count();
+        assert_eq!(failing, 2);
+        assert_eq!(pace(&Args { rate: 0.0, ..args() }).unwrap(), Pace::Unbounded);
+    }
+
+    #[test]
+    fn numbers_that_make_no_sense_are_refused() {
+        assert!(plan(&Args { tasks: 0, ..args() }).is_err());
+        assert!(plan(&Args { workers: 0, ..args() }).is_err());
+        let error = plan(&Args { fail: vec![3], ..args() }).unwrap_err();
+        assert_eq!(error.to_string(), "fail names worker 3, the workers are 1 to 2");
+        for rate in [-1.0, f64::NAN, f64::INFINITY] {
+            assert!(pace(&Args { rate, ..args() }).is_err());
+        }
+    }
+}

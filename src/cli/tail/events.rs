@@ -1,0 +1,223 @@
+//! What each event of a task's stream means to someone at a terminal.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde::Deserialize;
+
+use super::render::{LogLine, Renderer};
+use crate::client::sse::Event;
+use crate::domain::TaskId;
+
+/// How following ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Ended,
+    Refused(String),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WorkerStatus {
+    worker_id: String,
+    /// Absent for a worker that never told one.
+    #[serde(alias = "status", default)]
+    state: Option<String>,
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Complete {
+    lines: u64,
+    lost_lines: u64,
+    workers: Vec<WorkerStatus>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Gap {
+    lines: Option<u64>,
+    reason: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Failure {
+    code: String,
+    message: String,
+    retryable: bool,
+}
+
+/// Prints a task's events and remembers how its workers fare.
+pub(super) struct Tail<W> {
+    task: TaskId,
+    renderer: Renderer,
+    output: W,
+    states: BTreeMap<String, String>,
+}
+
+impl<W: Write> Tail<W> {
+    pub(super) fn new(task: TaskId, renderer: Renderer, output: W) -> Self {
+        Self { task, renderer, output, states: BTreeMap::new() }
+    }
+
+    /// Prints one event; an outcome when it was the last.
+    pub(super) fn on_event(&mut self, event: &Event) -> io::Result<Option<Outcome>> {
+        match event.event.as_str() {
+            "log" => return self.on_log(&event.data).map(|()| None),
+            "status" => self.on_status(&event.data),
+            "gap" => tell(&describe_gap(&parse_or_default(&event.data))),
+            "reset" => tell("the server's store was made anew; its log follows from the start"),
+            "complete" => {
+                self.on_complete(parse_or_default(&event.data));
+                return Ok(Some(Outcome::Ended));
+            }
+            "error" => return Ok(on_failure(parse_or_default(&event.data))),
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+
+    /// Whether a worker failed or was terminated.
+    pub(super) fn has_failed(&self) -> bool {
+        self.states.values().any(|state| matches!(state.as_str(), "FAILED" | "TERMINATED"))
+    }
+
+    fn on_log(&mut self, data: &str) -> io::Result<()> {
+        match serde_json::from_str::<LogLine<'_>>(data) {
+            Ok(line) => self.renderer.write(&line, data, &mut self.output),
+            Err(error) => {
+                tell(&format!("a log event cannot be read: {error}"));
+                Ok(())
+            }
+        }
+    }
+
+    fn on_status(&mut self, data: &str) {
+        let Ok(status) = serde_json::from_str::<WorkerStatus>(data) else { return };
+        let state = status.state.as_deref().unwrap_or("UNKNOWN");
+        let reason = &status.reason;
+        let separator = if reason.is_empty() { "" } else { ": " };
+        tell(&format!("worker {} is {state}{separator}{reason}", status.worker_id));
+        self.remember(status);
+    }
+
+    fn on_complete(&mut self, complete: Complete) {
+        let Complete { lines, lost_lines, workers } = complete;
+        workers.into_iter().for_each(|worker| self.remember(worker));
+        let ends: Vec<_> =
+            self.states.iter().map(|(worker, state)| format!("{worker} {state}")).collect();
+        let lost = if lost_lines > 0 { format!(", {lost_lines} lost") } else { String::new() };
+        tell(&format!("{} is complete: {lines} lines{lost}; {}", self.task, ends.join(", ")));
+    }
+
+    fn remember(&mut self, status: WorkerStatus) {
+        if let Some(state) = status.state {
+            self.states.insert(status.worker_id, state);
+        }
+    }
+}
+
+fn on_failure(failure: Failure) -> Option<Outcome> {
+    let text = format!("the server reports {}: {}", failure.code, failure.message);
+    if failure.retryable {
+        tell(&text);
+        return None;
+    }
+    Some(Outcome::Refused(text))
+}
+
+fn describe_gap(gap: &Gap) -> String {
+    let lines = gap.lines.map_or("an unknown number of".to_owned(), |lines| lines.to_string());
+    format!("{lines} lines are missing here: {}", gap.reason)
+}
+
+fn parse_or_default<T: Default + for<'a> Deserialize<'a>>(data: &str) -> T {
+    serde_json::from_str(data).unwrap_or_default()
+}
+
+fn tell(text: &str) {
+    // A closed standard error is no reason to stop.
+    writeln!(io::stderr(), "otto-handler tail: {text}").ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::render::Format;
+    use super::*;
+
+    fn tail(format: Format) -> Tail<Vec<u8>> {
+        Tail::new(TaskId::new("t").unwrap(), Renderer::new(format), Vec::new())
+    }
+
+    fn play(tail: &mut Tail<Vec<u8>>, event: &str, data: &str) -> Option<Outcome> {
+        let event = Event { event: event.into(), id: String::new(), data: data.into() };
+        tail.on_event(&event).unwrap()
+    }
+
+    fn printed(tail: Tail<Vec<u8>>) -> String {
+        String::from_utf8(tail.output).unwrap()
+    }
+
+    #[test]
+    fn json_is_printed_verbatim_and_heartbeats_are_not() {
+        let mut tail = tail(Format::Json);
+        let data = r#"{"offset":3, "line":1,"workerId":"w","message":"a\u001b[1m"}"#;
+        assert_eq!(play(&mut tail, "log", data), None);
+        assert_eq!(play(&mut tail, "heartbeat", "{}"), None);
+        assert_eq!(printed(tail), format!("{data}\n"));
+    }
+
+    #[test]
+    fn complete_ends_and_a_failed_worker_in_it_counts() {
+        let mut tail = tail(Format::Plain);
+        let data = r#"{"lines":5,"lostLines":0,"workers":[
+            {"workerId":"a","state":"COMPLETED"},{"workerId":"b","state":"FAILED"}]}"#;
+        assert_eq!(play(&mut tail, "complete", data), Some(Outcome::Ended));
+        assert!(tail.has_failed());
+    }
+
+    #[test]
+    fn the_last_status_of_a_worker_counts() {
+        let mut tail = tail(Format::Plain);
+        play(&mut tail, "status", r#"{"workerId":"a","status":"TERMINATED","reason":"evicted"}"#);
+        assert!(tail.has_failed());
+        play(&mut tail, "status", r#"{"workerId":"a","state":"COMPLETED"}"#);
+        let without_state = r#"{"lines":0,"workers":[{"workerId":"b","state":null}]}"#;
+        assert_eq!(play(&mut tail, "complete", without_state), Some(Outcome::Ended));
+        assert!(!tail.has_failed());
+    }
+
+    #[test]
+    fn an_error_event_ends_unless_it_may_pass() {
+        let mut tail = tail(Format::Plain);
+        let passing = r#"{"code":"draining","message":"restarting","retryable":true}"#;
+        assert_eq!(play(&mut tail, "error", passing), None);
+        let expired = r#"{"code":"token_expired","message":"log in again","retryable":false}"#;
+        let refused = "the server reports token_expired: log in again".to_owned();
+        assert_eq!(play(&mut tail, "error", expired), Some(Outcome::Refused(refused)));
+    }
+
+    #[test]
+    fn a_closed_output_is_an_error_for_the_caller() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut tail = Tail::new(TaskId::new("t").unwrap(), Renderer::new(Format::Plain), Closed);
+        let data = r#"{"workerId":"w","message":"x"}"#.to_owned();
+        let event = Event { event: "log".into(), id: String::new(), data };
+        assert_eq!(tail.on_event(&event).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+}

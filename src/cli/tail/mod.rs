@@ -1,0 +1,185 @@
+//! `tail`: follows a task's log in a terminal.
+
+mod ansi;
+mod events;
+mod render;
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use clap::builder::BoolishValueParser;
+
+use crate::client::follow::{AtEnd, Follow, Options, Update, task_stream_url};
+use crate::domain::TaskId;
+use events::{Outcome, Tail};
+use render::{Format, Renderer};
+
+/// Follow a task's log; resumes by itself and ends when the task is complete.
+///
+/// Lines go to standard output, everything else to standard error. Lines that a worker wrote
+/// to its standard error begin with `! `; once a second worker shows up, each line names its
+/// worker.
+///
+/// Exit code: 0 when the task is complete, 1 when a worker failed or was terminated, 2 when
+/// the server refused.
+#[derive(Debug, Clone, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The server's HTTP address
+    #[arg(long, env = "OTTO_TAIL_URL", default_value = "http://127.0.0.1:4000")]
+    pub url: String,
+    /// The task to follow
+    #[arg(long, env = "OTTO_TAIL_TASK", value_name = "ID")]
+    pub task: TaskId,
+    /// Bearer token, see `otto-handler token`
+    #[arg(long, env = "OTTO_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Only lines of these levels, separated by commas
+    #[arg(long, env = "OTTO_TAIL_LEVEL", value_name = "LEVEL,...")]
+    pub level: Option<String>,
+    /// Only lines of these sources, separated by commas
+    #[arg(long, env = "OTTO_TAIL_SOURCE", value_name = "SOURCE,...")]
+    pub source: Option<String>,
+    /// Only lines of these workers, separated by commas
+    #[arg(long, env = "OTTO_TAIL_WORKER", value_name = "ID,...")]
+    pub worker: Option<String>,
+    /// Only lines that hold one of these texts, separated by commas
+    #[arg(long, env = "OTTO_TAIL_KEYWORDS", value_name = "TEXT,...")]
+    pub keywords: Option<String>,
+    /// Where to begin: `start`, `now`, or after an event id
+    #[arg(long, env = "OTTO_TAIL_FROM", value_name = "start|now|ID")]
+    pub from: Option<String>,
+    /// Begin with the last N lines
+    #[arg(long, env = "OTTO_TAIL_TAIL", value_name = "N", conflicts_with = "from")]
+    pub tail: Option<u64>,
+    /// Print the server's JSON, one line each, in place of text
+    #[arg(long, env = "OTTO_TAIL_JSON", value_parser = BoolishValueParser::new())]
+    pub json: bool,
+    /// End where the log ends now
+    #[arg(long, env = "OTTO_TAIL_NO_FOLLOW", value_parser = BoolishValueParser::new())]
+    pub no_follow: bool,
+    /// Colours; `auto` is on in a terminal unless NO_COLOR is set
+    #[arg(long, env = "OTTO_TAIL_COLOR", value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// In a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The server refused, or sent what makes no sense.
+const EXIT_REFUSED: u8 = 2;
+
+/// Runs the command.
+///
+/// # Errors
+/// When the address is none, or standard output cannot be written (but for a closed pipe).
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut follow = Follow::new(options(&args)?)?;
+    let output = io::BufWriter::new(io::stdout());
+    let mut tail = Tail::new(args.task.clone(), Renderer::new(format(&args)), output);
+    match follow_to_end(&mut follow, &mut tail).await {
+        Ok(Outcome::Ended) => Ok(ExitCode::from(u8::from(tail.has_failed()))),
+        Ok(Outcome::Refused(reason)) => {
+            eprintln!("otto-handler tail: {reason}");
+            Ok(ExitCode::from(EXIT_REFUSED))
+        }
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn follow_to_end<W: Write>(follow: &mut Follow, tail: &mut Tail<W>) -> io::Result<Outcome> {
+    loop {
+        let update = match follow.next().await {
+            Ok(Some(update)) => update,
+            Ok(None) => return tail.flush().map(|()| Outcome::Ended),
+            Err(error) => return tail.flush().map(|()| Outcome::Refused(error.to_string())),
+        };
+        let outcome = match update {
+            Update::Event(event) => tail.on_event(&event)?,
+            Update::Disconnected { reason, retry_in } => {
+                let seconds = retry_in.as_secs_f32();
+                eprintln!("otto-handler tail: {reason}; trying again in {seconds:.1} s");
+                None
+            }
+        };
+        if outcome.is_some() || !follow.has_ready() {
+            tail.flush()?;
+        }
+        if let Some(outcome) = outcome {
+            return Ok(outcome);
+        }
+    }
+}
+
+fn options(args: &Args) -> anyhow::Result<Options> {
+    let mut url = task_stream_url(&args.url, &args.task)?;
+    let tail = args.tail.map(|lines| lines.to_string());
+    let parameters = [
+        ("level", &args.level),
+        ("source", &args.source),
+        ("workerId", &args.worker),
+        ("keywords", &args.keywords),
+        ("from", &args.from),
+        ("tail", &tail),
+        ("follow", &args.no_follow.then(|| "false".to_owned())),
+    ];
+    for (name, value) in parameters {
+        if let Some(value) = value {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+    }
+    let mut options = Options::new(url);
+    options.token.clone_from(&args.token);
+    options.at_end = if args.no_follow { AtEnd::Finish } else { AtEnd::Reconnect };
+    Ok(options)
+}
+
+fn format(args: &Args) -> Format {
+    let has_no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_colored = match args.color {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => io::stdout().is_terminal() && !has_no_color,
+    };
+    match (args.json, is_colored) {
+        (true, _) => Format::Json,
+        (false, true) => Format::Colored,
+        (false, false) => Format::Plain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn the_arguments_become_the_query() {
+        let line = "tail --task a/b --level ERROR,WARN --worker w --tail 10 --no-follow";
+        let args = Command::parse_from(line.split(' ')).args;
+        let options = options(&args).unwrap();
+        assert_eq!(
+            options.url.as_str(),
+            "http://127.0.0.1:4000/api/v1/log-streaming/stream/a%2Fb\
+             ?level=ERROR%2CWARN&workerId=w&tail=10&follow=false"
+        );
+        assert_eq!(options.at_end, AtEnd::Finish);
+    }
+}

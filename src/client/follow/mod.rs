@@ -1,0 +1,320 @@
+//! Follows an event stream over HTTP and resumes it where it broke off.
+//!
+//! Every event comes once and in order: after a break the request repeats with
+//! `Last-Event-ID`, and an event cut in two is taken from the new stream. Waits between
+//! attempts are jittered and start from the stream's `retry:`. The stream is over when the
+//! server answers 204, or refuses in a way that another attempt cannot mend.
+
+mod response;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use reqwest::{Response, Url, header};
+use tokio::time::{Instant, error::Elapsed, sleep_until, timeout};
+
+use super::backoff::Backoff;
+use super::sse::{Event, Parser, TooLarge};
+use crate::domain::TaskId;
+
+pub use response::Refusal;
+use response::Verdict;
+
+/// What to do when the server ends the stream in good order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtEnd {
+    /// Ask again, as a browser does; the server says 204 when there is nothing more.
+    Reconnect,
+    /// Be done.
+    Finish,
+}
+
+/// What to follow, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The stream, with its query.
+    pub url: Url,
+    /// Sent as `Authorization: Bearer`.
+    pub token: Option<String>,
+    /// Where to begin; empty for where the query says.
+    pub last_event_id: String,
+    /// What a stream that ended in good order means.
+    pub at_end: AtEnd,
+    /// The wait before the first further attempt, until the stream names another with `retry:`.
+    pub retry: Duration,
+    /// The longest wait between attempts.
+    pub retry_most: Duration,
+    /// How long the server may be silent; its heartbeats come oftener.
+    pub silence_limit: Duration,
+    /// The largest event that is taken.
+    pub max_event_bytes: usize,
+}
+
+impl Options {
+    /// Follows `url` to its end, with waits of 1 to 30 s, 60 s of silence at most,
+    /// and events of up to 16 MiB.
+    pub fn new(url: Url) -> Self {
+        Self {
+            url,
+            token: None,
+            last_event_id: String::new(),
+            at_end: AtEnd::Reconnect,
+            retry: Duration::from_secs(1),
+            retry_most: Duration::from_secs(30),
+            silence_limit: Duration::from_secs(60),
+            max_event_bytes: 16 << 20,
+        }
+    }
+}
+
+/// What happened next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    /// An event arrived.
+    Event(Event),
+    /// The stream broke off; another attempt follows by itself.
+    Disconnected {
+        /// Why.
+        reason: String,
+        /// When the next attempt comes.
+        retry_in: Duration,
+    },
+}
+
+/// Why following ended for good.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The client cannot be set up, or the request cannot be made.
+    #[error("the request cannot be made")]
+    Request(#[source] reqwest::Error),
+    /// The token or the last event id cannot stand in a header.
+    #[error("{0} holds characters that no HTTP header can carry")]
+    Header(&'static str),
+    /// The server refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The answer is no event stream.
+    #[error("the server answered with {content_type:?}, not with an event stream")]
+    NotEventStream {
+        /// The answer's content type.
+        content_type: String,
+    },
+    /// An event is larger than the limit.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+}
+
+/// Why there is no stream address for a task.
+#[derive(Debug, thiserror::Error)]
+pub enum UrlError {
+    /// The server's address is no HTTP address.
+    #[error("{0:?} is no address of the form http://host:port")]
+    Base(String),
+    /// A dot segment never reaches a server.
+    #[error("task_id {0:?} cannot stand in a path")]
+    DotSegment(String),
+}
+
+/// The address of `task`'s stream on the server at `base`.
+///
+/// # Errors
+/// When `base` is no HTTP address, or `task` is `.` or `..`.
+pub fn task_stream_url(base: &str, task: &TaskId) -> Result<Url, UrlError> {
+    if matches!(task.as_str(), "." | "..") {
+        return Err(UrlError::DotSegment(task.to_string()));
+    }
+    let bad_base = || UrlError::Base(base.to_owned());
+    let mut url = Url::parse(base).map_err(|_| bad_base())?;
+    let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+    let mut segments = url.path_segments_mut().map_err(|()| bad_base())?;
+    if !is_http {
+        drop(segments);
+        return Err(bad_base());
+    }
+    segments.pop_if_empty().extend(["api", "v1", "log-streaming", "stream", task.as_str()]);
+    drop(segments);
+    Ok(url)
+}
+
+enum State {
+    Connecting,
+    Streaming(Response),
+    Waiting { until: Instant },
+    Finished,
+}
+
+/// A stream being followed.
+pub struct Follow {
+    http: reqwest::Client,
+    options: Options,
+    backoff: Backoff,
+    state: State,
+    parser: Parser,
+    ready: VecDeque<Event>,
+}
+
+impl Follow {
+    /// Connects at the first call of [`Follow::next`].
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be set up.
+    pub fn new(options: Options) -> Result<Self, Error> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(options.silence_limit)
+            .build()
+            .map_err(Error::Request)?;
+        let backoff = Backoff::new(options.retry, options.retry_most);
+        let parser = Parser::resuming(options.max_event_bytes, options.last_event_id.clone());
+        let (state, ready) = (State::Connecting, VecDeque::new());
+        Ok(Self { http, options, backoff, state, parser, ready })
+    }
+
+    /// The next update; `None` once the stream is over. May be dropped and called again.
+    ///
+    /// # Errors
+    /// When the server refused for good or sent what is no event stream.
+    pub async fn next(&mut self) -> Result<Option<Update>, Error> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(Some(Update::Event(event)));
+            }
+            if let Some(update) = self.advance().await? {
+                return Ok(Some(update));
+            }
+            if matches!(self.state, State::Finished) && self.ready.is_empty() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Whether the next update needs no waiting.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Where the stream would be resumed.
+    pub fn last_event_id(&self) -> &str {
+        self.parser.last_event_id()
+    }
+
+    /// The updates as a [`Stream`], which ends after an error.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Update, Error>> + Send {
+        futures_util::stream::try_unfold(self, async |mut follow| {
+            Ok(follow.next().await?.map(|update| (update, follow)))
+        })
+    }
+
+    async fn advance(&mut self) -> Result<Option<Update>, Error> {
+        match &mut self.state {
+            State::Connecting => self.connect().await,
+            State::Streaming(response) => {
+                let chunk = timeout(self.options.silence_limit, response.chunk()).await;
+                self.on_chunk(chunk)
+            }
+            State::Waiting { until } => {
+                sleep_until(*until).await;
+                self.state = State::Connecting;
+                Ok(None)
+            }
+            State::Finished => Ok(None),
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Option<Update>, Error> {
+        let request = self.request()?;
+        let sent = timeout(self.options.silence_limit, self.http.execute(request)).await;
+        let response = match sent {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => return Ok(self.disconnected(causes(&error), None)),
+            Err(_) => return Ok(self.disconnected("the server does not answer".into(), None)),
+        };
+        match response::judge(response).await? {
+            Verdict::Stream(response) => {
+                let last_event_id = self.parser.last_event_id().to_owned();
+                self.parser = Parser::resuming(self.options.max_event_bytes, last_event_id);
+                self.state = State::Streaming(response);
+                Ok(None)
+            }
+            Verdict::Finished => {
+                self.state = State::Finished;
+                Ok(None)
+            }
+            Verdict::Later { reason, wait } => Ok(self.disconnected(reason, wait)),
+        }
+    }
+
+    fn request(&self) -> Result<reqwest::Request, Error> {
+        let mut request = self
+            .http
+            .get(self.options.url.clone())
+            .header(header::ACCEPT, "text/event-stream")
+            .header(header::CACHE_CONTROL, "no-cache");
+        if let Some(token) = &self.options.token {
+            let value = header::HeaderValue::from_str(&format!("Bearer {token}"));
+            request = request
+                .header(header::AUTHORIZATION, value.map_err(|_| Error::Header("the token"))?);
+        }
+        let last_event_id = self.parser.last_event_id();
+        if !last_event_id.is_empty() {
+            let value = header::HeaderValue::from_bytes(last_event_id.as_bytes());
+            request = request
+                .header("last-event-id", value.map_err(|_| Error::Header("the last event id"))?);
+        }
+        request.build().map_err(Error::Request)
+    }
+
+    fn on_chunk(
+        &mut self,
+        chunk: Result<reqwest::Result<Option<Bytes>>, Elapsed>,
+    ) -> Result<Option<Update>, Error> {
+        match chunk {
+            Ok(Ok(Some(bytes))) => self.on_bytes(&bytes).map(|()| None),
+            Ok(Ok(None)) => Ok(self.on_end()),
+            Ok(Err(error)) => Ok(self.disconnected(causes(&error), None)),
+            Err(_) => {
+                let seconds = self.options.silence_limit.as_secs_f32();
+                Ok(self.disconnected(format!("nothing came for {seconds} s"), None))
+            }
+        }
+    }
+
+    fn on_bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.parser.push(bytes);
+        while let Some(event) = self.parser.next_event()? {
+            self.backoff.reset();
+            self.ready.push_back(event);
+        }
+        if let Some(retry) = self.parser.take_retry() {
+            self.backoff.start_from(retry);
+        }
+        Ok(())
+    }
+
+    fn on_end(&mut self) -> Option<Update> {
+        match self.options.at_end {
+            AtEnd::Reconnect => self.disconnected("the server ended the stream".into(), None),
+            AtEnd::Finish => {
+                self.state = State::Finished;
+                None
+            }
+        }
+    }
+
+    fn disconnected(&mut self, reason: String, at_least: Option<Duration>) -> Option<Update> {
+        let retry_in = self.backoff.next_delay().max(at_least.unwrap_or_default());
+        self.state = State::Waiting { until: Instant::now() + retry_in };
+        Some(Update::Disconnected { reason, retry_in })
+    }
+}
+
+/// An error and what caused it, on one line.
+fn causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

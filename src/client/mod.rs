@@ -1,0 +1,10 @@
+//! The protocols' other ends: what the commands, and the tests, talk to a server with.
+//!
+//! - [`push`]: sends lines over gRPC and resends what was not acknowledged.
+//! - [`follow`]: reads a server-sent event stream and resumes it where it broke off.
+//! - [`sse`]: the event stream parser beneath `follow`.
+
+pub mod backoff;
+pub mod follow;
+pub mod push;
+pub mod sse;

@@ -1,0 +1,258 @@
+//! The flags of `serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::ValueEnum;
+
+use crate::store::Durability;
+
+/// Who may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AuthMode {
+    /// Readers show a JWT, by cookie or bearer token.
+    Jwt,
+    /// Everyone who reaches the port; allowed on loopback only.
+    None,
+}
+
+/// Who may push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PushAuth {
+    /// Everyone who reaches the port.
+    None,
+}
+
+/// How the server's own log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Receive pushed logs, keep them, and stream them to browsers.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServeArgs {
+    /// Read settings from a TOML file; its keys are the names of these flags
+    #[arg(long, env = "OTTO_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Where ottoscaler pushes to (gRPC); port 0 picks a free one
+    #[arg(
+        long,
+        env = "OTTO_GRPC_ADDR",
+        default_value = "127.0.0.1:8080",
+        help_heading = "Addresses"
+    )]
+    pub grpc_addr: SocketAddr,
+
+    /// Where browsers read from (HTTP); port 0 picks a free one
+    #[arg(
+        long,
+        env = "OTTO_HTTP_ADDR",
+        default_value = "127.0.0.1:4000",
+        help_heading = "Addresses"
+    )]
+    pub http_addr: SocketAddr,
+
+    /// Another port for --http-addr, under the name that platforms use
+    #[arg(long, env = "PORT", help_heading = "Addresses")]
+    pub port: Option<u16>,
+
+    /// Origin of the front end that may read across origins
+    #[arg(
+        long,
+        env = "FRONTEND_URL",
+        default_value = "http://localhost:3000",
+        value_name = "ORIGIN",
+        help_heading = "Addresses"
+    )]
+    pub frontend_url: String,
+
+    /// Print the bound addresses as the first line of standard output, as JSON
+    #[arg(long, help_heading = "Addresses")]
+    pub print_addrs: bool,
+
+    /// Who may read: holders of a JWT, or everyone (`none`, on loopback only)
+    #[arg(long, env = "OTTO_AUTH", default_value = "jwt", help_heading = "Access")]
+    pub auth: AuthMode,
+
+    /// Secret that signs the readers' tokens (HS256), at least 32 bytes
+    #[arg(
+        long,
+        env = "JWT_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET",
+        help_heading = "Access"
+    )]
+    pub jwt_secret: Option<String>,
+
+    /// Who may push; must be given by name when --grpc-addr is not on loopback
+    #[arg(long, env = "OTTO_PUSH_AUTH", help_heading = "Access")]
+    pub push_auth: Option<PushAuth>,
+
+    /// Where the log is kept; made when missing
+    #[arg(
+        long,
+        env = "OTTO_DATA_DIR",
+        default_value = "./data",
+        value_name = "DIR",
+        help_heading = "Store"
+    )]
+    pub data_dir: PathBuf,
+
+    /// When an entry counts as kept: on disk (fsync), in the page cache (os), in memory (no files)
+    #[arg(long, env = "OTTO_DURABILITY", default_value = "fsync", help_heading = "Store")]
+    pub durability: Durability,
+
+    /// Forget entries older than this, such as 30d
+    #[arg(
+        long,
+        env = "OTTO_RETENTION_AGE",
+        value_name = "DURATION",
+        value_parser = humantime::parse_duration,
+        help_heading = "Store"
+    )]
+    pub retention_age: Option<Duration>,
+
+    /// Forget the oldest entries beyond this size on disk, such as 50GiB
+    #[arg(long, env = "OTTO_RETENTION_BYTES", value_name = "SIZE", help_heading = "Store")]
+    pub retention_bytes: Option<ByteSize>,
+
+    /// Size at which a segment file is sealed; retention works by whole segments
+    #[arg(
+        long,
+        env = "OTTO_SEGMENT_BYTES",
+        default_value = "256MiB",
+        value_name = "SIZE",
+        help_heading = "Store"
+    )]
+    pub segment_bytes: ByteSize,
+
+    /// Memory for entries on their way to the disk
+    #[arg(
+        long,
+        env = "OTTO_QUEUE_BYTES",
+        default_value = "16MiB",
+        value_name = "SIZE",
+        help_heading = "Limits"
+    )]
+    pub queue_bytes: ByteSize,
+
+    /// Memory for the newest entries, which viewers share
+    #[arg(
+        long,
+        env = "OTTO_HUB_BYTES",
+        default_value = "32MiB",
+        value_name = "SIZE",
+        help_heading = "Limits"
+    )]
+    pub hub_bytes: ByteSize,
+
+    /// Largest entry taken; a larger one is dropped with a reason
+    #[arg(
+        long,
+        env = "OTTO_MAX_ENTRY_BYTES",
+        default_value = "1MiB",
+        value_name = "SIZE",
+        help_heading = "Limits"
+    )]
+    pub max_entry_bytes: ByteSize,
+
+    /// Streams that may push at once
+    #[arg(
+        long,
+        env = "OTTO_MAX_PUSH_STREAMS",
+        default_value_t = 4096,
+        value_name = "N",
+        help_heading = "Limits"
+    )]
+    pub max_push_streams: usize,
+
+    /// Streams that may be read at once
+    #[arg(
+        long,
+        env = "OTTO_MAX_VIEWERS",
+        default_value_t = 1000,
+        value_name = "N",
+        help_heading = "Limits"
+    )]
+    pub max_viewers: usize,
+
+    /// How long a full store holds a producer back before it answers RETRY
+    #[arg(
+        long,
+        env = "OTTO_STORE_STALL_TIMEOUT",
+        default_value = "30s",
+        value_name = "DURATION",
+        value_parser = humantime::parse_duration,
+        help_heading = "Times"
+    )]
+    pub store_stall_timeout: Duration,
+
+    /// How long a viewer may take nothing before it is closed
+    #[arg(
+        long,
+        env = "OTTO_VIEWER_STALL_TIMEOUT",
+        default_value = "60s",
+        value_name = "DURATION",
+        value_parser = humantime::parse_duration,
+        help_heading = "Times"
+    )]
+    pub viewer_stall_timeout: Duration,
+
+    /// Silence after which a stream gets a heartbeat
+    #[arg(
+        long,
+        env = "OTTO_HEARTBEAT",
+        default_value = "15s",
+        value_name = "DURATION",
+        value_parser = humantime::parse_duration,
+        help_heading = "Times"
+    )]
+    pub heartbeat: Duration,
+
+    /// Silence after which a task without an end counts as complete
+    #[arg(
+        long,
+        env = "OTTO_TASK_QUIET_PERIOD",
+        default_value = "5m",
+        value_name = "DURATION",
+        value_parser = humantime::parse_duration,
+        help_heading = "Times"
+    )]
+    pub task_quiet_period: Duration,
+
+    /// How long a shutdown may take
+    #[arg(
+        long,
+        env = "OTTO_DRAIN_TIMEOUT",
+        default_value = "25s",
+        value_name = "DURATION",
+        value_parser = humantime::parse_duration,
+        help_heading = "Times"
+    )]
+    pub drain_timeout: Duration,
+
+    /// What the server logs of itself, as tracing filter directives
+    #[arg(
+        long,
+        env = "OTTO_LOG",
+        default_value = "info",
+        value_name = "FILTER",
+        help_heading = "Logging"
+    )]
+    pub log: String,
+
+    /// How it is written, to standard error
+    #[arg(long, env = "OTTO_LOG_FORMAT", default_value = "text", help_heading = "Logging")]
+    pub log_format: LogFormat,
+
+    /// All of the above as given or defaulted, for the log.
+    #[arg(skip)]
+    pub effective: String,
+}

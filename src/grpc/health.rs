@@ -1,0 +1,48 @@
+//! `grpc.health.v1.Health`: the log's state, per service.
+
+use tokio_util::sync::CancellationToken;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+
+use crate::store::Log;
+
+/// The services that this server serves, by their full names.
+pub(super) const SERVICES: [&str; 3] =
+    [LOG_SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
+
+const LOG_SERVICE: &str = "ottoscaler.v1.OttoHandlerLogService";
+
+/// What the health service answers. Clones share it.
+#[derive(Clone)]
+pub struct Health(HealthReporter);
+
+impl Health {
+    /// Everything serves.
+    pub async fn new() -> Self {
+        let health = Self(HealthReporter::new());
+        health.set(ServingStatus::Serving).await;
+        health
+    }
+
+    /// Turns NOT_SERVING when `log` takes nothing more or `drain` is cancelled, and returns.
+    pub async fn follow(self, log: &dyn Log, drain: CancellationToken) {
+        let mut failure = log.failure();
+        tokio::select! {
+            _ = failure.wait_for(Option::is_some) => {}
+            () = drain.cancelled() => {}
+        }
+        self.set(ServingStatus::NotServing).await;
+    }
+
+    /// The empty name stands for the server as a whole.
+    async fn set(&self, status: ServingStatus) {
+        for service in SERVICES.into_iter().chain([""]) {
+            self.0.set_service_status(service, status).await;
+        }
+    }
+
+    pub(super) fn service(&self) -> HealthServer<HealthService> {
+        HealthServer::new(HealthService::from_health_reporter(self.0.clone()))
+    }
+}

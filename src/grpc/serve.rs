@@ -1,0 +1,96 @@
+//! The gRPC server on one listener.
+
+use std::io;
+use std::time::Duration;
+
+use futures_util::{Stream, TryStreamExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+
+use super::generated::otto_handler_log_service_server::OttoHandlerLogServiceServer;
+use super::health::{Health, SERVICES};
+use super::log_service::LogService;
+use crate::ingest::Intake;
+use crate::proto;
+
+/// What a stream may have on its way unread, in bytes. See [`CONNECTION_WINDOW_BYTES`].
+const STREAM_WINDOW_BYTES: u32 = 32 * 1024;
+
+/// Effectively none: the streams' own windows are what bounds a connection.
+///
+/// h2 charges every unread DATA frame under 256 bytes to a budget of half this window and
+/// ends the connection when it is used up. The shortest entry is an 11-byte frame, so a full
+/// stream window can be charged 22 times its size, and streams held back for a slow disk must
+/// not cost them their connection.
+const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
+
+/// Streams of one connection at once: 22 × 32 KiB × 1024 stays below half the window above.
+const STREAMS_PER_CONNECTION: u32 = 1024;
+
+/// A message above this many bytes ends its stream, before anything is allocated for it.
+const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Request headers in all, in bytes.
+const HEADER_LIST_BYTES: u32 = 16 * 1024;
+
+/// How often an idle connection is probed, so that a vanished peer's streams end.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long a probe's answer may take.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What the gRPC server needs. Clones share it.
+#[derive(Clone)]
+pub struct Options {
+    /// Where pushed entries go.
+    pub intake: Intake,
+    /// What the health service answers.
+    pub health: Health,
+}
+
+/// Serves on `listener` until `drain` is cancelled and every connection has ended.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    options: Options,
+    drain: CancellationToken,
+) -> Result<(), tonic::transport::Error> {
+    let log_service = OttoHandlerLogServiceServer::new(LogService { intake: options.intake })
+        .max_decoding_message_size(MESSAGE_BYTES);
+    Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .http2_max_header_list_size(HEADER_LIST_BYTES)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .add_service(log_service)
+        .add_service(options.health.service())
+        .add_service(reflection().build_v1().expect("the built-in descriptors are valid"))
+        .add_service(reflection().build_v1alpha().expect("the built-in descriptors are valid"))
+        .serve_with_incoming_shutdown(incoming(listener), drain.cancelled_owned())
+        .await
+}
+
+fn incoming(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> {
+    TcpListenerStream::new(listener).inspect_ok(|connection| {
+        // Without it small answers wait for the peer's delayed ACK.
+        if let Err(error) = connection.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+    })
+}
+
+/// Reflection over what is served, no more.
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    SERVICES.iter().fold(
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET),
+        |builder, service| builder.with_service_name(*service),
+    )
+}

@@ -1,0 +1,142 @@
+//! Gathers a stream's ready entries into one batch.
+
+use super::answers::Expected;
+use super::reader::{Accepted, Ids, Item, Refusal};
+use crate::domain::{Batch, Kind, Records, Run, Session};
+use crate::encode::{Stamp, write_gap};
+
+/// Lines of one worker that could not be kept, not yet noted in the log.
+#[derive(Debug, Clone)]
+pub(super) struct Loss {
+    pub(super) ids: Ids,
+    pub(super) lines: u64,
+    /// Why the first of them was not kept.
+    pub(super) reason: String,
+}
+
+/// The batch that is being gathered, and the answers that it owes.
+#[derive(Debug)]
+pub(super) struct Gathering {
+    batch: Batch,
+    bytes: usize,
+    expected: Expected,
+    loss: Option<Loss>,
+}
+
+impl Gathering {
+    /// Nothing yet; the next entry has this sequence.
+    pub(super) fn from(sequence: u64) -> Self {
+        Self { batch: Batch::default(), bytes: 0, expected: Expected::from(sequence), loss: None }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.expected.is_empty() && self.loss.is_none()
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.expected.count()
+    }
+
+    pub(super) fn next_sequence(&self) -> u64 {
+        self.expected.end()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds one message; an entry above `entry_bytes` is refused.
+    pub(super) fn add(&mut self, item: Item, entry_bytes: usize) {
+        match item.entry {
+            Ok(entry) if item.wire_bytes <= entry_bytes => self.keep(entry),
+            Ok(entry) => {
+                let reason =
+                    format!("entry is {} bytes, the limit is {entry_bytes}", item.wire_bytes);
+                self.refuse(Refusal { ids: Some(entry.ids), reason });
+            }
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    fn keep(&mut self, entry: Accepted) {
+        self.note_loss();
+        self.expected.keep();
+        self.bytes += entry.records.as_bytes().len();
+        let last = self.batch.runs.last_mut();
+        match last.filter(|run| continues(run, &entry)) {
+            Some(run) => extend(run, entry),
+            None => self.batch.runs.push(start(entry)),
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        if let Some(ids) = refusal.ids {
+            self.lose(Loss { ids, lines: 1, reason: refusal.reason.clone() });
+        }
+        self.expected.drop(refusal.reason);
+    }
+
+    /// Notes lines that could not be kept; those of one worker in a row make one gap.
+    pub(super) fn lose(&mut self, loss: Loss) {
+        match &mut self.loss {
+            Some(known) if known.ids == loss.ids => known.lines += loss.lines,
+            _ => {
+                self.note_loss();
+                self.loss = Some(loss);
+            }
+        }
+    }
+
+    fn note_loss(&mut self) {
+        let Some(loss) = self.loss.take() else { return };
+        let ids = (loss.ids.task.as_str(), loss.ids.worker.as_str());
+        let mut records = Records::default();
+        let stamp = Stamp::now();
+        records.push_with(Kind::Gap, |out| {
+            write_gap(out, ids, loss.lines, &loss.reason, stamp.as_str())
+        });
+        self.bytes += records.as_bytes().len();
+        let Ids { task, worker } = loss.ids;
+        self.batch.runs.push(Run { task, worker, session: None, records });
+    }
+
+    /// The batch and the answers that it owes.
+    pub(super) fn finish(mut self) -> (Batch, Expected) {
+        self.note_loss();
+        (self.batch, self.expected)
+    }
+}
+
+fn continues(run: &Run, entry: &Accepted) -> bool {
+    let same_session = match (&run.session, &entry.seq) {
+        (None, None) => !run.records.is_empty(),
+        (Some(session), Some((id, _))) => session.id == *id,
+        _ => false,
+    };
+    same_session && run.worker == entry.ids.worker && run.task == entry.ids.task
+}
+
+fn extend(run: &mut Run, entry: Accepted) {
+    if let (Some(session), Some((_, seq))) = (&mut run.session, entry.seq) {
+        session.seqs.push(seq);
+    }
+    run.records.append(entry.records);
+}
+
+fn start(entry: Accepted) -> Run {
+    let Accepted { ids: Ids { task, worker }, seq, records } = entry;
+    let session = seq.map(|(id, seq)| Session { id, seqs: vec![seq] });
+    Run { task, worker, session, records }
+}
+
+/// The lines that `batch` would have kept, for when it cannot be kept.
+pub(super) fn losses(batch: &Batch, reason: &str) -> Vec<Loss> {
+    let lines =
+        |run: &Run| run.records.iter().filter(|(kind, _)| *kind == Kind::Log).count() as u64;
+    let loss = |run: &Run| Loss {
+        ids: Ids { task: run.task.clone(), worker: run.worker.clone() },
+        lines: lines(run),
+        reason: reason.to_owned(),
+    };
+    batch.runs.iter().map(loss).filter(|loss| loss.lines > 0).collect()
+}

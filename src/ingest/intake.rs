@@ -1,0 +1,106 @@
+//! What all producers' streams share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::store::Log;
+use crate::tasks::Tasks;
+
+/// Bounds on what producers may do.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The largest entry, in bytes on the wire.
+    pub entry_bytes: usize,
+    /// How many streams may push at once.
+    pub streams: usize,
+    /// How long a batch is held back while the log's queue is full, before its entries are
+    /// answered RETRY.
+    pub stall_timeout: Duration,
+}
+
+/// What has been taken in since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Entries kept.
+    pub kept: AtomicU64,
+    /// Entries that were kept before and were sent again.
+    pub repeated: AtomicU64,
+    /// Entries refused for good.
+    pub dropped: AtomicU64,
+    /// Entries answered RETRY.
+    pub retried: AtomicU64,
+    /// Bytes of entries, as encoded.
+    pub bytes: AtomicU64,
+    /// Streams opened.
+    pub streams: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn add(counter: &AtomicU64, amount: u64) {
+        if amount > 0 {
+            counter.fetch_add(amount, Relaxed);
+        }
+    }
+}
+
+/// The way in. Clones share it.
+#[derive(Clone)]
+pub struct Intake(Arc<Shared>);
+
+pub(super) struct Shared {
+    pub(super) log: Arc<dyn Log>,
+    pub(super) tasks: Tasks,
+    pub(super) limits: Limits,
+    pub(super) counters: Counters,
+    pub(super) drain: CancellationToken,
+    streams: Arc<Semaphore>,
+}
+
+/// A stream's place among the permitted ones.
+#[derive(Debug)]
+pub struct Slot(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+
+impl Intake {
+    /// A way into `log`. When `drain` is cancelled, streams take what has arrived and end.
+    pub fn new(log: Arc<dyn Log>, tasks: Tasks, limits: Limits, drain: CancellationToken) -> Self {
+        let streams = Arc::new(Semaphore::new(limits.streams));
+        let counters = Counters::default();
+        Self(Arc::new(Shared { log, tasks, limits, counters, drain, streams }))
+    }
+
+    /// A place for one more stream; `None` when there are as many as may be.
+    pub fn slot(&self) -> Option<Slot> {
+        let permit = Arc::clone(&self.0.streams).try_acquire_owned().ok()?;
+        Counters::add(&self.0.counters.streams, 1);
+        Some(Slot(permit))
+    }
+
+    /// What has been taken in.
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// How many streams push now.
+    pub fn open_streams(&self) -> usize {
+        self.0.limits.streams - self.0.streams.available_permits()
+    }
+
+    /// The limits in force.
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// Resolves once every stream has ended and what it sent is settled, cancelled ones too.
+    pub async fn drained(&self) {
+        let all = u32::try_from(self.0.limits.streams).unwrap_or(u32::MAX);
+        drop(self.0.streams.acquire_many(all).await);
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0
+    }
+}

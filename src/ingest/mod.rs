@@ -1,0 +1,22 @@
+//! From a producer's messages to durable batches and answers. Knows no gRPC.
+//!
+//! ```text
+//! bytes ─ EntryReader ─▶ Item ─ Gathering ─▶ Batch ─ Log ─▶ Receipt ─ Exchange ─▶ Answer
+//! ```
+//!
+//! An [`Exchange`] is one producer's stream: it gathers what is ready into a batch, has
+//! several batches on their way to the disk, and answers each entry in order. When the log's
+//! queue is full it stops reading, which holds the producer back by flow control.
+
+mod answers;
+mod exchange;
+mod gathering;
+mod intake;
+mod reader;
+mod status;
+
+pub use answers::{AckMode, Answer, Outcome};
+pub use exchange::{End, Exchange};
+pub use intake::{Counters, Intake, Limits, Slot};
+pub use reader::{Accepted, EntryReader, Ids, Item, Refusal};
+pub use status::{Notified, StatusError};

@@ -1,0 +1,229 @@
+//! Reads one wire message into an entry that is ready for the log, or a reason to refuse it.
+
+use std::sync::Arc;
+
+use crate::domain::{Kind, Records, TaskId, WorkerId};
+use crate::encode::{EntryParts, Layout, Scanner, Stamp, write_entry};
+
+/// The least room made at once in a stream's buffer; idle streams keep about this much.
+const BUFFER_BYTES: usize = 8 * 1024;
+
+/// What an entry's JSON may take beyond its wire size without growing the buffer again.
+const ENCODED_SLACK_BYTES: usize = 256;
+
+/// Entry metadata that names the producer's session.
+const SESSION_KEY: &str = "otto.session";
+
+/// Entry metadata that numbers the entry within its session.
+const SEQ_KEY: &str = "otto.seq";
+
+/// The task and worker that an entry belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ids {
+    /// The task.
+    pub task: TaskId,
+    /// The worker.
+    pub worker: WorkerId,
+}
+
+/// An entry that may be kept.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Whose it is.
+    pub ids: Ids,
+    /// The producer's session and the entry's number in it.
+    pub seq: Option<(Arc<str>, u64)>,
+    /// The encoded record.
+    pub records: Records,
+}
+
+/// An entry that will never be kept.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Whose it would have been, where that could be read.
+    pub ids: Option<Ids>,
+    /// Which field is wrong, its value or size, and the rule.
+    pub reason: String,
+}
+
+/// One message of a producer's stream.
+#[derive(Debug)]
+pub struct Item {
+    /// The message's size on the wire.
+    pub wire_bytes: usize,
+    /// What it is.
+    pub entry: Result<Accepted, Refusal>,
+}
+
+/// Reads the messages of one stream. Keeps a buffer that its entries share, and the last ids,
+/// which seldom change within a stream.
+#[derive(Debug)]
+pub struct EntryReader {
+    scanner: Scanner,
+    stamp: Stamp,
+    buffer: Records,
+    last: Option<Ids>,
+    session: Option<Arc<str>>,
+}
+
+impl EntryReader {
+    /// A reader of messages in `layout`.
+    pub fn new(layout: Layout) -> Self {
+        let stamp = Stamp::now();
+        let buffer = Records::default();
+        Self { scanner: Scanner(layout), stamp, buffer, last: None, session: None }
+    }
+
+    /// Reads one message.
+    pub fn read(&mut self, message: &[u8]) -> Item {
+        Item { wire_bytes: message.len(), entry: self.entry(message) }
+    }
+
+    fn entry(&mut self, message: &[u8]) -> Result<Accepted, Refusal> {
+        let mut parts = self.scanner.scan(message).map_err(|malformed| Refusal {
+            ids: None,
+            reason: format!("the message is no log entry: {malformed}"),
+        })?;
+        let ids = self.ids(&parts).map_err(|reason| Refusal { ids: None, reason })?;
+        let seq =
+            self.seq(&mut parts).map_err(|reason| Refusal { ids: Some(ids.clone()), reason })?;
+        self.buffer.reserve((message.len() + ENCODED_SLACK_BYTES).max(BUFFER_BYTES));
+        self.stamp.refresh();
+        let received_at = self.stamp.as_str();
+        self.buffer.push_with(Kind::Log, |out| write_entry(out, &parts, received_at));
+        Ok(Accepted { ids, seq, records: self.buffer.split() })
+    }
+
+    fn ids(&mut self, parts: &EntryParts<'_>) -> Result<Ids, String> {
+        let same = |last: &&Ids| {
+            last.task.as_str() == parts.task_id && last.worker.as_str() == parts.worker_id
+        };
+        if let Some(last) = self.last.as_ref().filter(same) {
+            return Ok(last.clone());
+        }
+        let task = TaskId::new(parts.task_id).map_err(|error| error.to_string())?;
+        let worker = WorkerId::new(parts.worker_id).map_err(|error| error.to_string())?;
+        let ids = Ids { task, worker };
+        self.last = Some(ids.clone());
+        Ok(ids)
+    }
+
+    /// Takes the producer's numbering out of the metadata: it is for us, not for readers.
+    fn seq(&mut self, parts: &mut EntryParts<'_>) -> Result<Option<(Arc<str>, u64)>, String> {
+        let (mut session, mut seq) = (None, None);
+        parts.metadata.retain(|(key, value)| match *key {
+            SESSION_KEY => session.replace(*value).is_some(),
+            SEQ_KEY => seq.replace(*value).is_some(),
+            _ => true,
+        });
+        let (session, seq) = match (session, seq) {
+            (None, None) => return Ok(None),
+            (Some(session), Some(seq)) => (session, seq),
+            (Some(_), None) => return Err(format!("metadata has {SESSION_KEY} without {SEQ_KEY}")),
+            (None, Some(_)) => return Err(format!("metadata has {SEQ_KEY} without {SESSION_KEY}")),
+        };
+        let number = seq.parse().map_err(|_| {
+            let shown: String = seq.chars().take(40).collect();
+            format!(
+                "metadata {SEQ_KEY} is {shown:?}, it needs a whole number from 0 to {}",
+                u64::MAX
+            )
+        })?;
+        Ok(Some((self.session(session)?, number)))
+    }
+
+    fn session(&mut self, session: &str) -> Result<Arc<str>, String> {
+        if let Some(known) = self.session.as_ref().filter(|known| &***known == session) {
+            return Ok(Arc::clone(known));
+        }
+        // The same rule as for ids: sessions are kept on disk beside them.
+        if let Err(error) = WorkerId::new(session) {
+            return Err(error.to_string().replacen("worker_id", "metadata otto.session", 1));
+        }
+        let session: Arc<str> = session.into();
+        self.session = Some(Arc::clone(&session));
+        Ok(session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+    use crate::proto::ottoscaler::WorkerLogEntry;
+
+    fn entry(metadata: &[(&str, &str)]) -> WorkerLogEntry {
+        let metadata = metadata.iter().map(|(key, value)| (key.to_string(), value.to_string()));
+        let (worker_id, task_id) = ("w".into(), "t".into());
+        let message = "hello".into();
+        WorkerLogEntry {
+            worker_id,
+            task_id,
+            message,
+            metadata: metadata.collect(),
+            ..Default::default()
+        }
+    }
+
+    fn read(entry: &WorkerLogEntry) -> Result<Accepted, String> {
+        let item = EntryReader::new(Layout::WorkerLogEntry).read(&entry.encode_to_vec());
+        item.entry.map_err(|refusal| refusal.reason)
+    }
+
+    #[test]
+    fn the_producers_numbering_is_read_and_hidden_from_readers() {
+        let entry = entry(&[("otto.session", "s1"), ("otto.seq", "7"), ("branch", "main")]);
+        let accepted = read(&entry).unwrap();
+        assert_eq!(accepted.seq, Some(("s1".into(), 7)));
+        let (_, body) = accepted.records.iter().next().unwrap();
+        let body = std::str::from_utf8(body).unwrap();
+        assert!(body.contains(r#""metadata":{"branch":"main"}"#), "{body}");
+    }
+
+    #[test]
+    fn a_broken_numbering_is_refused_with_the_value_and_the_rule() {
+        let cases = [
+            (&[("otto.session", "s")][..], "metadata has otto.session without otto.seq"),
+            (&[("otto.seq", "1")], "metadata has otto.seq without otto.session"),
+            (
+                &[("otto.session", "s"), ("otto.seq", "-1")],
+                "metadata otto.seq is \"-1\", it needs a whole number from 0 to 18446744073709551615",
+            ),
+            (
+                &[("otto.session", ""), ("otto.seq", "1")],
+                "metadata otto.session is empty, it needs 1 to 253 bytes",
+            ),
+        ];
+        for (metadata, reason) in cases {
+            assert_eq!(read(&entry(metadata)).unwrap_err(), reason);
+        }
+    }
+
+    #[test]
+    fn an_invalid_id_is_refused_by_its_field() {
+        let no_task = WorkerLogEntry { task_id: String::new(), ..entry(&[]) };
+        assert_eq!(read(&no_task).unwrap_err(), "task_id is empty, it needs 1 to 253 bytes");
+        let control = WorkerLogEntry { worker_id: "a\u{7}".into(), ..entry(&[]) };
+        let reason = read(&control).unwrap_err();
+        assert_eq!(reason, "worker_id holds the control character U+0007 at byte 1");
+    }
+
+    #[test]
+    fn entries_of_one_stream_keep_their_own_bytes_while_they_share_a_buffer() {
+        let mut reader = EntryReader::new(Layout::WorkerLogEntry);
+        let messages: Vec<_> =
+            (0..500).map(|turn| format!("line {turn} {}", "x".repeat(turn))).collect();
+        let mut all = Records::default();
+        for message in &messages {
+            let wire = WorkerLogEntry { message: message.clone(), ..entry(&[]) }.encode_to_vec();
+            all.append(reader.read(&wire).entry.unwrap().records);
+        }
+        assert_eq!(all.count(), 500);
+        for ((_, body), message) in all.iter().zip(&messages) {
+            assert!(
+                std::str::from_utf8(body).unwrap().contains(&format!("\"message\":\"{message}\""))
+            );
+        }
+    }
+}

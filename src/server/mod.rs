@@ -1,0 +1,202 @@
+//! Start-up and shutdown: opens the store, joins the parts, serves both ports.
+//!
+//! Start: check, lock and recover the data directory, bind, serve. Shutdown, in this order and
+//! within the drain timeout: readiness and health say no, ports close, producers' streams take
+//! what has arrived and are answered, viewers are sent away with a hint, the store commits the
+//! rest and marks its end.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{AuthMode, Config};
+use crate::http::{Auth, Http, Verifier};
+use crate::hub::Hub;
+use crate::ingest::{Intake, Limits};
+use crate::store::{self, Log, Store};
+use crate::subscribe::Source;
+use crate::tasks::Tasks;
+use crate::{grpc, http};
+
+/// The least time between two writes to a busy viewer.
+const VIEWER_TICK: Duration = Duration::from_millis(10);
+
+/// Where a server listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addrs {
+    /// Producers push here.
+    pub grpc: SocketAddr,
+    /// Browsers read here.
+    pub http: SocketAddr,
+}
+
+/// A running server.
+pub struct Server {
+    addrs: Addrs,
+    drain: CancellationToken,
+    drain_timeout: Duration,
+    services: JoinSet<anyhow::Result<()>>,
+    intake: Intake,
+    store: Store,
+    http: Http,
+}
+
+impl Server {
+    /// Opens the store, binds and serves.
+    ///
+    /// # Errors
+    /// When the data directory cannot be opened or a port cannot be bound; says which and why.
+    pub async fn start(config: &Config) -> anyhow::Result<Self> {
+        Self::start_on(config, store_options(config)).await
+    }
+
+    /// The same on a store with other options, such as a disk that a test holds up.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_on(config: &Config, options: store::Options) -> anyhow::Result<Self> {
+        let hub = Hub::new(config.hub_bytes.as_u64() as usize);
+        let store = open_store(options, hub.clone()).await?;
+        let log: Arc<dyn Log> = Arc::new(store.clone());
+        hub.begin_at(log.tail());
+        let drain = CancellationToken::new();
+        let tasks = Tasks::new(Arc::clone(&log), hub.clone(), config.task_quiet_period);
+        let intake = Intake::new(Arc::clone(&log), tasks.clone(), limits(config), drain.clone());
+        let source = Source { log: Arc::clone(&log), hub, tasks, tick: VIEWER_TICK };
+        let http = Http::new(http_options(config), source, drain.clone())?;
+
+        let grpc_listener = bind("grpc-addr", config.grpc_addr).await?;
+        let http_listener = bind("http-addr", config.http_addr).await?;
+        let addrs = Addrs { grpc: grpc_listener.local_addr()?, http: http_listener.local_addr()? };
+        let mut services = JoinSet::new();
+        let health = grpc::Health::new().await;
+        let grpc_options = grpc::Options { intake: intake.clone(), health: health.clone() };
+        let (grpc_drain, http_drain, health_drain) = (drain.clone(), drain.clone(), drain.clone());
+        services.spawn(async move {
+            grpc::serve(grpc_listener, grpc_options, grpc_drain)
+                .await
+                .context("the gRPC server failed")
+        });
+        let http_state = http.clone();
+        services.spawn(async move {
+            http::serve(http_listener, http_state, http_drain)
+                .await
+                .context("the HTTP server failed")
+        });
+        services.spawn(async move {
+            health.follow(&*log, health_drain).await;
+            Ok(())
+        });
+        tracing::info!(grpc = %addrs.grpc, http = %addrs.http, "serving");
+        let drain_timeout = config.drain_timeout;
+        Ok(Self { addrs, drain, drain_timeout, services, intake, store, http })
+    }
+
+    /// Where it listens.
+    pub fn addrs(&self) -> Addrs {
+        self.addrs
+    }
+
+    /// The HTTP side, for what is done from within the process.
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// Serves until `stop` resolves, then shuts down.
+    ///
+    /// # Errors
+    /// When a port's server failed, or the shutdown took longer than the drain timeout.
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let failed = tokio::select! {
+            () = stop => None,
+            failed = first_failure(&mut self.services) => Some(failed),
+        };
+        let shut_down = self.shut_down().await;
+        failed.map_or(shut_down, Err)
+    }
+
+    /// Loses nothing that arrived; see the module.
+    ///
+    /// # Errors
+    /// When it took longer than the drain timeout.
+    pub async fn shut_down(mut self) -> anyhow::Result<()> {
+        self.drain.cancel();
+        let deadline = self.drain_timeout;
+        let drained = async {
+            self.intake.drained().await;
+            while self.services.join_next().await.is_some() {}
+        };
+        let in_time = tokio::time::timeout(deadline, drained).await.is_ok();
+        // What was received is committed in any case.
+        let closed = tokio::time::timeout(deadline, self.store.close()).await.is_ok();
+        anyhow::ensure!(
+            in_time && closed,
+            "the shutdown took longer than the drain timeout of {}",
+            humantime::format_duration(deadline)
+        );
+        tracing::info!("shut down, everything received is kept");
+        Ok(())
+    }
+}
+
+/// Resolves when a service ends with an error; those that end well are done.
+async fn first_failure(services: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Error {
+    while let Some(ended) = services.join_next().await {
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error,
+            Err(panic) => return anyhow::Error::new(panic),
+        }
+    }
+    std::future::pending().await
+}
+
+async fn bind(name: &str, addr: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {name} {addr}"))
+}
+
+/// Off the runtime: recovery reads files.
+async fn open_store(options: store::Options, hub: Hub) -> anyhow::Result<Store> {
+    let on_commit = Box::new(move |blocks: &[_], tail| hub.publish(blocks, tail));
+    let opened = tokio::task::spawn_blocking(move || store::open(options, on_commit)).await?;
+    opened.context("cannot open the store")
+}
+
+/// The store's options under `config`.
+pub fn store_options(config: &Config) -> store::Options {
+    store::Options {
+        durability: config.durability,
+        segment_bytes: config.segment_bytes.as_u64(),
+        queue_bytes: config.queue_bytes.as_u64() as usize,
+        retention_age: config.retention_age,
+        retention_bytes: config.retention_bytes.map(|size| size.as_u64()),
+        ..store::Options::new(&config.data_dir)
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        entry_bytes: config.max_entry_bytes.as_u64() as usize,
+        streams: config.max_push_streams,
+        stall_timeout: config.store_stall_timeout,
+    }
+}
+
+fn http_options(config: &Config) -> http::Options {
+    let auth = match (config.auth, &config.jwt_secret) {
+        (AuthMode::Jwt, Some(secret)) => Auth::Jwt(Verifier::hs256(secret.as_bytes())),
+        _ => Auth::None,
+    };
+    http::Options {
+        frontend_url: config.frontend_url.clone(),
+        auth,
+        heartbeat: config.heartbeat,
+        viewer_stall_timeout: config.viewer_stall_timeout,
+        max_viewers: config.max_viewers,
+    }
+}

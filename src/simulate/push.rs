@@ -1,0 +1,282 @@
+//! Pushes a plan's builds the way ottoscaler's own client does.
+//!
+//! One stream per worker, opened at its first line, with a deadline of 30 minutes and no
+//! metadata. Lines go out without waiting for answers; a second task reads those, sleeps
+//! `throttle_ms` after an ACK, and only counts RETRY and DROP. Nothing is ever sent again.
+//! At the end the stream is half-closed and cancelled at once.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::try_join_all;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Uri};
+use tonic::{Request, Status, Streaming};
+
+use super::{Line, Plan, Worker};
+use crate::domain::IdError;
+use crate::proto::ottoscaler::log_forward_response::Status as Answer;
+use crate::proto::ottoscaler::otto_handler_log_service_client::OttoHandlerLogServiceClient;
+use crate::proto::ottoscaler::worker_status_ack::Status as StatusAnswer;
+use crate::proto::ottoscaler::worker_status_notification::StatusType;
+use crate::proto::ottoscaler::{
+    LogForwardResponse, WorkerLogEntry, WorkerMetadata, WorkerStatusNotification,
+};
+
+/// ottoscaler's deadline for a stream.
+const STREAM_DEADLINE: Duration = Duration::from_secs(30 * 60);
+
+type Client = OttoHandlerLogServiceClient<Channel>;
+
+/// How fast each worker prints.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pace {
+    /// As fast as the server takes it.
+    Unbounded,
+    /// About so many lines a second; slow steps take longer.
+    LinesPerSecond(f64),
+}
+
+/// What became of a push. Answers that came after the cancel are in no count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Lines sent.
+    pub sent: u64,
+    /// Lines answered ACK before the end.
+    pub acknowledged: u64,
+    /// Lines answered RETRY.
+    pub retried: u64,
+    /// Lines answered DROP.
+    pub dropped: u64,
+    /// Status notifications answered with anything but RECEIVED.
+    pub status_warnings: u64,
+}
+
+impl Report {
+    fn add(&mut self, other: Self) {
+        self.sent += other.sent;
+        self.acknowledged += other.acknowledged;
+        self.retried += other.retried;
+        self.dropped += other.dropped;
+        self.status_warnings += other.status_warnings;
+    }
+}
+
+/// Why a push failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A worker's id would be too long.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// The server cannot be reached.
+    #[error("cannot connect to {to}")]
+    Connect {
+        /// The address.
+        to: Uri,
+        /// Why.
+        #[source]
+        source: tonic::transport::Error,
+    },
+    /// A call failed.
+    #[error("the server answered {}: {}", .0.code(), .0.message())]
+    Call(Box<Status>),
+}
+
+impl From<Status> for Error {
+    fn from(status: Status) -> Self {
+        Self::Call(Box::new(status))
+    }
+}
+
+/// Pushes all builds of `plan` side by side over one connection.
+///
+/// # Errors
+/// When the server cannot be reached, or a call fails.
+pub async fn push(to: Uri, plan: &Plan, pace: Pace) -> Result<Report, Error> {
+    let workers = plan.workers()?;
+    let connected = Channel::builder(to.clone()).connect().await;
+    let client = Client::new(connected.map_err(|source| Error::Connect { to, source })?);
+    let pushes = workers.iter().map(|worker| push_worker(client.clone(), worker, pace));
+    let mut total = Report::default();
+    try_join_all(pushes).await?.into_iter().for_each(|report| total.add(report));
+    Ok(total)
+}
+
+async fn push_worker(mut client: Client, worker: &Worker, pace: Pace) -> Result<Report, Error> {
+    let mut report = Report::default();
+    for status in [StatusType::Created, StatusType::Running] {
+        notify(&mut client, worker, status, &mut report).await?;
+    }
+    push_lines(&mut client, worker, pace, &mut report).await?;
+    let last = if worker.fails { StatusType::Failed } else { StatusType::Completed };
+    notify(&mut client, worker, last, &mut report).await?;
+    Ok(report)
+}
+
+async fn push_lines(
+    client: &mut Client,
+    worker: &Worker,
+    pace: Pace,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let metadata = pod_metadata(worker);
+    let mut clock = Clock::start(pace);
+    let mut stream = None;
+    for line in worker.lines() {
+        clock.wait(line.effort).await;
+        let open = open_stream(client, stream.take(), report).await?;
+        // A stream that breaks in this moment loses the line, as it does for ottoscaler.
+        open.entries.send(entry(worker, &metadata, line)).await.ok();
+        report.sent += 1;
+        stream = Some(open);
+    }
+    match stream {
+        Some(stream) => stream.close(report).await,
+        None => Ok(()),
+    }
+}
+
+/// The stream itself while the server reads it, else a new one.
+async fn open_stream(
+    client: &Client,
+    stream: Option<WorkerStream>,
+    report: &mut Report,
+) -> Result<WorkerStream, Error> {
+    match stream {
+        Some(open) if !open.entries.is_closed() => return Ok(open),
+        Some(broken) => broken.close(report).await?,
+        None => {}
+    }
+    Ok(WorkerStream::open(client.clone()))
+}
+
+/// When the next line is due.
+struct Clock {
+    pace: Pace,
+    due: Instant,
+}
+
+impl Clock {
+    fn start(pace: Pace) -> Self {
+        Self { pace, due: Instant::now() }
+    }
+
+    async fn wait(&mut self, effort: u32) {
+        let Pace::LinesPerSecond(rate) = self.pace else { return };
+        self.due += Duration::from_secs_f64(f64::from(effort) / rate.max(0.001));
+        if self.due > Instant::now() {
+            sleep_until(self.due).await;
+        }
+    }
+}
+
+struct WorkerStream {
+    entries: mpsc::Sender<WorkerLogEntry>,
+    answers: JoinHandle<Result<Report, Status>>,
+    /// Resolves once the half-close is on its way.
+    half_closed: oneshot::Receiver<()>,
+    cancel: CancellationToken,
+}
+
+impl WorkerStream {
+    fn open(mut client: Client) -> Self {
+        let (entries, receiver) = mpsc::channel(1);
+        let (body_lives, half_closed) = oneshot::channel();
+        let body = ReceiverStream::new(receiver).inspect(move |_| {
+            let _until_dropped: &oneshot::Sender<()> = &body_lives;
+        });
+        let mut request = Request::new(body);
+        request.set_timeout(STREAM_DEADLINE);
+        let cancel = CancellationToken::new();
+        let cancelled = cancel.clone();
+        let answers = tokio::spawn(async move {
+            let answers = client.forward_worker_logs(request).await?.into_inner();
+            Ok(read_answers(answers, cancelled).await)
+        });
+        Self { entries, answers, half_closed, cancel }
+    }
+
+    /// Half-closes and cancels.
+    async fn close(self, report: &mut Report) -> Result<(), Error> {
+        drop(self.entries);
+        // grpc-go's Send returns once a message is handed to the connection; here that is
+        // certain only when the request body is dropped, which is no message but an error.
+        self.half_closed.await.ok();
+        self.cancel.cancel();
+        // The task is never aborted and does not panic, so only its own result matters.
+        if let Ok(counted) = self.answers.await {
+            report.add(counted?);
+        }
+        Ok(())
+    }
+}
+
+async fn read_answers(
+    mut answers: Streaming<LogForwardResponse>,
+    cancel: CancellationToken,
+) -> Report {
+    let mut report = Report::default();
+    while let Some(Ok(Some(answer))) = cancel.run_until_cancelled(answers.message()).await {
+        match answer.status() {
+            Answer::Ack => report.acknowledged += 1,
+            Answer::Retry => report.retried += 1,
+            Answer::Drop => report.dropped += 1,
+        }
+        let is_throttled = answer.status() == Answer::Ack && answer.throttle_ms > 0;
+        if is_throttled {
+            let pause = Duration::from_millis(answer.throttle_ms.unsigned_abs().into());
+            cancel.run_until_cancelled(sleep(pause)).await;
+        }
+    }
+    report
+}
+
+async fn notify(
+    client: &mut Client,
+    worker: &Worker,
+    status: StatusType,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let reason = if status == StatusType::Failed { "exit code 101" } else { "" };
+    let notification = WorkerStatusNotification {
+        worker_id: worker.id.to_string(),
+        task_id: worker.task.to_string(),
+        status: status.into(),
+        timestamp: now_in_whole_seconds(),
+        reason: reason.into(),
+        ..Default::default()
+    };
+    let answer = client.notify_worker_status(notification).await?.into_inner();
+    report.status_warnings += u64::from(answer.status() != StatusAnswer::Received);
+    Ok(())
+}
+
+fn entry(worker: &Worker, metadata: &WorkerMetadata, line: Line) -> WorkerLogEntry {
+    WorkerLogEntry {
+        worker_id: worker.id.to_string(),
+        task_id: worker.task.to_string(),
+        timestamp: now_in_whole_seconds(),
+        level: line.level.into(),
+        source: line.source.into(),
+        message: line.message,
+        pod_metadata: Some(metadata.clone()),
+        ..Default::default()
+    }
+}
+
+fn pod_metadata(worker: &Worker) -> WorkerMetadata {
+    WorkerMetadata {
+        pod_name: worker.id.to_string(),
+        namespace: "default".into(),
+        created_at: now_in_whole_seconds(),
+        ..Default::default()
+    }
+}
+
+fn now_in_whole_seconds() -> String {
+    format!("{:.0}", jiff::Timestamp::now())
+}

@@ -1,0 +1,269 @@
+//! What producers are told, and what that means.
+
+use otto_handler::proto::ottoscaler::log_forward_response::Status;
+use otto_handler::proto::ottoscaler::worker_status_ack::Status as AckStatus;
+use otto_handler::proto::ottoscaler::worker_status_notification::StatusType;
+use otto_handler::proto::ottoscaler::{WorkerLogEntry, WorkerStatusNotification};
+use tonic::codec::{Codec, EncodeBuf, Encoder};
+use tonic::{Code, Request};
+
+use crate::support::{
+    Producer, Reader, TestServer, ack, connect, entry, messages, ndjson, numbered, text, within,
+};
+
+#[tokio::test]
+async fn every_entry_is_acknowledged_in_order_and_readable_at_once() {
+    let server = TestServer::start().await;
+    let mut producer = Producer::open(&mut connect(&server.grpc()).await).await;
+    producer.push_all(1, numbered("t", 50)).await;
+    let lines: Vec<_> = (1..=50).map(|turn| format!("line {turn}\n")).collect();
+    assert_eq!(text(|path| server.api(path), "t").await, lines.concat());
+    producer.finish().await;
+}
+
+#[tokio::test]
+async fn an_entry_keeps_all_its_fields_and_missing_ones_get_their_defaults() {
+    let server = TestServer::start().await;
+    let mut producer = Producer::open(&mut connect(&server.grpc()).await).await;
+    let bare = WorkerLogEntry { worker_id: "w".into(), task_id: "t".into(), ..Default::default() };
+    let odd = WorkerLogEntry { timestamp: "yesterday".into(), ..entry("t", "x") };
+    producer.push_all(1, vec![bare, odd]).await;
+    let lines = ndjson(|path| server.api(path), "t").await;
+    assert_eq!(lines[0]["level"], "INFO");
+    assert_eq!(lines[0]["source"], "stdout");
+    assert_eq!(lines[0]["message"], "");
+    assert_eq!(lines[0]["timestamp"], lines[0]["receivedAt"]);
+    assert_eq!((&lines[0]["line"], &lines[1]["line"]), (&1.into(), &2.into()));
+    assert_eq!(lines[1]["timestamp"], "yesterday");
+    assert!(lines[1]["receivedAt"].is_string());
+}
+
+#[tokio::test]
+async fn an_invalid_entry_is_dropped_with_the_reason_and_the_stream_goes_on() {
+    let server = TestServer::start_with(&["--max-entry-bytes=4KiB"]).await;
+    let mut producer = Producer::open(&mut connect(&server.grpc()).await).await;
+    let invalid = [
+        (WorkerLogEntry { task_id: String::new(), ..entry("t", "a") }, "task_id is empty"),
+        (entry(&"t".repeat(254), "a"), "task_id is 254 bytes, the limit is 253"),
+        (WorkerLogEntry { worker_id: "a\u{1}".into(), ..entry("t", "a") }, "U+0001 at byte 1"),
+        (entry("t", &"x".repeat(5000)), "the limit is 4096"),
+    ];
+    let mut sequence = 0;
+    for (invalid, reason) in invalid {
+        producer.send(invalid).await;
+        sequence += 1;
+        let response = producer.response().await;
+        assert_eq!((response.status(), response.sequence), (Status::Drop, sequence));
+        assert!(response.message.contains(reason), "{:?} lacks {reason:?}", response.message);
+        sequence += 1;
+        producer.push_all(sequence, vec![entry("t", "good")]).await;
+    }
+    assert_eq!(text(|path| server.api(path), "t").await, "good\n".repeat(4));
+}
+
+#[tokio::test]
+async fn a_dropped_entry_stands_as_a_gap_where_it_would_have_stood() {
+    let server = TestServer::start_with(&["--max-entry-bytes=1KiB"]).await;
+    let mut producer = Producer::open(&mut connect(&server.grpc()).await).await;
+    producer.push_all(1, vec![entry("t", "before")]).await;
+    producer.send(entry("t", &"x".repeat(2000))).await;
+    assert_eq!(producer.response().await.status(), Status::Drop);
+    producer.push_all(3, vec![entry("t", "after")]).await;
+    let mut reader = Reader::open(&server.api("/stream/t")).await;
+    let events = [reader.event().await, reader.event().await, reader.event().await];
+    let kinds = events.each_ref().map(|event| event.event.as_str());
+    assert_eq!(kinds, ["log", "gap", "log"]);
+    let gap: serde_json::Value = serde_json::from_str(&events[1].data).unwrap();
+    assert_eq!(gap["lines"], 1);
+    assert!(gap["reason"].as_str().unwrap().contains("the limit is 1024"), "{gap}");
+    assert_eq!(gap["from"], gap["to"]);
+}
+
+#[tokio::test]
+async fn a_cumulative_ack_answers_every_entry_before_it() {
+    let server = TestServer::start().await;
+    let mut producer = Producer::open_with(&mut connect(&server.grpc()).await, |request| {
+        request.metadata_mut().insert("otto-ack-mode", "cumulative".parse().unwrap());
+    })
+    .await;
+    for entry in numbered("t", 100) {
+        producer.send(entry).await;
+    }
+    producer.half_close();
+    let mut answered = 0;
+    while let Some(response) = within("an ack", producer.responses.message()).await.unwrap() {
+        assert_eq!(response.status(), Status::Ack);
+        assert!(response.sequence > answered);
+        answered = response.sequence;
+    }
+    assert_eq!(answered, 100);
+}
+
+#[tokio::test]
+async fn an_unknown_ack_mode_is_refused_by_name() {
+    let server = TestServer::start().await;
+    let mut request = Request::new(tokio_stream::iter(numbered("t", 1)));
+    request.metadata_mut().insert("otto-ack-mode", "sometimes".parse().unwrap());
+    let refused = connect(&server.grpc()).await.forward_worker_logs(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let expected = "otto-ack-mode is \"sometimes\", it needs each or cumulative";
+    assert_eq!(refused.message(), expected);
+}
+
+#[tokio::test]
+async fn a_resend_is_acknowledged_and_not_kept_twice() {
+    let server = TestServer::start().await;
+    let resendable = |seq: usize| {
+        let mut entry = entry("t", &format!("line {seq}"));
+        entry.metadata.insert("otto.session".into(), "s1".into());
+        entry.metadata.insert("otto.seq".into(), seq.to_string());
+        entry
+    };
+    let mut first = Producer::open(&mut connect(&server.grpc()).await).await;
+    first.push_all(1, (1..=5).map(resendable).collect()).await;
+    drop(first);
+    let mut second = Producer::open(&mut connect(&server.grpc()).await).await;
+    second.push_all(1, (3..=8).map(resendable).collect()).await;
+    let expected: Vec<_> = (1..=8).map(|seq| format!("line {seq}\n")).collect();
+    assert_eq!(text(|path| server.api(path), "t").await, expected.concat());
+}
+
+#[tokio::test]
+async fn a_message_above_the_transports_limit_ends_its_stream_and_no_other() {
+    let server = TestServer::start().await;
+    let mut client = connect(&server.grpc()).await;
+    let mut other = Producer::open(&mut client).await;
+    let mut producer = Producer::open(&mut client).await;
+    producer.push_all(1, vec![entry("t", "kept")]).await;
+    producer.send(entry("t", &"x".repeat(5 << 20))).await;
+    let ended = within("the refusal", producer.responses.message()).await.unwrap_err();
+    assert_eq!(ended.code(), Code::ResourceExhausted);
+    assert!(ended.message().contains("4194304"), "{}", ended.message());
+    other.push_all(1, vec![entry("other", "goes on")]).await;
+    assert_eq!(text(|path| server.api(path), "t").await, "kept\n");
+}
+
+/// Sends bytes as they are.
+#[derive(Debug, Default, Clone)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Vec<u8>;
+    type Decode = otto_handler::proto::ottoscaler::LogForwardResponse;
+    type Encoder = Self;
+    type Decoder = tonic_prost::ProstDecoder<Self::Decode>;
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+    fn decoder(&mut self) -> Self::Decoder {
+        tonic_prost::ProstDecoder::new(Default::default())
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Vec<u8>;
+    type Error = tonic::Status;
+    fn encode(&mut self, bytes: Vec<u8>, out: &mut EncodeBuf<'_>) -> Result<(), tonic::Status> {
+        bytes::BufMut::put_slice(out, &bytes);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_entry_are_dropped_with_the_reason_and_the_stream_goes_on() {
+    let server = TestServer::start().await;
+    let channel = tonic::transport::Endpoint::from_shared(server.grpc()).unwrap();
+    let mut grpc = tonic::client::Grpc::new(channel.connect().await.unwrap());
+    grpc.ready().await.unwrap();
+    let good = b"\x0a\x01w\x12\x01t\x32\x04good".to_vec();
+    let no_utf8 = b"\x0a\x01w\x12\x01t\x32\x02a\xff".to_vec();
+    let sent = tokio_stream::iter([b"\xff\xff\xff".to_vec(), good, no_utf8]);
+    let path = "/ottoscaler.v1.OttoHandlerLogService/ForwardWorkerLogs".parse().unwrap();
+    let mut responses =
+        grpc.streaming(Request::new(sent), path, Raw).await.unwrap().into_inner();
+    let mut told = Vec::new();
+    while let Some(response) = within("a response", responses.message()).await.unwrap() {
+        told.push((response.status(), response.message));
+    }
+    let no_entry = "the message is no log entry: ";
+    let truncated = format!("{no_entry}it ends in the middle of a field");
+    let no_text = format!("{no_entry}field 6 is no UTF-8 text from its byte 1 on");
+    let expected =
+        [(Status::Drop, truncated), (Status::Ack, String::new()), (Status::Drop, no_text)];
+    assert_eq!(told, expected);
+    assert_eq!(text(|path| server.api(path), "t").await, "good\n");
+}
+
+fn notification(status: StatusType, timestamp: &str) -> WorkerStatusNotification {
+    WorkerStatusNotification {
+        worker_id: "w".into(),
+        task_id: "t".into(),
+        status: status.into(),
+        timestamp: timestamp.into(),
+        reason: "because".into(),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn a_status_is_kept_a_repeat_ignored_and_an_impossible_one_explained() {
+    let server = TestServer::start().await;
+    let mut client = connect(&server.grpc()).await;
+    let mut told = Vec::new();
+    let notifications = [
+        notification(StatusType::Running, "2026-11-24T06:57:29Z"),
+        notification(StatusType::Running, "2026-11-24T06:57:29Z"),
+        notification(StatusType::Completed, ""),
+        notification(StatusType::Completed, ""),
+    ];
+    for notification in notifications {
+        told.push(client.notify_worker_status(notification).await.unwrap().into_inner().status());
+    }
+    let (received, ignored) = (AckStatus::Received, AckStatus::Ignored);
+    assert_eq!(told, [received, ignored, received, ignored]);
+    let bad = WorkerStatusNotification { status: 9, ..notification(StatusType::Failed, "") };
+    let answer = client.notify_worker_status(bad).await.unwrap().into_inner();
+    assert_eq!(answer.status(), AckStatus::Error);
+    assert_eq!(answer.message, "status is 9, it needs 0 (CREATED) to 4 (TERMINATED)");
+    let nameless =
+        WorkerStatusNotification { worker_id: String::new(), ..notification(StatusType::Failed, "") };
+    let answer = client.notify_worker_status(nameless).await.unwrap().into_inner();
+    assert_eq!(answer.message, "worker_id is empty, it needs 1 to 253 bytes");
+}
+
+#[tokio::test]
+async fn a_task_completes_when_its_workers_have_ended_and_its_streams_too() {
+    let server = TestServer::start().await;
+    let mut client = connect(&server.grpc()).await;
+    let mut producer = Producer::open(&mut client).await;
+    producer.push_all(1, numbered("t", 3)).await;
+    client.notify_worker_status(notification(StatusType::Failed, "")).await.unwrap();
+    let mut reader = Reader::open(&server.api("/stream/t")).await;
+    assert_eq!(messages(&reader.logs(3).await), ["line 1", "line 2", "line 3"]);
+    let status = reader.event().await;
+    assert_eq!(status.event, "status");
+    assert!(status.data.contains("\"status\":\"FAILED\""), "{}", status.data);
+    producer.push_all(4, vec![entry("t", "a last line")]).await;
+    assert_eq!(reader.logs(1).await[0].data.contains("a last line"), true);
+    producer.finish().await;
+    let complete = reader.event().await;
+    assert_eq!(complete.event, "complete");
+    let verdict: serde_json::Value = serde_json::from_str(&complete.data).unwrap();
+    assert_eq!((&verdict["lines"], &verdict["lostLines"]), (&4.into(), &0.into()));
+    assert_eq!(verdict["workers"][0]["state"], "FAILED");
+    assert_eq!(reader.next().await, None);
+}
+
+#[tokio::test]
+async fn streams_beyond_the_limit_are_refused_and_a_freed_place_is_taken() {
+    let server = TestServer::start_with(&["--max-push-streams=1"]).await;
+    let mut client = connect(&server.grpc()).await;
+    let first = Producer::open(&mut client).await;
+    let refused = client.forward_worker_logs(tokio_stream::pending()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(refused.message(), "1 streams push already, which is the limit");
+    first.finish().await;
+    let mut second = Producer::open(&mut client).await;
+    second.send(entry("t", "in")).await;
+    assert_eq!(second.response().await, ack(1));
+}

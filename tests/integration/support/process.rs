@@ -1,0 +1,93 @@
+//! The real program in a process of its own, for what only a process can show.
+
+use std::path::Path;
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::within;
+
+/// The program that the tests were built with.
+pub(crate) fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_otto-handler"));
+    command.kill_on_drop(true);
+    for name in ["JWT_SECRET", "PORT", "FRONTEND_URL", "OTTO_CONFIG", "OTTO_TOKEN"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs the program to its end, with `input` on its standard input.
+pub(crate) async fn run(arguments: &[&str], input: &[u8]) -> Output {
+    let mut command = binary();
+    command.args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // A program that ends early closes its end; that is its business.
+    let writing = tokio::spawn(async move { drop(stdin.write_all(&input).await) });
+    let output = within("the program's end", child.wait_with_output()).await.unwrap();
+    writing.await.unwrap();
+    output
+}
+
+/// A running `otto-handler serve`.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) grpc: String,
+    pub(crate) http: String,
+}
+
+impl Process {
+    /// Starts it on `data`; `ports` of an earlier one make it listen where that one did.
+    pub(crate) async fn start(data: &Path, flags: &[&str], ports: Option<(&str, &str)>) -> Self {
+        let (grpc, http) = ports.unwrap_or(("127.0.0.1:0", "127.0.0.1:0"));
+        let mut command = binary();
+        command.args(["serve", "--auth=none", "--print-addrs", "--grpc-addr", grpc]);
+        command.args(["--http-addr", http, "--data-dir"]).arg(data).args(flags);
+        command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        within("the addresses", stdout.read_line(&mut line)).await.unwrap();
+        let addrs: Value = serde_json::from_str(&line).unwrap();
+        let addr = |name: &str| addrs[name].as_str().unwrap().to_owned();
+        Self { child, grpc: addr("grpc"), http: addr("http") }
+    }
+
+    pub(crate) fn ports(&self) -> (String, String) {
+        (self.grpc.clone(), self.http.clone())
+    }
+
+    pub(crate) fn grpc_url(&self) -> String {
+        format!("http://{}", self.grpc)
+    }
+
+    pub(crate) fn api(&self, path: &str) -> String {
+        format!("http://{}/api/v1/log-streaming{path}", self.http)
+    }
+
+    /// Ends it as a crash does: SIGKILL, no chance to tidy up.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Its highest resident memory so far, in KiB.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        let id = self.child.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Asks it to end with SIGTERM and waits for its exit code.
+    pub(crate) async fn terminate(mut self) -> Option<i32> {
+        let id = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
+        assert!(sent.success());
+        within("the end after SIGTERM", self.child.wait()).await.unwrap().code()
+    }
+}

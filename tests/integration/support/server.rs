@@ -1,0 +1,86 @@
+//! A server in this process.
+
+use clap::Parser;
+use otto_handler::config::{Config, ServeArgs};
+use otto_handler::server::{Addrs, Server, store_options};
+use otto_handler::store;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+/// A running server on free ports.
+pub(crate) struct TestServer {
+    addrs: Addrs,
+    dir: TempDir,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<anyhow::Result<()>>,
+}
+
+impl TestServer {
+    /// Without reader auth, on a new data directory.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With these flags besides.
+    pub(crate) async fn start_with(flags: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), flags, |_| {}).await
+    }
+
+    /// On a given directory, with the store's options changed by `change`.
+    pub(crate) async fn start_in(
+        dir: TempDir,
+        flags: &[&str],
+        change: impl FnOnce(&mut store::Options),
+    ) -> Self {
+        let config = config(&dir, flags);
+        let mut options = store_options(&config);
+        change(&mut options);
+        let server = Server::start_on(&config, options).await.unwrap();
+        let addrs = server.addrs();
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(server.run_until(async { drop(stopped.await) }));
+        Self { addrs, dir, stop, running }
+    }
+
+    pub(crate) fn grpc(&self) -> String {
+        format!("http://{}", self.addrs.grpc)
+    }
+
+    pub(crate) fn grpc_addr(&self) -> String {
+        self.addrs.grpc.to_string()
+    }
+
+    /// The URL of `path` under the API's prefix.
+    pub(crate) fn api(&self, path: &str) -> String {
+        format!("http://{}/api/v1/log-streaming{path}", self.addrs.http)
+    }
+
+    /// The URL of `path` under the root.
+    pub(crate) fn root(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addrs.http)
+    }
+
+    /// Begins the shutdown; the result comes from the returned handle.
+    pub(crate) fn begin_stop(self) -> (TempDir, JoinHandle<anyhow::Result<()>>) {
+        self.stop.send(()).expect("the server runs");
+        (self.dir, self.running)
+    }
+}
+
+fn config(dir: &TempDir, flags: &[&str]) -> Config {
+    let data = dir.path().join("data");
+    let base = ["serve", "--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0"];
+    let auth = ["--auth=none"];
+    let has_auth = flags.iter().any(|flag| flag.starts_with("--auth"));
+    let auth = if has_auth { &[][..] } else { &auth[..] };
+    let data = format!("--data-dir={}", data.display());
+    let all = base.iter().chain(auth).chain(flags).copied().chain([data.as_str()]);
+    Config::new(Flags::try_parse_from(all).unwrap().serve).unwrap()
+}
