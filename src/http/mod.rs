@@ -73,7 +73,18 @@ pub enum OptionsError {
     /// The front end's address is no origin.
     #[error("frontend_url is {0:?}, it must be an origin such as http://localhost:3000")]
     FrontendUrl(String),
+    /// A time that is none or beyond reason.
+    #[error("{name} is {found:?}, it must be above zero and at most {MAX_PERIOD:?}")]
+    Period {
+        /// The option's name.
+        name: &'static str,
+        /// What it is.
+        found: Duration,
+    },
 }
+
+/// The longest heartbeat or stall timeout.
+const MAX_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The HTTP side's state. Clones share it.
 #[derive(Clone)]
@@ -101,6 +112,8 @@ impl Http {
     ) -> Result<Self, OptionsError> {
         let frontend = origin(&options.frontend_url)
             .ok_or_else(|| OptionsError::FrontendUrl(options.frontend_url.clone()))?;
+        check_period("heartbeat", options.heartbeat)?;
+        check_period("viewer_stall_timeout", options.viewer_stall_timeout)?;
         let failure = source.log.failure();
         let seats = Seats::new(options.max_viewers);
         let login_codes = LoginCodes::default();
@@ -134,6 +147,11 @@ impl Http {
     fn is_draining(&self) -> bool {
         self.0.drain.is_cancelled()
     }
+}
+
+fn check_period(name: &'static str, found: Duration) -> Result<(), OptionsError> {
+    let is_good = !found.is_zero() && found <= MAX_PERIOD;
+    if is_good { Ok(()) } else { Err(OptionsError::Period { name, found }) }
 }
 
 /// Scheme, host and port of `url`, as browsers write them in `Origin`.

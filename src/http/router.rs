@@ -22,7 +22,7 @@ pub(super) fn router(http: Http) -> Router {
         .merge(pages())
         .fallback(no_such_route)
         .with_state(http)
-        .layer(map_response(forbid_sniffing))
+        .layer(map_response(protect))
         .layer(cors)
 }
 
@@ -64,10 +64,11 @@ async fn no_such_method(request: Request) -> Problem {
     Problem::no_such_method(request.method().as_str(), request.uri().path())
 }
 
-/// What producers wrote must never be taken for a page.
-async fn forbid_sniffing(mut response: Response) -> Response {
-    let value = HeaderValue::from_static("nosniff");
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, value);
+/// What producers wrote must never be taken for a page, nor be kept by a cache on the way.
+async fn protect(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

@@ -1,6 +1,7 @@
 //! Health, paths and methods that do not exist, other origins, large heads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::Method;
 
@@ -13,6 +14,7 @@ use crate::store::{self, Durability};
 async fn health_counts_viewers_and_knows_the_stores_state() {
     let server = Server::start().await;
     let events = server.events("/stream").await;
+    assert_eq!(server.get("/health").await.headers()["cache-control"], "no-store");
     let health = server.json("/health").await;
     assert_eq!((&health["status"], &health["store"]), (&"healthy".into(), &"ok".into()));
     assert_eq!(health["activeConnections"], 1);
@@ -151,17 +153,23 @@ async fn a_head_of_7_kib_is_read_and_one_of_more_than_8_is_answered_431() {
 }
 
 #[tokio::test]
-async fn a_front_end_that_is_no_origin_is_refused_by_name() {
+async fn options_that_cannot_be_served_with_are_refused_by_name() {
     let server = Server::start().await;
-    let new = |frontend_url: &str| {
-        let options = Options { frontend_url: frontend_url.into(), ..Options::default() };
+    let new = |options: Options| {
         Http::new(options, server.http.source().clone(), server.drain.clone()).map(drop)
     };
+    let with_url = |url: &str| Options { frontend_url: url.into(), ..Options::default() };
     for good in ["http://localhost:3000", "https://ci.example.org/"] {
-        assert_eq!(new(good), Ok(()));
+        assert_eq!(new(with_url(good)), Ok(()));
     }
     for bad in ["", "*", "localhost:3000", "ftp://a", "http://a/path"] {
-        assert_eq!(new(bad), Err(OptionsError::FrontendUrl(bad.into())), "{bad}");
+        assert_eq!(new(with_url(bad)), Err(OptionsError::FrontendUrl(bad.into())), "{bad}");
+    }
+    for found in [Duration::ZERO, Duration::MAX] {
+        let heartbeat = new(Options { heartbeat: found, ..Options::default() });
+        assert_eq!(heartbeat, Err(OptionsError::Period { name: "heartbeat", found }));
+        let stall = new(Options { viewer_stall_timeout: found, ..Options::default() });
+        assert_eq!(stall, Err(OptionsError::Period { name: "viewer_stall_timeout", found }));
     }
     server.stop().await;
 }

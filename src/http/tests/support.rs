@@ -1,7 +1,7 @@
 //! A running server, and an event stream's reader.
 
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -65,15 +65,13 @@ impl Server {
         options: Options,
         adjust: impl FnOnce(store::Options) -> store::Options,
     ) -> Self {
-        let hub = Arc::new(OnceLock::<Hub>::new());
-        let published = Arc::clone(&hub);
-        let publish: store::OnCommit = Box::new(move |blocks, tail| {
-            published.get().unwrap().publish(blocks, tail);
-        });
+        let hub = Hub::new(1 << 20);
+        let published = hub.clone();
+        let publish: store::OnCommit =
+            Box::new(move |blocks, tail| published.publish(blocks, tail));
         let store_options =
             store::Options { durability: store::Durability::Os, ..store::Options::new(dir.path()) };
         let store = store::open(adjust(store_options), publish).unwrap();
-        let hub = hub.get_or_init(|| Hub::new(1 << 20)).clone();
         hub.begin_at(store.tail());
         let log: Arc<dyn Log> = Arc::new(store.clone());
         let tasks = Tasks::new(log.clone(), hub.clone(), Duration::from_secs(300));
