@@ -158,14 +158,30 @@ pub struct Run {
     pub records: Records,
 }
 
+/// How far a numbered source has been read: everything of `source` up to `number` is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// Names the source and its numbering.
+    pub source: Arc<str>,
+    /// The last number.
+    pub number: u64,
+}
+
 /// What is appended at once and answered at once.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     /// The runs, in order.
     pub runs: Vec<Run>,
+    /// Becomes durable together with the runs. Without entries to keep it is only remembered.
+    pub cursor: Option<Cursor>,
 }
 
 impl Batch {
+    /// A batch of `runs` alone.
+    pub fn of(runs: Vec<Run>) -> Self {
+        Self { runs, cursor: None }
+    }
+
     /// What the batch counts for in a byte bound.
     pub fn bytes(&self) -> usize {
         self.runs.iter().map(|run| run.records.as_bytes().len()).sum()

@@ -61,7 +61,7 @@ impl Intake {
         if self.repeats_last(&run).await? {
             return Ok(Notified::Repeated);
         }
-        self.keep(Batch { runs: vec![run] }).await?;
+        self.keep(Batch::of(vec![run])).await?;
         Ok(Notified::Kept)
     }
 

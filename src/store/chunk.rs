@@ -19,6 +19,9 @@
 //! 60  lines        4
 //! 64  time         8  milliseconds since the Unix epoch
 //! ```
+//! A chunk without entries (count 0, no task) is a mark: its payload is empty, or the cursors
+//! that the commit advances, see `cursors`.
+//!
 //! Checksums are CRC-32C. The header's covers the bytes from 8 to the end of the task id,
 //! and starts from the store's epoch, the segment's base and the chunk's position: bytes that
 //! look like a chunk are one only where they were written.
@@ -201,20 +204,42 @@ pub(super) fn decode_header(bytes: &[u8], site: Site, position: u64) -> Option<F
     })
 }
 
+impl Header {
+    /// A chunk without entries, alone in its commit.
+    pub(super) fn mark(commit: u64, base: u64, time_ms: u64) -> Self {
+        Self {
+            synced: true,
+            commit,
+            index: 0,
+            of: 1,
+            base,
+            base_line: 0,
+            count: 0,
+            lines: 0,
+            time_ms,
+            previous: 0,
+        }
+    }
+}
+
 /// The block of a chunk that holds entries, from all its bytes; `None` where they are damaged.
 pub(super) fn decode_block(bytes: &[u8], found: &Found) -> Option<Block> {
     let task = bytes.get(HEADER_BYTES..found.head_bytes())?;
     let task = TaskId::new(std::str::from_utf8(task).ok()?).ok()?;
-    let stored = intact_payload(bytes, found)?;
-    let payload = if found.flags & FLAG_LZ4 == 0 {
-        Bytes::copy_from_slice(stored)
-    } else {
-        let mut raw = vec![0; found.raw_bytes];
-        let bytes = lz4_flex::block::decompress_into(stored, &mut raw).ok()?;
-        (bytes == raw.len()).then_some(raw)?.into()
-    };
+    let payload = decode_payload(bytes, found)?;
     let Header { base, base_line, count, lines, time_ms, .. } = found.header;
     Some(Block::new(task, Offset(base), base_line, (count, lines), time_ms, payload))
+}
+
+/// The payload of a chunk, from all its bytes; `None` where it is damaged.
+pub(super) fn decode_payload(bytes: &[u8], found: &Found) -> Option<Bytes> {
+    let stored = intact_payload(bytes, found)?;
+    if found.flags & FLAG_LZ4 == 0 {
+        return Some(Bytes::copy_from_slice(stored));
+    }
+    let mut raw = vec![0; found.raw_bytes];
+    let bytes = lz4_flex::block::decompress_into(stored, &mut raw).ok()?;
+    (bytes == raw.len()).then(|| raw.into())
 }
 
 /// The stored payload, where it is what was written.

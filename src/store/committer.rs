@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Shared;
 use super::chunk::{self, Header};
+use super::cursors::Cursors;
 use super::directory::Placed;
 use super::facts::Facts;
 use super::index::ChunkRef;
@@ -144,20 +145,29 @@ impl Committer {
     fn commit(&mut self) {
         let time_ms = now_ms();
         let blocks = self.work.staging.blocks(&self.shared.directory(), time_ms);
+        let cursors = self.work.staging.take_cursors();
         let outcome = match self.shared.failed() {
             Some(reason) => Err(reason),
             None if blocks.is_empty() => Ok(()),
-            None => self.keep(&blocks, time_ms),
+            None => self.keep(&blocks, &cursors, time_ms),
         };
+        if outcome.is_ok() && !cursors.is_empty() {
+            self.shared.directory_mut().cursors.advance_all(&cursors);
+        }
         self.work.settle(outcome);
     }
 
-    /// Makes `blocks` durable, then visible.
-    fn keep(&mut self, blocks: &[StagedBlock], time_ms: u64) -> Result<(), Arc<str>> {
+    /// Makes `blocks` durable together with `cursors`, then visible.
+    fn keep(
+        &mut self,
+        blocks: &[StagedBlock],
+        cursors: &Cursors,
+        time_ms: u64,
+    ) -> Result<(), Arc<str>> {
         if self.options.durability == Durability::Memory {
             self.active.note(blocks.iter().map(|staged| staged.block.payload.len()));
         } else {
-            self.encode(blocks);
+            self.encode(blocks, cursors, time_ms);
             self.write().map_err(|error| self.shared.poison("a commit", &error))?;
         }
         self.next_commit += 1;
@@ -166,17 +176,19 @@ impl Committer {
         Ok(())
     }
 
-    fn encode(&mut self, blocks: &[StagedBlock]) {
+    fn encode(&mut self, blocks: &[StagedBlock], cursors: &Cursors, time_ms: u64) {
+        let is_synced = self.options.durability == Durability::Fsync;
+        let of = blocks.len() as u32 + u32::from(!cursors.is_empty());
         let work = &mut self.work;
         work.bytes.clear();
         work.places.clear();
         for (index, staged) in (0..).zip(blocks) {
             let block = &staged.block;
             let header = Header {
-                synced: self.options.durability == Durability::Fsync,
+                synced: is_synced,
                 commit: self.next_commit,
                 index,
-                of: blocks.len() as u32,
+                of,
                 base: block.base.0,
                 base_line: block.base_line,
                 count: block.count,
@@ -195,6 +207,13 @@ impl Committer {
                 bytes: (work.bytes.len() - start) as u32,
                 count: header.count,
             });
+        }
+        if let Some(last) = blocks.last().filter(|_| !cursors.is_empty()) {
+            let mark = Header::mark(self.next_commit, last.block.end().0, time_ms);
+            let mark = Header { synced: is_synced, index: of - 1, of, ..mark };
+            let position = self.active.position + work.bytes.len() as u64;
+            let content = ("", &cursors.encode()[..]);
+            chunk::encode(&mut work.bytes, self.active.site, position, &mark, content);
         }
     }
 
@@ -233,7 +252,7 @@ impl Committer {
             self.on_message(message);
         }
         if self.options.durability != Durability::Memory && self.shared.failed().is_none() {
-            let marked = self.write_clean_mark();
+            let marked = self.write_mark(b"");
             let _reason = marked.map_err(|error| self.shared.poison("the closing mark", &error));
         }
         drop(self.lock.take());
@@ -242,25 +261,16 @@ impl Committer {
         }
     }
 
-    /// A chunk without entries. It is written when all before it is durable, and so proves it.
-    fn write_clean_mark(&mut self) -> std::io::Result<()> {
+    /// Writes a commit that is a mark alone, when all before it is durable.
+    pub(super) fn write_mark(&mut self, payload: &[u8]) -> std::io::Result<()> {
         self.active.sync()?;
-        let header = Header {
-            synced: true,
-            commit: self.next_commit,
-            index: 0,
-            of: 1,
-            base: self.shared.directory().tail,
-            base_line: 0,
-            count: 0,
-            lines: 0,
-            time_ms: now_ms(),
-            previous: 0,
-        };
+        let header = Header::mark(self.next_commit, self.shared.directory().tail, now_ms());
         let mut mark = Vec::new();
-        chunk::encode(&mut mark, self.active.site, self.active.position, &header, ("", b""));
+        chunk::encode(&mut mark, self.active.site, self.active.position, &header, ("", payload));
         self.active.append(&mark, 1)?;
-        self.active.sync()
+        self.active.sync()?;
+        self.next_commit += 1;
+        Ok(())
     }
 }
 

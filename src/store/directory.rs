@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
+use super::cursors::Cursors;
 use super::facts::Facts;
 use super::footer::TaskRecord;
 use super::index::{ChunkRef, IndexAt};
@@ -72,6 +73,8 @@ pub(super) struct Directory {
     pub(super) sparse: Vec<ChunkRef>,
     /// About what tasks, spans and workers take, in bytes.
     pub(super) bytes: usize,
+    /// How far pulled sources have been read.
+    pub(super) cursors: Cursors,
 }
 
 impl Directory {
@@ -83,6 +86,7 @@ impl Directory {
             active_end: 0,
             sparse: Vec::new(),
             bytes: 0,
+            cursors: Cursors::default(),
         }
     }
 

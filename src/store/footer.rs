@@ -4,7 +4,7 @@
 //! ```text
 //! footer  := task index* | sparse index | directory | trailer
 //! index   := (position, base, base line, bytes, count)*      varints, each the difference
-//! directory := postcard of [TaskRecord]
+//! directory := postcard of [TaskRecord], then of the cursors, see `cursors`; none at the end
 //! trailer := magic 8 | data end 8 | end offset 8 | last commit 8 | last time ms 8
 //!          | sparse position 8, bytes 4, crc 4 | directory position 8, bytes 4, crc 4 | crc 4
 //! ```
@@ -84,7 +84,8 @@ pub(super) fn build(
         records.extend(task.record(id, active, index));
     }
     let sparse = body.put(&encode_index(&directory.sparse));
-    let records = postcard::to_stdvec(&records).expect("records always encode into memory");
+    let mut records = postcard::to_stdvec(&records).expect("records always encode into memory");
+    records.extend(directory.cursors.encode());
     let records = body.put(&records);
     let mut bytes = body.bytes;
     let file_bytes = data_end + (bytes.len() + TRAILER_BYTES) as u64;

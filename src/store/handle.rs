@@ -21,7 +21,7 @@ use super::options::{Durability, Options};
 use super::recovery::{self, Recovered};
 use super::segment::Active;
 use super::shared::{Shared, Stats};
-use crate::domain::{Batch, Epoch, Offset, TaskId, TaskSummary};
+use crate::domain::{Batch, Cursor, Epoch, Offset, TaskId, TaskSummary};
 
 /// The queue's room is counted in units of this many bytes.
 const ROOM_UNIT_BYTES: usize = 64;
@@ -206,6 +206,10 @@ impl Log for Store {
 
     fn tasks(&self) -> Vec<TaskSummary> {
         self.0.shared.directory().summaries()
+    }
+
+    fn cursors(&self) -> Vec<Cursor> {
+        self.0.shared.directory().cursors.to_vec()
     }
 
     fn tail(&self) -> Offset {

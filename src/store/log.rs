@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use futures_util::future::BoxFuture;
 use tokio::sync::{oneshot, watch};
 
-use crate::domain::{Batch, Block, Epoch, Offset, TaskId, TaskSummary};
+use crate::domain::{Batch, Block, Cursor, Epoch, Offset, TaskId, TaskSummary};
 
 /// Which entries a reader wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,6 +146,9 @@ pub trait Log: Send + Sync + 'static {
 
     /// What is known of every task, the one with the newest entry first.
     fn tasks(&self) -> Vec<TaskSummary>;
+
+    /// How far pulled sources have been read, the source advanced last at the end.
+    fn cursors(&self) -> Vec<Cursor>;
 
     /// The offset that the next entry will get. Entries below it are readable.
     fn tail(&self) -> Offset;

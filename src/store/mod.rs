@@ -21,7 +21,8 @@
 //!     footer                  once sealed: indexes and a directory, see `footer`
 //! ```
 //! A commit is one chunk per task (more where a task's part is long), one write, one fsync. A
-//! chunk without entries is a mark that a clean close leaves: all before it is durable.
+//! chunk without entries is a mark: at a commit's end it has the cursors of pulled sources, alone
+//! it is what a clean close leaves: all before it is durable.
 //!
 //! # Modules
 //! `handle` queues, `staging` makes blocks of runs, `committer` writes and publishes them,
@@ -30,6 +31,7 @@
 
 mod chunk;
 mod committer;
+mod cursors;
 mod data_dir;
 mod directory;
 mod disk;

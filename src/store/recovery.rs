@@ -11,7 +11,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::chunk::{self, Site};
+use super::chunk::{self, Found, Site};
+use super::cursors::Cursors;
 use super::directory::{Directory, Placed, Segment};
 use super::disk::Disk;
 use super::facts::Facts;
@@ -130,7 +131,9 @@ impl Recovery<'_> {
         FoundFooter { trailer, records }: &FoundFooter,
     ) -> Result<(), OpenError> {
         let damaged = || directory_damaged(path, trailer);
-        let records: Vec<TaskRecord<'_>> = postcard::from_bytes(records).map_err(|_| damaged())?;
+        let (records, cursors): (Vec<TaskRecord<'_>>, _) =
+            postcard::take_from_bytes(records).map_err(|_| damaged())?;
+        self.directory.cursors = Cursors::decode(cursors).ok_or_else(damaged)?;
         let segment = Segment::new(base, path.to_owned());
         for record in &records {
             self.directory.place_sealed(&segment, record).ok_or_else(damaged)?;
@@ -253,10 +256,27 @@ struct Walk<'a> {
 
 /// A chunk of a commit whose end is not yet seen.
 struct Seen {
-    block: Option<Block>,
+    content: Content,
     at: ChunkRef,
     previous: u64,
     time_ms: u64,
+}
+
+/// What a chunk holds.
+enum Content {
+    Entries(Block),
+    /// A mark; see `cursors`.
+    Cursors(Cursors),
+}
+
+impl Content {
+    /// Reads an intact chunk; `None` where it holds nonsense.
+    fn of(bytes: &[u8], found: &Found) -> Option<Self> {
+        if found.header.count > 0 {
+            return chunk::decode_block(bytes, found).map(Self::Entries);
+        }
+        Cursors::decode(&chunk::decode_payload(bytes, found)?).map(Self::Cursors)
+    }
 }
 
 /// What stands behind damage.
@@ -293,13 +313,13 @@ impl Walk<'_> {
                     let follows = header.commit == self.next_commit
                         && header.index as usize == commit.len()
                         && header.base == commit.last().map_or(self.directory.tail, end_of);
-                    let block = (header.count > 0).then(|| chunk::decode_block(bytes, &found));
-                    if !follows || matches!(block, Some(None)) {
+                    let content = Content::of(bytes, &found).filter(|_| follows);
+                    let Some(content) = content else {
                         let what = "the chunk does not follow the one before it";
                         return Err(OpenError::damaged(self.path, position, what));
-                    }
+                    };
                     let (previous, time_ms) = (header.previous, header.time_ms);
-                    commit.push(Seen { block: block.flatten(), at, previous, time_ms });
+                    commit.push(Seen { content, at, previous, time_ms });
                     position += found.bytes() as u64;
                     if commit.len() == header.of as usize {
                         self.on_commit(&mut commit, position);
@@ -313,10 +333,12 @@ impl Walk<'_> {
         self.chunks += commit.len();
         for seen in commit.drain(..) {
             self.last_time_ms = seen.time_ms;
-            if let Some(block) = &seen.block {
-                let facts = Facts::of(block);
-                let at = Some(seen.at);
-                self.directory.place(&Placed { block, facts: &facts, previous: seen.previous, at });
+            match &seen.content {
+                Content::Cursors(cursors) => self.directory.cursors.advance_all(cursors),
+                Content::Entries(block) => {
+                    let (facts, previous, at) = (Facts::of(block), seen.previous, Some(seen.at));
+                    self.directory.place(&Placed { block, facts: &facts, previous, at });
+                }
             }
         }
         self.next_commit += 1;

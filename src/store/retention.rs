@@ -93,12 +93,25 @@ impl Committer {
             if self.shared.directory().segments.len() == 1 {
                 self.seal_or_poison();
             }
+            self.repeat_cursors();
             if self.shared.failed().is_some() {
                 return;
             }
             self.drop_oldest(reason);
         }
         self.remove_doomed();
+    }
+
+    /// Before the last sealed segment goes, whose footer has the cursors, the active one gets them.
+    fn repeat_cursors(&mut self) {
+        let directory = self.shared.directory();
+        let (is_last, cursors) = (directory.segments.len() == 2, directory.cursors.clone());
+        drop(directory);
+        let has_files = self.options.durability != Durability::Memory;
+        if is_last && has_files && !cursors.is_empty() {
+            let marked = self.write_mark(&cursors.encode());
+            let _reason = marked.map_err(|error| self.shared.poison("the cursors' mark", &error));
+        }
     }
 
     fn drop_oldest(&mut self, reason: &'static str) {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::cursors::Cursors;
 use super::directory::Directory;
 use super::log::Committed;
 use super::task::Task;
@@ -37,12 +38,15 @@ pub(super) struct Staging {
     by_task: HashMap<TaskId, usize>,
     /// The last staged number of each session.
     sessions: HashMap<(usize, WorkerId, Arc<str>), u64>,
+    /// What the commit advances.
+    cursors: Cursors,
 }
 
 impl Staging {
     /// Takes `batch` in; `known` has what earlier commits kept.
     pub(super) fn add(&mut self, batch: Batch, known: &Directory) -> Committed {
         let mut committed = Committed { kept: 0, repeated: 0 };
+        batch.cursor.into_iter().for_each(|cursor| self.cursors.advance(cursor));
         for run in batch.runs {
             let offered = run.records.count();
             let at = self.task_place(&run.task);
@@ -82,6 +86,11 @@ impl Staging {
             self.sessions.insert(key, last);
         }
         run
+    }
+
+    /// The cursors that were taken in; leaves none.
+    pub(super) fn take_cursors(&mut self) -> Cursors {
+        std::mem::take(&mut self.cursors)
     }
 
     /// The blocks of what was taken in, each task's together; leaves the staging empty.

@@ -168,7 +168,7 @@ impl Server {
         let task = TaskId::new(task).unwrap();
         let worker = WorkerId::new(worker).unwrap();
         let run = Run { task, worker, session: None, records };
-        let receipt = self.store.append(Batch { runs: vec![run] }).await.unwrap();
+        let receipt = self.store.append(Batch::of(vec![run])).await.unwrap();
         let _settled = soon(receipt).await;
     }
 

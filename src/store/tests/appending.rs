@@ -33,7 +33,7 @@ async fn one_commit_groups_runs_by_task_and_is_told_once_before_its_receipt() {
     let (store, told) = open_watched(Options::new(dir.path()));
     let line = |task, body| run(task, "w", None, &[(Kind::Log, body)]);
     let runs = vec![line("b", "1"), line("a", "2"), line("b", "3")];
-    keep(&store, Batch { runs }).await;
+    keep(&store, Batch::of(runs)).await;
     let (blocks, tail) = told.try_recv().expect("the receipt came before the callback");
     let seen: Vec<_> =
         entries(&blocks, 1).into_iter().map(|(o, t, l, b)| (o, t, l.unwrap(), b)).collect();
@@ -65,9 +65,9 @@ async fn a_summary_tells_lines_workers_states_and_lost_lines_also_after_reopenin
     let first = run("a", "w2", None, &[(started, "\"s\":1}"), (Kind::Log, "\"m\":1}")]);
     let gap =
         run("a", "w1", None, &[(Kind::Gap, "\"lines\":7,\"reason\":\"x\"}"), (Kind::Log, "}")]);
-    keep(&store, Batch { runs: vec![first] }).await;
-    keep(&store, Batch { runs: vec![gap] }).await;
-    keep(&store, Batch { runs: vec![run("a", "w2", None, &[(ended, "\"s\":2}")])] }).await;
+    keep(&store, Batch::of(vec![first])).await;
+    keep(&store, Batch::of(vec![gap])).await;
+    keep(&store, Batch::of(vec![run("a", "w2", None, &[(ended, "\"s\":2}")])])).await;
     let before = store.task(&task("a")).unwrap();
     assert_eq!((before.first_offset, before.last_offset), (Offset(1), Offset(5)));
     assert_eq!((before.first_line, before.last_line, before.lost_lines), (1, 2, 7));
@@ -121,7 +121,7 @@ async fn a_long_run_is_cut_into_chunks_and_keeps_its_order_and_numbers() {
     let body = "x".repeat(100_000);
     let records: Vec<_> = (0..10).map(|_| (Kind::Log, body.as_str())).collect();
     let session = Session { id: "s".into(), seqs: (1..=10).collect() };
-    keep(&store, Batch { runs: vec![run("a", "w", Some(session), &records)] }).await;
+    keep(&store, Batch::of(vec![run("a", "w", Some(session), &records)])).await;
     let (blocks, _) = told.recv().unwrap();
     let shapes: Vec<_> = blocks.iter().map(|b| (b.base.0, b.base_line, b.count)).collect();
     assert_eq!(shapes, [(1, 1, 3), (4, 4, 3), (7, 7, 3), (10, 10, 1)]);
@@ -142,7 +142,7 @@ async fn any_line_of_a_task_over_many_small_segments_is_located() {
         let text = n.to_string();
         let records = [(status, "s"), (Kind::Log, &*text), (Kind::Log, &*text)];
         let (of_task, other) = (run("a", "w", None, &records), run("b", "w", None, &records[..1]));
-        keep(&store, Batch { runs: vec![of_task, other] }).await;
+        keep(&store, Batch::of(vec![of_task, other])).await;
     }
     assert!(store.stats().segments > 10);
     check_every_line(&store).await;

@@ -1,6 +1,7 @@
 //! Tests of the whole store through its public face.
 
 mod appending;
+mod cursors;
 mod faulty_disk;
 mod opening;
 mod property;
@@ -30,7 +31,7 @@ fn run(task_id: &str, worker: &str, session: Option<Session>, records: &[(Kind, 
 /// A batch of log lines of one worker.
 fn lines(task: &str, bodies: &[&str]) -> Batch {
     let records: Vec<_> = bodies.iter().map(|body| (Kind::Log, *body)).collect();
-    Batch { runs: vec![run(task, "w", None, &records)] }
+    Batch::of(vec![run(task, "w", None, &records)])
 }
 
 /// A batch of numbered log lines.
@@ -38,7 +39,7 @@ fn numbered(task: &str, session: &str, seqs: &[u64]) -> Batch {
     let bodies: Vec<_> = seqs.iter().map(u64::to_string).collect();
     let records: Vec<_> = bodies.iter().map(|body| (Kind::Log, body.as_str())).collect();
     let session = Session { id: session.into(), seqs: seqs.into() };
-    Batch { runs: vec![run(task, "w", Some(session), &records)] }
+    Batch::of(vec![run(task, "w", Some(session), &records)])
 }
 
 fn open_store(options: Options) -> Store {
