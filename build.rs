@@ -7,7 +7,8 @@ use std::{env, fs, io};
 use prost::Message;
 use tonic_build::manual;
 
-const FILES: [&str; 1] = ["ottoscaler/v1/log_handler.proto"];
+const FILES: [&str; 2] =
+    ["ottoscaler/v1/log_handler.proto", "otto/handler/v1/worker_log_source.proto"];
 
 /// What a browser loads; the rest of `web/` is for those who work on it.
 const WEB_EXTENSIONS: [&str; 6] = ["html", "css", "js", "svg", "png", "woff2"];

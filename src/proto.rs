@@ -3,7 +3,22 @@
 
 /// Package `ottoscaler.v1`: the contract with ottoscaler.
 pub mod ottoscaler {
-    tonic::include_proto!("ottoscaler.v1");
+    pub use v1::*;
+
+    // Where code generated for other packages looks for it.
+    pub mod v1 {
+        tonic::include_proto!("ottoscaler.v1");
+    }
+}
+
+/// Packages of this project's own.
+pub mod otto {
+    pub mod handler {
+        /// Package `otto.handler.v1`: how logs are pulled.
+        pub mod v1 {
+            tonic::include_proto!("otto.handler.v1");
+        }
+    }
 }
 
 /// The compiled descriptors of everything under `proto/`.
