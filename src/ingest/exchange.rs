@@ -5,7 +5,7 @@
 //!   batch is durable.
 //! - When the producer cancels, what has arrived is kept all the same: dropped before its
 //!   end, an exchange goes on as a task of its own until the inbound stream ends.
-//! - It holds at most [`MAX_IN_FLIGHT`] batches of [`BATCH_BYTES`] and one that waits for
+//! - It holds at most [`MAX_IN_FLIGHT`] batches of `BATCH_BYTES` and one that waits for
 //!   room; while one waits, nothing more is read.
 //!
 //! No task and no channel per stream: the transport polls the exchange for answers, and the
@@ -20,24 +20,15 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::answers::{AckMode, Answer, Answers, Expected, Outcome};
+use super::carriers::Carriers;
 use super::gathering::{Gathering, Loss, losses};
 use super::intake::{Counters, Intake, Slot};
 use super::reader::Item;
-use crate::domain::{Batch, TaskId};
+use crate::domain::Batch;
 use crate::store::{AppendError, Committed, Receipt, Refused};
-use crate::tasks::Carrying;
 
 /// Batches of one stream on their way to the disk at once.
 const MAX_IN_FLIGHT: usize = 4;
-
-/// Where a batch is full, in encoded bytes.
-const BATCH_BYTES: usize = 128 * 1024;
-
-/// Where a batch is full, in entries.
-const BATCH_ENTRIES: u64 = 1024;
-
-/// Tasks that one stream is noted to carry; of more, the newest count.
-const MAX_CARRIED: usize = 64;
 
 /// The wait that a RETRY asks for, in milliseconds.
 const RETRY_THROTTLE_MS: u32 = 1000;
@@ -105,7 +96,7 @@ struct State<S, E> {
     waiting: Option<Waiting>,
     in_flight: VecDeque<InFlight>,
     answers: Answers,
-    carrying: Vec<(TaskId, Carrying)>,
+    carriers: Carriers,
     /// Set once a batch was answered RETRY: numbered entries behind it must not be kept before
     /// it is sent again, or its numbers would look like repeats.
     stalled: bool,
@@ -130,7 +121,7 @@ where
             waiting: None,
             in_flight: VecDeque::new(),
             answers: Answers::none(mode),
-            carrying: Vec::new(),
+            carriers: Carriers::default(),
             stalled: false,
         };
         Self { state }
@@ -199,7 +190,7 @@ where
             waiting: self.waiting.take(),
             in_flight: std::mem::take(&mut self.in_flight),
             answers: std::mem::replace(&mut self.answers, Answers::none(self.mode)),
-            carrying: std::mem::take(&mut self.carrying),
+            carriers: std::mem::take(&mut self.carriers),
             stalled: self.stalled,
         }
     }
@@ -218,7 +209,7 @@ where
             if !self.is_done() {
                 return Poll::Pending;
             }
-            self.carrying.clear();
+            self.carriers.clear();
             self.slot = None;
             return Poll::Ready(self.end.take().map(Err));
         }
@@ -304,9 +295,7 @@ where
     fn read_ready(&mut self, context: &mut Context<'_>) {
         let entry_bytes = self.intake.shared().limits.entry_bytes;
         while let Some(inbound) = &mut self.inbound {
-            let is_full =
-                self.gathering.count() >= BATCH_ENTRIES || self.gathering.bytes() >= BATCH_BYTES;
-            if is_full {
+            if self.gathering.is_full() {
                 return;
             }
             match inbound.poll_next_unpin(context) {
@@ -335,16 +324,9 @@ where
 
     /// Notes which tasks the stream carries; nearly always one.
     fn carry(&mut self, item: &Item) {
-        let Ok(accepted) = &item.entry else { return };
-        let task = &accepted.ids.task;
-        // The newest first: a stream that changes tasks stays with one for a while.
-        if self.carrying.iter().rev().any(|(carried, _)| carried == task) {
-            return;
+        if let Ok(accepted) = &item.entry {
+            self.carriers.carry(&self.intake.shared().tasks, &accepted.ids.task);
         }
-        if self.carrying.len() == MAX_CARRIED {
-            self.carrying.remove(0);
-        }
-        self.carrying.push((task.clone(), self.intake.shared().tasks.carry(task)));
     }
 
     fn submit(&mut self) {

@@ -5,6 +5,12 @@ use super::reader::{Accepted, Ids, Item, Refusal};
 use crate::domain::{Batch, Kind, Records, Run, Session};
 use crate::encode::{Stamp, write_gap};
 
+/// Where a batch is full, in encoded bytes.
+const BATCH_BYTES: usize = 128 * 1024;
+
+/// Where a batch is full, in entries.
+const BATCH_ENTRIES: u64 = 1024;
+
 /// Lines of one worker that could not be kept, not yet noted in the log.
 #[derive(Debug, Clone)]
 pub(super) struct Loss {
@@ -33,16 +39,12 @@ impl Gathering {
         self.expected.is_empty() && self.loss.is_none()
     }
 
-    pub(super) fn count(&self) -> u64 {
-        self.expected.count()
-    }
-
     pub(super) fn next_sequence(&self) -> u64 {
         self.expected.end()
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    pub(super) fn is_full(&self) -> bool {
+        self.expected.count() >= BATCH_ENTRIES || self.bytes >= BATCH_BYTES
     }
 
     /// Adds one message; an entry above `entry_bytes` is refused.

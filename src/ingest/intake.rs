@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::Log;
@@ -58,25 +59,55 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     pub(super) drain: CancellationToken,
     streams: Arc<Semaphore>,
+    pushes: Arc<watch::Sender<Pushes>>,
+}
+
+/// Whether somebody pushes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pushes {
+    /// Streams that are open.
+    pub open: usize,
+    /// When the last one ended; the start of the server while there was none.
+    pub last_end: Instant,
 }
 
 /// A stream's place among the permitted ones.
 #[derive(Debug)]
-pub struct Slot(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub struct Slot {
+    _permit: OwnedSemaphorePermit,
+    pushes: Arc<watch::Sender<Pushes>>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.pushes.send_modify(|pushes| {
+            pushes.open -= 1;
+            pushes.last_end = Instant::now();
+        });
+    }
+}
 
 impl Intake {
     /// A way into `log`. When `drain` is cancelled, streams take what has arrived and end.
     pub fn new(log: Arc<dyn Log>, tasks: Tasks, limits: Limits, drain: CancellationToken) -> Self {
         let streams = Arc::new(Semaphore::new(limits.streams));
         let counters = Counters::default();
-        Self(Arc::new(Shared { log, tasks, limits, counters, drain, streams }))
+        let pushes = Arc::new(watch::Sender::new(Pushes { open: 0, last_end: Instant::now() }));
+        Self(Arc::new(Shared { log, tasks, limits, counters, drain, streams, pushes }))
     }
 
     /// A place for one more stream; `None` when there are as many as may be.
     pub fn slot(&self) -> Option<Slot> {
         let permit = Arc::clone(&self.0.streams).try_acquire_owned().ok()?;
         Counters::add(&self.0.counters.streams, 1);
-        Some(Slot(permit))
+        let pushes = Arc::clone(&self.0.pushes);
+        pushes.send_modify(|pushes| pushes.open += 1);
+        Some(Slot { _permit: permit, pushes })
+    }
+
+    /// Whether somebody pushes, to be watched.
+    pub fn pushes(&self) -> watch::Receiver<Pushes> {
+        self.0.pushes.subscribe()
     }
 
     /// What has been taken in.

@@ -6,10 +6,14 @@
 //!
 //! An [`Exchange`] is one producer's stream: it gathers what is ready into a batch, has
 //! several batches on their way to the disk, and answers each entry in order. When the log's
-//! queue is full it stops reading, which holds the producer back by flow control.
+//! queue is full it stops reading, which holds the producer back by flow control. A [`Fetch`]
+//! takes the same way for entries that the server fetches itself and that nobody awaits an
+//! answer for.
 
 mod answers;
+mod carriers;
 mod exchange;
+mod fetch;
 mod gathering;
 mod intake;
 mod reader;
@@ -17,6 +21,7 @@ mod status;
 
 pub use answers::{AckMode, Answer, Outcome};
 pub use exchange::{End, Exchange};
-pub use intake::{Counters, Intake, Limits, Slot};
+pub use fetch::{Fetch, Fetched};
+pub use intake::{Counters, Intake, Limits, Pushes, Slot};
 pub use reader::{Accepted, EntryReader, Ids, Item, Refusal};
 pub use status::{Notified, StatusError};

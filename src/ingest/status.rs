@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Intake;
-use crate::domain::{Batch, Kind, Records, Run, TaskId, WorkerId};
+use crate::domain::{Batch, Cursor, Kind, Records, Run, TaskId, WorkerId};
 use crate::encode::{Stamp, StatusParts, write_status};
 use crate::store::{AppendError, ReadError, Scope};
 
@@ -47,6 +47,18 @@ impl Intake {
     /// # Errors
     /// Says why it is not kept.
     pub async fn notify(&self, parts: StatusParts<'_>) -> Result<Notified, StatusError> {
+        self.notify_at(parts, None).await
+    }
+
+    /// The same for a status that was pulled, with the source's cursor.
+    ///
+    /// # Errors
+    /// As [`Intake::notify`].
+    pub async fn notify_at(
+        &self,
+        parts: StatusParts<'_>,
+        cursor: Option<Cursor>,
+    ) -> Result<Notified, StatusError> {
         let task = TaskId::new(parts.task_id)?;
         let worker = WorkerId::new(parts.worker_id)?;
         let mut records = Records::default();
@@ -61,7 +73,7 @@ impl Intake {
         if self.repeats_last(&run).await? {
             return Ok(Notified::Repeated);
         }
-        self.keep(Batch::of(vec![run])).await?;
+        self.keep(Batch { cursor, ..Batch::of(vec![run]) }).await?;
         Ok(Notified::Kept)
     }
 
