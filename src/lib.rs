@@ -9,6 +9,7 @@ pub mod http;
 pub mod hub;
 pub mod ingest;
 pub mod proto;
+pub mod pull;
 pub mod server;
 pub mod simulate;
 pub mod store;

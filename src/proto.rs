@@ -21,5 +21,18 @@ pub mod otto {
     }
 }
 
+impl From<ottoscaler::worker_status_notification::StatusType> for crate::domain::WorkerState {
+    fn from(status: ottoscaler::worker_status_notification::StatusType) -> Self {
+        use ottoscaler::worker_status_notification::StatusType;
+        match status {
+            StatusType::Created => Self::Created,
+            StatusType::Running => Self::Running,
+            StatusType::Completed => Self::Completed,
+            StatusType::Failed => Self::Failed,
+            StatusType::Terminated => Self::Terminated,
+        }
+    }
+}
+
 /// The compiled descriptors of everything under `proto/`.
 pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("otto_handler_descriptor");

@@ -25,6 +25,17 @@ pub enum PushAuth {
     None,
 }
 
+/// When to pull logs instead of having them pushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PullMode {
+    /// Never.
+    Off,
+    /// While nobody has pushed for --pull-after.
+    Fallback,
+    /// At all times.
+    Always,
+}
+
 /// How the server's own log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -94,6 +105,38 @@ pub struct ServeArgs {
     /// Who may push; must be given by name when --grpc-addr is not on loopback
     #[arg(long, env = "OTTO_PUSH_AUTH", help_heading = "Access")]
     pub push_auth: Option<PushAuth>,
+
+    /// Fetch logs from here where nobody pushes them: a URL, or host:port for plain text; the
+    /// source serves otto.handler.v1.WorkerLogSource, and https uses the system's certificates
+    #[arg(long, env = "OTTOSCALER_GRPC_URL", value_name = "URL", help_heading = "Client mode")]
+    pub pull_from: Option<String>,
+
+    /// When to fetch: while nobody pushes (fallback), always, or not at all (off); without
+    /// --pull-from it is off
+    #[arg(long, env = "OTTO_PULL_MODE", default_value = "fallback", help_heading = "Client mode")]
+    pub pull_mode: PullMode,
+
+    /// How long no push stream must have been open before fallback fetches
+    #[arg(
+        long,
+        env = "OTTO_PULL_AFTER",
+        default_value = "30s",
+        value_name = "DURATION",
+        value_parser = humantime::parse_duration,
+        help_heading = "Client mode"
+    )]
+    pub pull_after: Duration,
+
+    /// How often to ask --pull-from for the workers' status (GetWorkerStatus), also while they
+    /// push; 0s for never; by default every 10s, but only while fetching
+    #[arg(
+        long,
+        env = "OTTO_PULL_STATUS_INTERVAL",
+        value_name = "DURATION",
+        value_parser = humantime::parse_duration,
+        help_heading = "Client mode"
+    )]
+    pub pull_status_interval: Option<Duration>,
 
     /// Where the log is kept; made when missing
     #[arg(

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytesize::ByteSize;
+use http::Uri;
 
-use super::args::{AuthMode, ServeArgs};
+use super::args::{AuthMode, PullMode, ServeArgs};
 
 /// A secret shorter than this can be guessed (RFC 7518 §3.2 asks for 256 bits with HS256).
 pub const MIN_SECRET_BYTES: usize = 32;
@@ -13,10 +15,14 @@ pub const MIN_SECRET_BYTES: usize = 32;
 /// The least byte budget that still lets a block of the largest entry through.
 const MIN_BUDGET: ByteSize = ByteSize::mib(1);
 
+/// The least time between two polls for statuses.
+const MIN_POLL_INTERVAL: Duration = Duration::from_secs(1);
+
 /// A configuration that makes sense.
 #[derive(Debug, Clone)]
 pub struct Config {
     args: ServeArgs,
+    pull_from: Option<Uri>,
 }
 
 /// A setting that makes no sense.
@@ -52,6 +58,17 @@ pub enum ConfigError {
         /// What it needs.
         rule: String,
     },
+    /// The address to pull from cannot be read.
+    #[error(
+        "pull-from is {value:?}, it needs the form http://host:port, https://host:port or host:port"
+    )]
+    PullFrom {
+        /// The found value, without a credential.
+        value: String,
+    },
+    /// Pulling without an address.
+    #[error("pull-mode is always and there is no --pull-from")]
+    PullFromNowhere,
     /// The log filter cannot be read.
     #[error("log is {value:?}: {reason}")]
     LogFilter {
@@ -76,7 +93,16 @@ impl Config {
         check_limits(&args)?;
         check_times(&args)?;
         check_log_filter(&args.log)?;
-        Ok(Self { args })
+        let pull_from = args.pull_from.as_deref().map(source).transpose()?;
+        if pull_from.is_none() && args.pull_mode == PullMode::Always {
+            return Err(ConfigError::PullFromNowhere);
+        }
+        Ok(Self { args, pull_from })
+    }
+
+    /// Where to pull from, in client mode: scheme and authority.
+    pub fn pull_source(&self) -> Option<&Uri> {
+        self.pull_from.as_ref().filter(|_| self.args.pull_mode != PullMode::Off)
     }
 }
 
@@ -130,12 +156,29 @@ fn check_times(args: &ServeArgs) -> Result<(), ConfigError> {
         ("heartbeat", Some(args.heartbeat)),
         ("drain-timeout", Some(args.drain_timeout)),
         ("retention-age", args.retention_age),
+        ("pull-after", Some(args.pull_after)),
     ];
     for (name, time) in times {
         let is_positive = time.is_none_or(|time| !time.is_zero());
         require(is_positive, name, "0", || "a positive duration, such as 30s".into())?;
     }
-    Ok(())
+    let polling = args.pull_status_interval.unwrap_or_default();
+    let is_bounded = polling.is_zero() || polling >= MIN_POLL_INTERVAL;
+    let found = humantime::format_duration(polling);
+    require(is_bounded, "pull-status-interval", found, || "0s or at least 1s".into())
+}
+
+/// The source's address; a text without a scheme is a host and port in plain text.
+fn source(text: &str) -> Result<Uri, ConfigError> {
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let parsed = with_scheme.parse::<Uri>().ok().filter(|uri| {
+        let is_known = matches!(uri.scheme_str(), Some("http" | "https"));
+        let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        is_known && is_bare && !authority.is_empty() && !authority.contains('@')
+    });
+    let without_credential = || text.rsplit('@').next().unwrap_or_default().to_owned();
+    parsed.ok_or_else(|| ConfigError::PullFrom { value: without_credential() })
 }
 
 fn check_log_filter(filter: &str) -> Result<(), ConfigError> {

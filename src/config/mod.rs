@@ -8,7 +8,7 @@ mod check;
 mod effective;
 mod file;
 
-pub use args::{AuthMode, LogFormat, PushAuth, ServeArgs};
+pub use args::{AuthMode, LogFormat, PullMode, PushAuth, ServeArgs};
 pub use check::{Config, ConfigError, MIN_SECRET_BYTES};
 pub use effective::effective;
 pub use file::with_file_defaults;

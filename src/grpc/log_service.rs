@@ -6,7 +6,6 @@ use futures_util::{Stream, StreamExt};
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::generated::otto_handler_log_service_server::OttoHandlerLogService;
-use crate::domain::WorkerState;
 use crate::encode::StatusParts;
 use crate::ingest::{AckMode, Answer, End, Exchange, Intake, Item, Notified, Outcome};
 use crate::proto::ottoscaler::log_forward_response::Status as ForwardStatus;
@@ -66,7 +65,7 @@ impl LogService {
         let parts = StatusParts {
             task_id: &told.task_id,
             worker_id: &told.worker_id,
-            state: worker_state(state),
+            state: state.into(),
             timestamp: &told.timestamp,
             reason: &told.reason,
             metadata,
@@ -83,16 +82,6 @@ fn ack_mode<T>(request: &Request<T>) -> Result<AckMode, Status> {
             "{ACK_MODE_KEY} is {:?}, it needs each or cumulative",
             String::from_utf8_lossy(other)
         ))),
-    }
-}
-
-fn worker_state(state: StatusType) -> WorkerState {
-    match state {
-        StatusType::Created => WorkerState::Created,
-        StatusType::Running => WorkerState::Running,
-        StatusType::Completed => WorkerState::Completed,
-        StatusType::Failed => WorkerState::Failed,
-        StatusType::Terminated => WorkerState::Terminated,
     }
 }
 

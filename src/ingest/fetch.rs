@@ -47,6 +47,11 @@ impl Fetch {
         self.cursor = Some(cursor);
     }
 
+    /// Passes over an answer with nothing to keep, which `cursor` stands for.
+    pub fn pass(&mut self, cursor: Cursor) {
+        self.cursor = Some(cursor);
+    }
+
     /// Whether it is time to keep what there is.
     pub fn is_full(&self) -> bool {
         self.gathering.is_full()

@@ -14,14 +14,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{AuthMode, Config};
+use crate::config::{AuthMode, Config, PullMode};
 use crate::http::{Auth, Http, Verifier};
 use crate::hub::Hub;
 use crate::ingest::{Intake, Limits};
 use crate::store::{self, Log, Store};
 use crate::subscribe::Source;
 use crate::tasks::Tasks;
-use crate::{grpc, http};
+use crate::{grpc, http, pull};
 
 /// The least time between two writes to a busy viewer.
 const VIEWER_TICK: Duration = Duration::from_millis(10);
@@ -44,6 +44,7 @@ pub struct Server {
     intake: Intake,
     store: Store,
     http: Http,
+    pull: pull::Handle,
 }
 
 impl Server {
@@ -82,6 +83,7 @@ impl Server {
                 .await
                 .context("the gRPC server failed")
         });
+        let pull = start_pulling(config, (&intake, &log), (&mut services, &drain));
         let http_state = http.clone();
         services.spawn(async move {
             http::serve(http_listener, http_state, http_drain)
@@ -94,7 +96,7 @@ impl Server {
         });
         tracing::info!(grpc = %addrs.grpc, http = %addrs.http, "serving");
         let drain_timeout = config.drain_timeout;
-        Ok(Self { addrs, drain, drain_timeout, services, intake, store, http })
+        Ok(Self { addrs, drain, drain_timeout, services, intake, store, http, pull })
     }
 
     /// Where it listens.
@@ -105,6 +107,11 @@ impl Server {
     /// The HTTP side, for what is done from within the process.
     pub fn http(&self) -> &Http {
         &self.http
+    }
+
+    /// What client mode is doing.
+    pub fn pull(&self) -> &pull::Handle {
+        &self.pull
     }
 
     /// Serves until `stop` resolves, then shuts down.
@@ -144,6 +151,22 @@ impl Server {
     }
 }
 
+/// Starts client mode, where it is asked for.
+fn start_pulling(
+    config: &Config,
+    (intake, log): (&Intake, &Arc<dyn Log>),
+    (services, drain): (&mut JoinSet<anyhow::Result<()>>, &CancellationToken),
+) -> pull::Handle {
+    let Some(options) = pull_options(config) else { return pull::Handle::off() };
+    let (service, handle) = pull::Service::new(options, intake.clone(), Arc::clone(log));
+    let drain = drain.clone();
+    services.spawn(async move {
+        service.run(drain).await;
+        Ok(())
+    });
+    handle
+}
+
 /// Resolves when a service ends with an error; those that end well are done.
 async fn first_failure(services: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Error {
     while let Some(ended) = services.join_next().await {
@@ -177,6 +200,16 @@ pub fn store_options(config: &Config) -> store::Options {
         retention_bytes: config.retention_bytes.map(|size| size.as_u64()),
         ..store::Options::new(&config.data_dir)
     }
+}
+
+fn pull_options(config: &Config) -> Option<pull::Options> {
+    let from = config.pull_source()?.clone();
+    let mode = match config.pull_mode {
+        PullMode::Off => return None,
+        PullMode::Fallback => pull::Mode::Fallback { after: config.pull_after },
+        PullMode::Always => pull::Mode::Always,
+    };
+    Some(pull::Options::new(from, mode, pull::Polling::new(config.pull_status_interval)))
 }
 
 fn limits(config: &Config) -> Limits {

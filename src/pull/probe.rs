@@ -1,0 +1,36 @@
+//! Finds out whether an address speaks HTTP/1: what the transport says of that differs from try
+//! to try and names it never.
+
+use std::time::Duration;
+
+use http::Uri;
+use http::uri::Scheme;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// A request that a server of HTTP/1 answers in words, and one of HTTP/2 in frames.
+const REQUEST: &[u8] = b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+/// How long the address may take to give itself away.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The reason why `uri` gave no answer, with what the address speaks where that is the reason.
+pub(super) async fn explained(reason: String, uri: &Uri) -> String {
+    let probed = tokio::time::timeout(PROBE_TIMEOUT, speaks_http1(uri)).await;
+    match probed {
+        Ok(Ok(true)) => format!("the address speaks HTTP/1, gRPC needs HTTP/2 ({reason})"),
+        _ => reason,
+    }
+}
+
+async fn speaks_http1(uri: &Uri) -> std::io::Result<bool> {
+    if uri.scheme() != Some(&Scheme::HTTP) {
+        return Ok(false);
+    }
+    let (host, port) = (uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(80));
+    let mut socket = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
+    socket.write_all(REQUEST).await?;
+    let mut begin = [0; b"HTTP/1.".len()];
+    socket.read_exact(&mut begin).await?;
+    Ok(&begin == b"HTTP/1.")
+}
