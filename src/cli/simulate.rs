@@ -1,22 +1,31 @@
 //! `simulate`: plays an ottoscaler with builds running.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
+use tokio::net::TcpListener;
 use tonic::transport::Uri;
 
+use super::serve::stop_signal;
 use crate::domain::TaskId;
-use crate::simulate::{Pace, Plan, push};
+use crate::simulate::{Pace, Plan, push, serve_pull};
 
-/// Play an ottoscaler: push simulated CI builds over gRPC.
+/// Play an ottoscaler: push simulated CI builds over gRPC, or let them be pulled.
 ///
 ///   otto-handler simulate --push-to http://127.0.0.1:8080 --tasks 2 --workers 3 --fail 2
+///   otto-handler simulate --serve-pull 127.0.0.1:9090 --seed 7
+///   otto-handler serve --pull-from http://127.0.0.1:9090 ...
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
+#[group(id = "way", required = true, multiple = false, args = ["push_to", "serve_pull"])]
 pub(super) struct Args {
-    /// The server's gRPC address
+    /// Push to the server with this gRPC address
     #[arg(long, env = "OTTO_SIMULATE_PUSH_TO", value_name = "URL")]
-    pub push_to: Uri,
+    pub push_to: Option<Uri>,
+    /// Listen here for a server that pulls, until it is stopped; port 0 picks a free one
+    #[arg(long, env = "OTTO_SIMULATE_SERVE_PULL", value_name = "ADDR")]
+    pub serve_pull: Option<SocketAddr>,
     /// How many builds run side by side
     #[arg(long, env = "OTTO_SIMULATE_TASKS", value_name = "N", default_value_t = 2)]
     pub tasks: u32,
@@ -42,12 +51,30 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let plan = plan(&args)?;
     let names: Vec<_> = plan.tasks.iter().map(TaskId::as_str).collect();
     eprintln!("seed {}: {}", plan.seed, names.join(", "));
-    let report = push(args.push_to.clone(), &plan, pace(&args)?).await?;
+    let pace = pace(&args)?;
+    match (args.push_to, args.serve_pull) {
+        (Some(to), _) => push_builds(to, &plan, pace).await?,
+        (None, Some(addr)) => serve_builds(addr, &plan, pace).await?,
+        (None, None) => anyhow::bail!("neither --push-to nor --serve-pull is given"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn push_builds(to: Uri, plan: &Plan, pace: Pace) -> anyhow::Result<()> {
+    let report = push(to, plan, pace).await?;
     eprintln!(
         "{} lines sent, {} acknowledged before the end, {} RETRY, {} DROP, {} status warnings",
         report.sent, report.acknowledged, report.retried, report.dropped, report.status_warnings
     );
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+async fn serve_builds(addr: SocketAddr, plan: &Plan, pace: Pace) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(addr).await;
+    let listener = listener.with_context(|| format!("cannot listen on {addr}"))?;
+    eprintln!("serving otto.handler.v1.WorkerLogSource on {}", listener.local_addr()?);
+    serve_pull(listener, plan, pace, stop_signal()?).await?;
+    Ok(())
 }
 
 fn plan(args: &Args) -> anyhow::Result<Plan> {
@@ -74,8 +101,16 @@ mod tests {
     use super::*;
 
     fn args() -> Args {
-        let push_to = Uri::from_static("http://127.0.0.1:8080");
-        Args { push_to, tasks: 2, workers: 2, rate: 20.0, fail: vec![2], seed: Some(7) }
+        let push_to = Some(Uri::from_static("http://127.0.0.1:8080"));
+        Args {
+            push_to,
+            serve_pull: None,
+            tasks: 2,
+            workers: 2,
+            rate: 20.0,
+            fail: vec![2],
+            seed: Some(7),
+        }
     }
 
     #[test]

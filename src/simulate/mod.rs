@@ -1,15 +1,17 @@
 //! A simulated ottoscaler: deterministic builds, pushed the way the real one pushes.
 //!
 //! A [`Plan`] says which builds there are; the same plan gives the same lines.
-//! [`push`] sends them as ottoscaler's client does, see there.
+//! [`push`] sends them as ottoscaler's client does, [`serve_pull`] gives them to whoever asks.
 
 mod build;
 mod push;
+mod serve_pull;
 #[cfg(test)]
 mod tests;
 
 pub use build::{Line, Lines};
 pub use push::{Error, Pace, Report, push};
+pub use serve_pull::{ServeError, serve_pull};
 
 use crate::domain::{IdError, TaskId, WorkerId};
 
