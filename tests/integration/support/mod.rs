@@ -5,6 +5,7 @@ mod producer;
 pub(crate) mod raw_http2;
 mod reader;
 mod server;
+pub(crate) mod source;
 
 pub(crate) use process::{Process, run};
 pub(crate) use producer::{Producer, ack, connect, entry, numbered};

@@ -1,6 +1,7 @@
 //! A server in this process.
 
 use otto_handler::config::{Config, ServeArgs};
+use otto_handler::pull;
 use otto_handler::server::{Addrs, Server, store_options};
 use otto_handler::store;
 use tempfile::TempDir;
@@ -10,6 +11,7 @@ use tokio::task::JoinHandle;
 /// A running server on free ports.
 pub(crate) struct TestServer {
     addrs: Addrs,
+    pub(crate) pull: pull::Handle,
     dir: TempDir,
     stop: oneshot::Sender<()>,
     running: JoinHandle<anyhow::Result<()>>,
@@ -36,10 +38,10 @@ impl TestServer {
         let mut options = store_options(&config);
         change(&mut options);
         let server = Server::start_on(&config, options).await.unwrap();
-        let addrs = server.addrs();
+        let (addrs, pull) = (server.addrs(), server.pull().clone());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.run_until(async { drop(stopped.await) }));
-        Self { addrs, dir, stop, running }
+        Self { addrs, pull, dir, stop, running }
     }
 
     pub(crate) fn grpc(&self) -> String {
