@@ -4,6 +4,7 @@
 
 mod codec;
 mod health;
+mod late_end;
 mod log_service;
 mod serve;
 

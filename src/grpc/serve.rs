@@ -4,13 +4,14 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::{Stream, TryStreamExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use super::generated::otto_handler_log_service_server::OttoHandlerLogServiceServer;
 use super::health::{Health, SERVICES};
+use super::late_end::LateEnd;
 use super::log_service::LogService;
 use crate::ingest::Intake;
 use crate::proto;
@@ -76,12 +77,13 @@ pub async fn serve(
         .await
 }
 
-fn incoming(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> {
-    TcpListenerStream::new(listener).inspect_ok(|connection| {
+fn incoming(listener: TcpListener) -> impl Stream<Item = io::Result<LateEnd>> {
+    TcpListenerStream::new(listener).map_ok(|connection| {
         // Without it small answers wait for the peer's delayed ACK.
         if let Err(error) = connection.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
+        LateEnd::new(connection)
     })
 }
 
