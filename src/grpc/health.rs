@@ -8,10 +8,12 @@ use tonic_health::server::{HealthReporter, HealthService};
 use crate::store::Log;
 
 /// The services that this server serves, by their full names.
-pub(super) const SERVICES: [&str; 3] =
-    [LOG_SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
-
-const LOG_SERVICE: &str = "ottoscaler.v1.OttoHandlerLogService";
+pub(super) const SERVICES: [&str; 4] = [
+    "ottoscaler.v1.OttoHandlerLogService",
+    "ottoscaler.v1.LogStreamingService",
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+];
 
 /// What the health service answers. Clones share it.
 #[derive(Clone)]

@@ -13,10 +13,12 @@ mod exchange;
 mod gathering;
 mod intake;
 mod reader;
+mod registry;
 mod status;
 
 pub use answers::{AckMode, Answer, Outcome};
 pub use exchange::{End, Exchange};
 pub use intake::{Counters, Intake, Limits, Slot};
 pub use reader::{Accepted, EntryReader, Ids, Item, Refusal};
+pub use registry::{Registered, Registry};
 pub use status::{Notified, StatusError};

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{AuthMode, Config};
 use crate::http::{Auth, Http, Verifier};
 use crate::hub::Hub;
-use crate::ingest::{Intake, Limits};
+use crate::ingest::{Intake, Limits, Registry};
 use crate::store::{self, Log, Store};
 use crate::subscribe::Source;
 use crate::tasks::Tasks;
@@ -75,7 +75,9 @@ impl Server {
         let addrs = Addrs { grpc: grpc_listener.local_addr()?, http: http_listener.local_addr()? };
         let mut services = JoinSet::new();
         let health = grpc::Health::new().await;
-        let grpc_options = grpc::Options { intake: intake.clone(), health: health.clone() };
+        let registry = Registry::new(config.max_registered_workers);
+        let grpc_options =
+            grpc::Options { intake: intake.clone(), registry, health: health.clone() };
         let (grpc_drain, http_drain, health_drain) = (drain.clone(), drain.clone(), drain.clone());
         services.spawn(async move {
             grpc::serve(grpc_listener, grpc_options, grpc_drain)

@@ -12,3 +12,4 @@ mod push;
 mod restart;
 mod shutdown;
 mod viewers;
+mod worker_push;
