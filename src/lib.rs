@@ -14,3 +14,4 @@ pub mod simulate;
 pub mod store;
 pub mod subscribe;
 pub mod tasks;
+pub mod vitals;

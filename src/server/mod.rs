@@ -21,6 +21,7 @@ use crate::ingest::{Intake, Limits, Registry};
 use crate::store::{self, Log, Store};
 use crate::subscribe::Source;
 use crate::tasks::Tasks;
+use crate::vitals::Vitals;
 use crate::{grpc, http};
 
 /// The least time between two writes to a busy viewer.
@@ -68,7 +69,8 @@ impl Server {
         let tasks = Tasks::new(Arc::clone(&log), hub.clone(), config.task_quiet_period);
         let intake = Intake::new(Arc::clone(&log), tasks.clone(), limits(config), drain.clone());
         let source = Source { log: Arc::clone(&log), hub, tasks, tick: VIEWER_TICK };
-        let http = Http::new(http_options(config), source, drain.clone())?;
+        let vitals = Vitals::new(intake.clone(), store.clone());
+        let http = Http::new(http_options(config), source, vitals, drain.clone())?;
 
         let grpc_listener = bind("grpc-addr", config.grpc_addr).await?;
         let http_listener = bind("http-addr", config.http_addr).await?;

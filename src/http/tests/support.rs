@@ -16,9 +16,11 @@ use crate::domain::{Batch, Kind, Records, Run, TaskId, WorkerId, WorkerState};
 use crate::encode::{EntryParts, StatusParts, write_entry, write_gap, write_status};
 use crate::http::{Auth, Claims, Http, Options, Verifier, serve, sign};
 use crate::hub::Hub;
+use crate::ingest::{Intake, Limits};
 use crate::store::{self, Log, Store};
 use crate::subscribe::Source;
 use crate::tasks::Tasks;
+use crate::vitals::Vitals;
 
 pub(super) const SECRET: &[u8] = b"a secret of the tests, long enough for HS256";
 pub(super) const TIME: &str = "2026-11-24T06:57:29.000Z";
@@ -78,7 +80,9 @@ impl Server {
         let tick = Duration::from_millis(1);
         let source = Source { log, hub, tasks: tasks.clone(), tick };
         let drain = CancellationToken::new();
-        let http = Http::new(options, source, drain.clone()).unwrap();
+        let intake = Intake::new(source.log.clone(), tasks.clone(), limits(), drain.clone());
+        let vitals = Vitals::new(intake, store.clone());
+        let http = Http::new(options, source, vitals, drain.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let serving = tokio::spawn(serve(listener, http.clone(), drain.clone()));
@@ -288,4 +292,8 @@ impl Events {
         }
         rest
     }
+}
+
+fn limits() -> Limits {
+    Limits { entry_bytes: 1 << 20, streams: 1, stall_timeout: Duration::from_secs(30) }
 }
