@@ -1,7 +1,7 @@
 //! A simulated ottoscaler: deterministic builds, pushed the way the real one pushes.
 //!
 //! A [`Plan`] says which builds there are; the same plan gives the same lines.
-//! [`push`] sends them as ottoscaler's client does, see there.
+//! [`push()`] sends them as ottoscaler's client does, see there.
 
 mod build;
 mod push;
