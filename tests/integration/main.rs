@@ -8,6 +8,7 @@ mod architecture;
 mod backpressure;
 mod cancel;
 mod configuration;
+mod pipeline;
 mod push;
 mod restart;
 mod shutdown;
