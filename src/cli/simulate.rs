@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::ensure;
-use tonic::transport::Uri;
+use http::Uri;
 
 use crate::domain::TaskId;
 use crate::simulate::{Pace, Plan, push};

@@ -163,6 +163,10 @@ pub struct ServeArgs {
     )]
     pub max_entry_bytes: ByteSize,
 
+    /// Threads that serve connections; by default one per core
+    #[arg(long, env = "OTTO_WORKERS", value_name = "N", help_heading = "Limits")]
+    pub workers: Option<usize>,
+
     /// Streams that may push at once
     #[arg(
         long,

@@ -1,5 +1,7 @@
 //! `grpc.health.v1.Health`: the log's state, per service.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
@@ -28,7 +30,7 @@ impl Health {
     }
 
     /// Turns NOT_SERVING when `log` takes nothing more or `drain` is cancelled, and returns.
-    pub async fn follow(self, log: &dyn Log, drain: CancellationToken) {
+    pub async fn follow(self, log: Arc<dyn Log>, drain: CancellationToken) {
         let mut failure = log.failure();
         tokio::select! {
             _ = failure.wait_for(Option::is_some) => {}

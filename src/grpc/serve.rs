@@ -3,9 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use futures_util::{Stream, TryStreamExt};
-use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
+use futures_util::{Stream, StreamExt};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
@@ -55,12 +54,13 @@ pub struct Options {
     pub health: Health,
 }
 
-/// Serves on `listener` until `drain` is cancelled and every connection has ended.
+/// Serves on `connections` until `drain` is cancelled and every connection has ended. Several
+/// may run at once, each on a runtime of its own.
 ///
 /// # Errors
-/// When the listener fails.
+/// When the transport cannot be set up.
 pub async fn serve(
-    listener: TcpListener,
+    connections: impl Stream<Item = TcpStream>,
     options: Options,
     drain: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
@@ -81,17 +81,17 @@ pub async fn serve(
         .add_service(health.service())
         .add_service(reflection().build_v1().expect("the built-in descriptors are valid"))
         .add_service(reflection().build_v1alpha().expect("the built-in descriptors are valid"))
-        .serve_with_incoming_shutdown(incoming(listener), drain.cancelled_owned())
+        .serve_with_incoming_shutdown(incoming(connections), drain.cancelled_owned())
         .await
 }
 
-fn incoming(listener: TcpListener) -> impl Stream<Item = io::Result<LateEnd>> {
-    TcpListenerStream::new(listener).map_ok(|connection| {
+fn incoming(connections: impl Stream<Item = TcpStream>) -> impl Stream<Item = io::Result<LateEnd>> {
+    connections.map(|connection| {
         // Without it small answers wait for the peer's delayed ACK.
         if let Err(error) = connection.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        LateEnd::new(connection)
+        Ok(LateEnd::new(connection))
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use super::support::{Events, Server, json, jwt, refusal, soon};
+use super::support::{Events, Server, accepted, json, jwt, refusal, soon};
 use crate::http::{Http, Options, OptionsError, serve};
 use crate::store::faults::FaultyDisk;
 use crate::store::{self, Durability};
@@ -191,7 +191,7 @@ fn several_single_threaded_runtimes_serve_one_state() {
                 own.unwrap().block_on(async {
                     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                     sender.send(listener.local_addr().unwrap()).unwrap();
-                    serve(listener, http, drain).await.unwrap();
+                    serve(accepted(listener), http, drain).await;
                 });
             })
         })

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use futures_util::{Stream, StreamExt};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Batch, Kind, Records, Run, TaskId, WorkerId, WorkerState};
@@ -35,7 +37,7 @@ pub(super) struct Server {
     pub(super) base: String,
     pub(super) http: Http,
     pub(super) drain: CancellationToken,
-    pub(super) serving: JoinHandle<std::io::Result<()>>,
+    pub(super) serving: JoinHandle<()>,
     pub(super) tasks: Tasks,
     store: Store,
     dir: TempDir,
@@ -85,7 +87,7 @@ impl Server {
         let http = Http::new(options, source, vitals, drain.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let serving = tokio::spawn(serve(listener, http.clone(), drain.clone()));
+        let serving = tokio::spawn(serve(accepted(listener), http.clone(), drain.clone()));
         let client =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { base, http, drain, serving, tasks, store, dir, client }
@@ -94,7 +96,7 @@ impl Server {
     /// Drains, closes the store and gives the directory back.
     pub(super) async fn stop(self) -> TempDir {
         self.drain.cancel();
-        soon(self.serving).await.unwrap().unwrap();
+        soon(self.serving).await.unwrap();
         self.store.close().await;
         self.dir
     }
@@ -296,4 +298,9 @@ impl Events {
 
 fn limits() -> Limits {
     Limits { entry_bytes: 1 << 20, streams: 1, stall_timeout: Duration::from_secs(30) }
+}
+
+/// The connections of `listener`.
+pub(super) fn accepted(listener: TcpListener) -> impl Stream<Item = TcpStream> {
+    TcpListenerStream::new(listener).map(Result::unwrap)
 }
