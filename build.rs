@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("otto_handler_descriptor.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
-    manual::Builder::new().build_client(false).compile(&[log_service()]);
+    manual::Builder::new().build_client(false).compile(&log_services());
     println!("cargo:rerun-if-changed=web");
     fs::write(out.join("web_files.rs"), web_files()?)?;
     Ok(())
@@ -55,28 +55,38 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// The service whose entries the server reads with a codec of its own instead of prost.
-fn log_service() -> manual::Service {
-    let forward = manual::Method::builder()
-        .name("forward_worker_logs")
-        .route_name("ForwardWorkerLogs")
+/// The services whose entries the server reads with a codec of its own instead of prost.
+fn log_services() -> [manual::Service; 2] {
+    let forward = method("ForwardWorkerLogs", "forward_worker_logs")
         .input_type("crate::ingest::Item")
         .output_type("crate::proto::ottoscaler::LogForwardResponse")
-        .codec_path("crate::grpc::EntryCodec")
+        .codec_path("crate::grpc::ForwardCodec")
         .client_streaming()
-        .server_streaming()
-        .build();
-    let notify = manual::Method::builder()
-        .name("notify_worker_status")
-        .route_name("NotifyWorkerStatus")
+        .server_streaming();
+    let notify = method("NotifyWorkerStatus", "notify_worker_status")
         .input_type("crate::proto::ottoscaler::WorkerStatusNotification")
-        .output_type("crate::proto::ottoscaler::WorkerStatusAck")
-        .codec_path("tonic_prost::ProstCodec")
-        .build();
-    manual::Service::builder()
-        .name("OttoHandlerLogService")
-        .package("ottoscaler.v1")
-        .method(forward)
-        .method(notify)
-        .build()
+        .output_type("crate::proto::ottoscaler::WorkerStatusAck");
+    let stream = method("StreamLogs", "stream_logs")
+        .input_type("crate::ingest::Item")
+        .output_type("crate::proto::ottoscaler::LogResponse")
+        .codec_path("crate::grpc::StreamCodec")
+        .client_streaming()
+        .server_streaming();
+    let register = method("RegisterWorker", "register_worker")
+        .input_type("crate::proto::ottoscaler::WorkerRegistration")
+        .output_type("crate::proto::ottoscaler::RegistrationResponse");
+    [
+        service("OttoHandlerLogService", [forward, notify]),
+        service("LogStreamingService", [stream, register]),
+    ]
+}
+
+fn method(route: &str, name: &str) -> manual::MethodBuilder {
+    let method = manual::Method::builder().name(name).route_name(route);
+    method.codec_path("tonic_prost::ProstCodec")
+}
+
+fn service(name: &str, methods: [manual::MethodBuilder; 2]) -> manual::Service {
+    let service = manual::Service::builder().name(name).package("ottoscaler.v1");
+    methods.into_iter().fold(service, |service, method| service.method(method.build())).build()
 }

@@ -1,4 +1,17 @@
-//! otto-handler.
+//! otto-handler receives CI worker logs over gRPC, keeps them durably, and streams them to browsers.
+//!
+//! ```text
+//! grpc ─▶ ingest ─▶ store ─▶ hub ─▶ subscribe ─▶ http
+//!            │        │                 │
+//!          encode   (disk) ─────────────┘ replay
+//! ```
+//!
+//! In reading order: [`domain`] is what all talk about; [`encode`] turns wire bytes into what
+//! readers get; [`store`] keeps it; [`hub`] shares the newest of it; [`tasks`] tells when a task is
+//! complete; [`ingest`] and [`subscribe`] are the ways in and out, [`grpc`] and [`http`] their
+//! transports; [`config`] and [`server`] put it together. [`client`], [`simulate`] and [`cli`] are
+//! the other side: what pushes, follows and plays an ottoscaler.
+
 pub mod cli;
 pub mod client;
 pub mod config;
@@ -15,3 +28,4 @@ pub mod simulate;
 pub mod store;
 pub mod subscribe;
 pub mod tasks;
+pub mod vitals;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use tonic::transport::Uri;
+use http::Uri;
 
 use super::serve::{start_logging, stop_signal};
 use crate::config::{Config, ServeArgs};

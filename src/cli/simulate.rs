@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
+use http::Uri;
 use tokio::net::TcpListener;
-use tonic::transport::Uri;
 
 use super::serve::stop_signal;
 use crate::domain::TaskId;

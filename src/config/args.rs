@@ -206,6 +206,10 @@ pub struct ServeArgs {
     )]
     pub max_entry_bytes: ByteSize,
 
+    /// Threads that serve connections; by default one per core
+    #[arg(long, env = "OTTO_WORKERS", value_name = "N", help_heading = "Limits")]
+    pub workers: Option<usize>,
+
     /// Streams that may push at once
     #[arg(
         long,
@@ -215,6 +219,16 @@ pub struct ServeArgs {
         help_heading = "Limits"
     )]
     pub max_push_streams: usize,
+
+    /// Worker pods that may be registered at once to push by themselves
+    #[arg(
+        long,
+        env = "OTTO_MAX_REGISTERED_WORKERS",
+        default_value_t = 10_000,
+        value_name = "N",
+        help_heading = "Limits"
+    )]
+    pub max_registered_workers: usize,
 
     /// Streams that may be read at once
     #[arg(

@@ -142,7 +142,13 @@ fn check_limits(args: &ServeArgs) -> Result<(), ConfigError> {
     let entry = args.max_entry_bytes;
     let entry_range = ByteSize::kib(1)..=ByteSize::mib(4);
     require(entry_range.contains(&entry), "max-entry-bytes", entry, || "1 KiB to 4 MiB".into())?;
-    let counts = [("max-push-streams", args.max_push_streams), ("max-viewers", args.max_viewers)];
+    let counts = [
+        ("max-push-streams", args.max_push_streams),
+        ("max-registered-workers", args.max_registered_workers),
+        ("max-viewers", args.max_viewers),
+    ];
+    let workers = args.workers.unwrap_or(1);
+    require((1..=1024).contains(&workers), "workers", workers, || "1 to 1024".into())?;
     for (name, count) in counts {
         require((1..=1_000_000).contains(&count), name, count, || "1 to 1000000".into())?;
     }

@@ -1,5 +1,7 @@
 //! A codec that reads log entries straight into what the log keeps.
 
+use std::marker::PhantomData;
+
 use bytes::Buf;
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
@@ -7,23 +9,49 @@ use tonic_prost::ProstEncoder;
 
 use crate::encode::Layout;
 use crate::ingest::{EntryReader, Item};
-use crate::proto::ottoscaler::LogForwardResponse;
+use crate::proto::ottoscaler::{LogForwardResponse, LogResponse};
 
-/// Reads `WorkerLogEntry`, writes `LogForwardResponse`.
+/// Reads entries, writes responses of type `R`.
 ///
 /// The entry never becomes a message struct: the scan, the checks and the encoding for readers
 /// happen in one pass over the transport's buffer.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct EntryCodec;
+#[derive(Debug, Clone, Copy)]
+pub struct EntryCodec<R>(PhantomData<R>);
+
+/// Reads `WorkerLogEntry`, writes `LogForwardResponse`.
+pub type ForwardCodec = EntryCodec<LogForwardResponse>;
+
+/// Reads `LogEntry`, writes `LogResponse`.
+pub type StreamCodec = EntryCodec<LogResponse>;
+
+/// A response, which tells what the entries that it answers look like.
+pub trait Response: prost::Message + Send + 'static {
+    /// Their layout.
+    const ENTRY: Layout;
+}
+
+impl Response for LogForwardResponse {
+    const ENTRY: Layout = Layout::WorkerLogEntry;
+}
+
+impl Response for LogResponse {
+    const ENTRY: Layout = Layout::LogEntry;
+}
+
+impl<R> Default for EntryCodec<R> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
 
 /// The decoding half of [`EntryCodec`].
 #[derive(Debug)]
 pub struct EntryDecoder(EntryReader);
 
-impl Codec for EntryCodec {
-    type Encode = LogForwardResponse;
+impl<R: Response> Codec for EntryCodec<R> {
+    type Encode = R;
     type Decode = Item;
-    type Encoder = ProstEncoder<LogForwardResponse>;
+    type Encoder = ProstEncoder<R>;
     type Decoder = EntryDecoder;
 
     fn encoder(&mut self) -> Self::Encoder {
@@ -31,7 +59,7 @@ impl Codec for EntryCodec {
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        EntryDecoder(EntryReader::new(Layout::WorkerLogEntry))
+        EntryDecoder(EntryReader::new(R::ENTRY))
     }
 }
 

@@ -1,5 +1,7 @@
 //! `grpc.health.v1.Health`: the log's state, per service.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
@@ -8,10 +10,12 @@ use tonic_health::server::{HealthReporter, HealthService};
 use crate::store::Log;
 
 /// The services that this server serves, by their full names.
-pub(super) const SERVICES: [&str; 3] =
-    [LOG_SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection"];
-
-const LOG_SERVICE: &str = "ottoscaler.v1.OttoHandlerLogService";
+pub(super) const SERVICES: [&str; 4] = [
+    "ottoscaler.v1.OttoHandlerLogService",
+    "ottoscaler.v1.LogStreamingService",
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1.ServerReflection",
+];
 
 /// What the health service answers. Clones share it.
 #[derive(Clone)]
@@ -26,7 +30,7 @@ impl Health {
     }
 
     /// Turns NOT_SERVING when `log` takes nothing more or `drain` is cancelled, and returns.
-    pub async fn follow(self, log: &dyn Log, drain: CancellationToken) {
+    pub async fn follow(self, log: Arc<dyn Log>, drain: CancellationToken) {
         let mut failure = log.failure();
         tokio::select! {
             _ = failure.wait_for(Option::is_some) => {}

@@ -5,9 +5,9 @@ use std::pin::Pin;
 use futures_util::{Stream, StreamExt};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::generated::otto_handler_log_service_server::OttoHandlerLogService;
+use super::generated::log::otto_handler_log_service_server::OttoHandlerLogService;
 use crate::encode::StatusParts;
-use crate::ingest::{AckMode, Answer, End, Exchange, Intake, Item, Notified, Outcome};
+use crate::ingest::{AckMode, Answer, End, Exchange, Intake, Item, Notified, Outcome, Slot};
 use crate::proto::ottoscaler::log_forward_response::Status as ForwardStatus;
 use crate::proto::ottoscaler::worker_status_ack::Status as AckStatus;
 use crate::proto::ottoscaler::worker_status_notification::StatusType;
@@ -31,10 +31,7 @@ impl OttoHandlerLogService for LogService {
         request: Request<Streaming<Item>>,
     ) -> Result<Response<Responses>, Status> {
         let mode = ack_mode(&request)?;
-        let slot = self.intake.slot().ok_or_else(|| {
-            let limit = self.intake.limits().streams;
-            Status::resource_exhausted(format!("{limit} streams push already, which is the limit"))
-        })?;
+        let slot = open(&self.intake)?;
         let exchange = Exchange::new(self.intake.clone(), slot, mode, request.into_inner());
         let responses = exchange.map(|answer| answer.map(response).map_err(status));
         Ok(Response::new(Box::pin(responses)))
@@ -74,6 +71,14 @@ impl LogService {
     }
 }
 
+/// A place for one more stream.
+pub(super) fn open(intake: &Intake) -> Result<Slot, Status> {
+    intake.slot().ok_or_else(|| {
+        let limit = intake.limits().streams;
+        Status::resource_exhausted(format!("{limit} streams push already, which is the limit"))
+    })
+}
+
 fn ack_mode<T>(request: &Request<T>) -> Result<AckMode, Status> {
     match request.metadata().get(ACK_MODE_KEY).map(|value| value.as_bytes()) {
         None | Some(b"each") => Ok(AckMode::Each),
@@ -101,7 +106,7 @@ fn response(answer: Answer) -> LogForwardResponse {
 }
 
 /// The one place where an exchange's end becomes a gRPC status.
-fn status(end: End<Status>) -> Status {
+pub(super) fn status(end: End<Status>) -> Status {
     match end {
         // tonic says OUT_OF_RANGE for a message above its limit; gRPC's own servers say
         // RESOURCE_EXHAUSTED, which is what clients know how to read.

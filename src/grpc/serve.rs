@@ -3,16 +3,18 @@
 use std::io;
 use std::time::Duration;
 
-use futures_util::{Stream, TryStreamExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_stream::wrappers::TcpListenerStream;
+use futures_util::{Stream, StreamExt};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
-use super::generated::otto_handler_log_service_server::OttoHandlerLogServiceServer;
+use super::generated::log::otto_handler_log_service_server::OttoHandlerLogServiceServer;
+use super::generated::streaming::log_streaming_service_server::LogStreamingServiceServer;
 use super::health::{Health, SERVICES};
+use super::late_end::LateEnd;
 use super::log_service::LogService;
-use crate::ingest::Intake;
+use super::streaming_service::StreamingService;
+use crate::ingest::{Intake, Registry};
 use crate::proto;
 
 /// What a stream may have on its way unread, in bytes. See [`CONNECTION_WINDOW_BYTES`].
@@ -46,20 +48,26 @@ const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Options {
     /// Where pushed entries go.
     pub intake: Intake,
+    /// Which workers may push by themselves.
+    pub registry: Registry,
     /// What the health service answers.
     pub health: Health,
 }
 
-/// Serves on `listener` until `drain` is cancelled and every connection has ended.
+/// Serves on `connections` until `drain` is cancelled and every connection has ended. Several
+/// may run at once, each on a runtime of its own.
 ///
 /// # Errors
-/// When the listener fails.
+/// When the transport cannot be set up.
 pub async fn serve(
-    listener: TcpListener,
+    connections: impl Stream<Item = TcpStream>,
     options: Options,
     drain: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
-    let log_service = OttoHandlerLogServiceServer::new(LogService { intake: options.intake })
+    let Options { intake, registry, health } = options;
+    let log_service = OttoHandlerLogServiceServer::new(LogService { intake: intake.clone() })
+        .max_decoding_message_size(MESSAGE_BYTES);
+    let streaming_service = LogStreamingServiceServer::new(StreamingService { intake, registry })
         .max_decoding_message_size(MESSAGE_BYTES);
     Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
@@ -69,19 +77,21 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .add_service(log_service)
-        .add_service(options.health.service())
+        .add_service(streaming_service)
+        .add_service(health.service())
         .add_service(reflection().build_v1().expect("the built-in descriptors are valid"))
         .add_service(reflection().build_v1alpha().expect("the built-in descriptors are valid"))
-        .serve_with_incoming_shutdown(incoming(listener), drain.cancelled_owned())
+        .serve_with_incoming_shutdown(incoming(connections), drain.cancelled_owned())
         .await
 }
 
-fn incoming(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> {
-    TcpListenerStream::new(listener).inspect_ok(|connection| {
+fn incoming(connections: impl Stream<Item = TcpStream>) -> impl Stream<Item = io::Result<LateEnd>> {
+    connections.map(|connection| {
         // Without it small answers wait for the peer's delayed ACK.
         if let Err(error) = connection.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
+        Ok(LateEnd::new(connection))
     })
 }
 

@@ -9,6 +9,7 @@ use super::Http;
 use super::problem::Problem;
 use crate::domain::now_ms;
 use crate::encode::format_ms;
+use crate::vitals::Snapshot;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -16,20 +17,20 @@ pub(super) struct Health {
     status: &'static str,
     timestamp: String,
     active_connections: usize,
-    /// `ok`, or `failed` when it takes no more writes.
-    store: &'static str,
+    #[serde(flatten)]
+    vitals: Snapshot,
 }
 
 /// The drop-in health answer: 200 while the process can say anything.
 pub(super) async fn health(State(http): State<Http>) -> Json<Health> {
-    let store = if http.store_failure().is_some() { "failed" } else { "ok" };
-    let status = match store {
-        "failed" => "unhealthy",
-        _ if http.is_draining() => "draining",
-        _ => "healthy",
+    let status = match http.store_failure() {
+        Some(_) => "unhealthy",
+        None if http.is_draining() => "draining",
+        None => "healthy",
     };
     let timestamp = format_ms(now_ms());
-    Json(Health { status, timestamp, active_connections: http.active_viewers(), store })
+    let active_connections = http.active_viewers();
+    Json(Health { status, timestamp, active_connections, vitals: http.vitals().snapshot() })
 }
 
 /// The process runs.

@@ -38,6 +38,7 @@ pub use server::serve;
 pub use sign_in::LoginCodes;
 
 use crate::subscribe::Source;
+use crate::vitals::Vitals;
 use seats::Seats;
 
 /// What an operator can set.
@@ -94,6 +95,7 @@ struct Shared {
     options: Options,
     frontend: HeaderValue,
     source: Source,
+    vitals: Vitals,
     failure: watch::Receiver<Option<Arc<str>>>,
     drain: CancellationToken,
     seats: Seats,
@@ -108,6 +110,7 @@ impl Http {
     pub fn new(
         options: Options,
         source: Source,
+        vitals: Vitals,
         drain: CancellationToken,
     ) -> Result<Self, OptionsError> {
         let frontend = origin(&options.frontend_url)
@@ -117,7 +120,8 @@ impl Http {
         let failure = source.log.failure();
         let seats = Seats::new(options.max_viewers);
         let login_codes = LoginCodes::default();
-        let shared = Shared { options, frontend, source, failure, drain, seats, login_codes };
+        let shared =
+            Shared { options, frontend, source, vitals, failure, drain, seats, login_codes };
         Ok(Self(Arc::new(shared)))
     }
 
@@ -133,6 +137,10 @@ impl Http {
 
     fn options(&self) -> &Options {
         &self.0.options
+    }
+
+    fn vitals(&self) -> &Vitals {
+        &self.0.vitals
     }
 
     fn source(&self) -> &Source {

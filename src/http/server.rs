@@ -1,15 +1,16 @@
-//! Accepts connections and serves each until it ends.
+//! Serves each connection until it ends.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::{Stream, StreamExt};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,55 +28,25 @@ const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// How long a connection may take to send a request's head, also between two requests.
 const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The wait after an accept that failed for want of resources.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 type Io = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
 type Connection = http1::Connection<Io, TowerToHyperService<Router>>;
 
-/// Serves `http` on `listener` until `drain` is cancelled and every connection has ended; the
+/// Serves `http` on `connections` until `drain` is cancelled and every connection has ended; the
 /// caller bounds that. Several may run at once, each on a runtime of its own.
-///
-/// # Errors
-/// When the listener's address cannot be read; a failed accept is tried again.
-pub async fn serve(listener: TcpListener, http: Http, drain: CancellationToken) -> io::Result<()> {
-    let address = listener.local_addr()?;
-    tracing::debug!(%address, "serving HTTP");
+pub async fn serve(
+    connections: impl Stream<Item = TcpStream>,
+    http: Http,
+    drain: CancellationToken,
+) {
     let stall_timeout = http.options().viewer_stall_timeout;
     let router = router::router(http);
-    let connections = TaskTracker::new();
-    while let Some(stream) = accept(&listener, &drain).await {
-        let connection = serve_connection(stream, router.clone(), stall_timeout, drain.clone());
-        connections.spawn(connection);
+    let running = TaskTracker::new();
+    let mut connections = pin!(connections.take_until(drain.clone().cancelled_owned()));
+    while let Some(stream) = connections.next().await {
+        running.spawn(serve_connection(stream, router.clone(), stall_timeout, drain.clone()));
     }
-    drop(listener);
-    connections.close();
-    connections.wait().await;
-    Ok(())
-}
-
-/// The next connection; `None` once draining.
-async fn accept(listener: &TcpListener, drain: &CancellationToken) -> Option<TcpStream> {
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = drain.cancelled() => return None,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => return Some(stream),
-            Err(error) if concerns_one_connection(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-fn concerns_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+    running.close();
+    running.wait().await;
 }
 
 async fn serve_connection(

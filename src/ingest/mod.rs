@@ -17,6 +17,7 @@ mod fetch;
 mod gathering;
 mod intake;
 mod reader;
+mod registry;
 mod status;
 
 pub use answers::{AckMode, Answer, Outcome};
@@ -24,4 +25,5 @@ pub use exchange::{End, Exchange};
 pub use fetch::{Fetch, Fetched};
 pub use intake::{Counters, Intake, Limits, Pushes, Slot};
 pub use reader::{Accepted, EntryReader, Ids, Item, Refusal};
+pub use registry::{Registered, Registry};
 pub use status::{Notified, StatusError};

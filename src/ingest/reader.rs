@@ -18,7 +18,7 @@ const SESSION_KEY: &str = "otto.session";
 const SEQ_KEY: &str = "otto.seq";
 
 /// The task and worker that an entry belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ids {
     /// The task.
     pub task: TaskId,

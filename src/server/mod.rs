@@ -5,23 +5,32 @@
 //! what has arrived and are answered, viewers are sent away with a hint, the store commits the
 //! rest and marks its end.
 
+mod accept;
+mod workers;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::FutureExt;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{AuthMode, Config, PullMode};
 use crate::http::{Auth, Http, Verifier};
 use crate::hub::Hub;
-use crate::ingest::{Intake, Limits};
+use crate::ingest::{Intake, Limits, Registry};
 use crate::store::{self, Log, Store};
 use crate::subscribe::Source;
 use crate::tasks::Tasks;
+use crate::vitals::Vitals;
 use crate::{grpc, http, pull};
+use accept::{deal, share};
+use workers::Workers;
 
 /// The least time between two writes to a busy viewer.
 const VIEWER_TICK: Duration = Duration::from_millis(10);
@@ -41,6 +50,7 @@ pub struct Server {
     drain: CancellationToken,
     drain_timeout: Duration,
     services: JoinSet<anyhow::Result<()>>,
+    workers: Workers,
     intake: Intake,
     store: Store,
     http: Http,
@@ -69,34 +79,27 @@ impl Server {
         let tasks = Tasks::new(Arc::clone(&log), hub.clone(), config.task_quiet_period);
         let intake = Intake::new(Arc::clone(&log), tasks.clone(), limits(config), drain.clone());
         let source = Source { log: Arc::clone(&log), hub, tasks, tick: VIEWER_TICK };
-        let http = Http::new(http_options(config), source, drain.clone())?;
+        let vitals = Vitals::new(intake.clone(), store.clone());
+        let http = Http::new(http_options(config), source, vitals, drain.clone())?;
 
         let grpc_listener = bind("grpc-addr", config.grpc_addr).await?;
         let http_listener = bind("http-addr", config.http_addr).await?;
         let addrs = Addrs { grpc: grpc_listener.local_addr()?, http: http_listener.local_addr()? };
-        let mut services = JoinSet::new();
+        let workers = Workers::start(worker_count(config)).context("cannot start the workers")?;
         let health = grpc::Health::new().await;
-        let grpc_options = grpc::Options { intake: intake.clone(), health: health.clone() };
+        let registry = Registry::new(config.max_registered_workers);
+        let grpc = grpc::Options { intake: intake.clone(), registry, health: health.clone() };
+        let mut services = JoinSet::new();
+        let grpc_shares = serve_grpc(&workers, &mut services, &grpc, &drain);
+        let http_shares = serve_http(&workers, &mut services, &http, &drain);
         let (grpc_drain, http_drain, health_drain) = (drain.clone(), drain.clone(), drain.clone());
-        services.spawn(async move {
-            grpc::serve(grpc_listener, grpc_options, grpc_drain)
-                .await
-                .context("the gRPC server failed")
-        });
+        services.spawn(deal(grpc_listener, grpc_shares, grpc_drain).map(Ok));
+        services.spawn(deal(http_listener, http_shares, http_drain).map(Ok));
         let pull = start_pulling(config, (&intake, &log), (&mut services, &drain));
-        let http_state = http.clone();
-        services.spawn(async move {
-            http::serve(http_listener, http_state, http_drain)
-                .await
-                .context("the HTTP server failed")
-        });
-        services.spawn(async move {
-            health.follow(&*log, health_drain).await;
-            Ok(())
-        });
+        services.spawn(health.follow(log, health_drain).map(Ok));
         tracing::info!(grpc = %addrs.grpc, http = %addrs.http, "serving");
         let drain_timeout = config.drain_timeout;
-        Ok(Self { addrs, drain, drain_timeout, services, intake, store, http, pull })
+        Ok(Self { addrs, drain, drain_timeout, services, workers, intake, store, http, pull })
     }
 
     /// Where it listens.
@@ -141,6 +144,7 @@ impl Server {
         let in_time = tokio::time::timeout(deadline, drained).await.is_ok();
         // What was received is committed in any case.
         let closed = tokio::time::timeout(deadline, self.store.close()).await.is_ok();
+        self.workers.stop().await;
         anyhow::ensure!(
             in_time && closed,
             "the shutdown took longer than the drain timeout of {}",
@@ -177,6 +181,42 @@ async fn first_failure(services: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Er
         }
     }
     std::future::pending().await
+}
+
+/// Serves gRPC on every worker; returns where their connections go in.
+fn serve_grpc(
+    workers: &Workers,
+    services: &mut JoinSet<anyhow::Result<()>>,
+    options: &grpc::Options,
+    drain: &CancellationToken,
+) -> Vec<mpsc::Sender<std::net::TcpStream>> {
+    let mut serve_on = |handle: &Handle| {
+        let (share, connections) = share();
+        let serving = grpc::serve(connections, options.clone(), drain.clone());
+        services.spawn_on(serving.map(|served| served.context("the gRPC server failed")), handle);
+        share
+    };
+    workers.handles().map(&mut serve_on).collect()
+}
+
+/// Serves HTTP on every worker; returns where their connections go in.
+fn serve_http(
+    workers: &Workers,
+    services: &mut JoinSet<anyhow::Result<()>>,
+    http: &Http,
+    drain: &CancellationToken,
+) -> Vec<mpsc::Sender<std::net::TcpStream>> {
+    let mut serve_on = |handle: &Handle| {
+        let (share, connections) = share();
+        services.spawn_on(http::serve(connections, http.clone(), drain.clone()).map(Ok), handle);
+        share
+    };
+    workers.handles().map(&mut serve_on).collect()
+}
+
+fn worker_count(config: &Config) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    config.workers.unwrap_or_else(cores)
 }
 
 async fn bind(name: &str, addr: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -1,7 +1,7 @@
 //! A simulated ottoscaler: deterministic builds, pushed the way the real one pushes.
 //!
 //! A [`Plan`] says which builds there are; the same plan gives the same lines.
-//! [`push`] sends them as ottoscaler's client does, [`serve_pull`] gives them to whoever asks.
+//! [`push()`] sends them as ottoscaler's client does, [`serve_pull()`] gives them to whoever asks.
 
 mod build;
 mod push;

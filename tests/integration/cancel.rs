@@ -40,6 +40,30 @@ async fn every_entry_that_arrived_before_a_cancel_is_readable_in_order() {
     }
 }
 
+/// Streams of one connection that ends right behind them, in the same segments.
+const LAST_STREAMS: u32 = 10;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_entry_of_streams_that_came_together_with_the_connections_end_is_kept() {
+    let server = TestServer::start().await;
+    for round in 0..10 {
+        let mut connection = raw_http2::Connection::open(&server.grpc_addr()).await;
+        let task = |stream| format!("r{round}s{stream}");
+        for stream in 0..LAST_STREAMS {
+            let entries: Vec<_> = (1..=50).map(|turn| short(&task(stream), turn)).collect();
+            connection.push(2 * stream + 1, &entries);
+            if stream % 2 == 0 {
+                connection.half_close(2 * stream + 1);
+            }
+        }
+        connection.send_and_close().await;
+        for stream in 0..LAST_STREAMS {
+            let url = server.api(&format!("/stream/{}", task(stream)));
+            assert_eq!(Reader::open(&url).await.logs(50).await.len(), 50);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_producer_that_vanishes_leaves_what_it_sent_and_a_task_that_goes_quiet() {
     let server = TestServer::start_with(&["--task-quiet-period=1ms"]).await;

@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use clap::builder::BoolishValueParser;
+use http::Uri;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Uri;
 
 use crate::client::push::{Driver, Error, Line, Options, Producer, Pusher, Report, pusher};
 use crate::domain::{TaskId, WorkerId, WorkerState};

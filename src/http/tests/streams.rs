@@ -284,7 +284,7 @@ async fn draining_ends_streams_with_a_reason_and_a_hint_when_to_reconnect() {
     let error = rest[1].json();
     assert_eq!((&error["code"], &error["retryable"]), (&"draining".into(), &true.into()));
     assert_eq!(rest.len(), 2);
-    soon(server.serving).await.unwrap().unwrap();
+    soon(server.serving).await.unwrap();
     assert_eq!(server.http.active_viewers(), 0);
 }
 

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use futures_util::{Stream, StreamExt};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Batch, Kind, Records, Run, TaskId, WorkerId, WorkerState};
 use crate::encode::{EntryParts, StatusParts, write_entry, write_gap, write_status};
 use crate::http::{Auth, Claims, Http, Options, Verifier, serve, sign};
 use crate::hub::Hub;
+use crate::ingest::{Intake, Limits};
 use crate::store::{self, Log, Store};
 use crate::subscribe::Source;
 use crate::tasks::Tasks;
+use crate::vitals::Vitals;
 
 pub(super) const SECRET: &[u8] = b"a secret of the tests, long enough for HS256";
 pub(super) const TIME: &str = "2026-11-24T06:57:29.000Z";
@@ -33,7 +37,7 @@ pub(super) struct Server {
     pub(super) base: String,
     pub(super) http: Http,
     pub(super) drain: CancellationToken,
-    pub(super) serving: JoinHandle<std::io::Result<()>>,
+    pub(super) serving: JoinHandle<()>,
     pub(super) tasks: Tasks,
     store: Store,
     dir: TempDir,
@@ -78,10 +82,12 @@ impl Server {
         let tick = Duration::from_millis(1);
         let source = Source { log, hub, tasks: tasks.clone(), tick };
         let drain = CancellationToken::new();
-        let http = Http::new(options, source, drain.clone()).unwrap();
+        let intake = Intake::new(source.log.clone(), tasks.clone(), limits(), drain.clone());
+        let vitals = Vitals::new(intake, store.clone());
+        let http = Http::new(options, source, vitals, drain.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let serving = tokio::spawn(serve(listener, http.clone(), drain.clone()));
+        let serving = tokio::spawn(serve(accepted(listener), http.clone(), drain.clone()));
         let client =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { base, http, drain, serving, tasks, store, dir, client }
@@ -90,7 +96,7 @@ impl Server {
     /// Drains, closes the store and gives the directory back.
     pub(super) async fn stop(self) -> TempDir {
         self.drain.cancel();
-        soon(self.serving).await.unwrap().unwrap();
+        soon(self.serving).await.unwrap();
         self.store.close().await;
         self.dir
     }
@@ -288,4 +294,13 @@ impl Events {
         }
         rest
     }
+}
+
+fn limits() -> Limits {
+    Limits { entry_bytes: 1 << 20, streams: 1, stall_timeout: Duration::from_secs(30) }
+}
+
+/// The connections of `listener`.
+pub(super) fn accepted(listener: TcpListener) -> impl Stream<Item = TcpStream> {
+    TcpListenerStream::new(listener).map(Result::unwrap)
 }

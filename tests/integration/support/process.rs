@@ -45,9 +45,19 @@ impl Process {
     /// Starts it on `data`; `ports` of an earlier one make it listen where that one did.
     pub(crate) async fn start(data: &Path, flags: &[&str], ports: Option<(&str, &str)>) -> Self {
         let (grpc, http) = ports.unwrap_or(("127.0.0.1:0", "127.0.0.1:0"));
+        let ports = ["--auth=none", "--grpc-addr", grpc, "--http-addr", http];
+        Self::start_as(data, &[&ports[..], flags].concat()).await
+    }
+
+    /// Starts it with readers' auth, which `flags` give the secret for.
+    pub(crate) async fn start_with_auth(data: &Path, flags: &[&str]) -> Self {
+        let ports = ["--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0"];
+        Self::start_as(data, &[&ports[..], flags].concat()).await
+    }
+
+    async fn start_as(data: &Path, flags: &[&str]) -> Self {
         let mut command = binary();
-        command.args(["serve", "--auth=none", "--print-addrs", "--grpc-addr", grpc]);
-        command.args(["--http-addr", http, "--data-dir"]).arg(data).args(flags);
+        command.args(["serve", "--print-addrs", "--data-dir"]).arg(data).args(flags);
         command.stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());

@@ -75,6 +75,12 @@ impl Connection {
         self.frame(RST_STREAM, 0, stream, &CANCEL);
     }
 
+    /// Writes what was collected and closes the connection at once.
+    pub(crate) async fn send_and_close(mut self) {
+        self.send().await;
+        self.socket.shutdown().await.unwrap();
+    }
+
     pub(crate) async fn send(&mut self) {
         self.socket.write_all(&self.out.split()).await.unwrap();
     }

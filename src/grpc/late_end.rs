@@ -1,0 +1,94 @@
+//! A connection whose end is told a little late.
+//!
+//! h2 forgets the streams that were opened in the same read as the connection's end: its `poll_accept`
+//! returns `None` before it hands out what it has already read (`// TODO: drop any pending streams`).
+//! A producer that pushes its last lines and exits would lose them. So the end, by EOF or by an
+//! error of either direction, is held back until the connection has had time to take its streams.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+use tonic::transport::server::{Connected, TcpConnectInfo};
+
+/// How long the end is held back. Streams that have arrived are taken in one turn of the
+/// connection's task, so this only has to be longer than a turn.
+const HELD_BACK: Duration = Duration::from_millis(50);
+
+pub(super) struct LateEnd {
+    connection: TcpStream,
+    end: Option<Pin<Box<Sleep>>>,
+}
+
+impl LateEnd {
+    pub(super) fn new(connection: TcpStream) -> Self {
+        Self { connection, end: None }
+    }
+
+    /// A write error means that the peer is gone, which reading tells too, after what has arrived.
+    fn as_sink<T>(result: Poll<io::Result<T>>, taken: T) -> Poll<io::Result<T>> {
+        result.map(|done| Ok(done.unwrap_or(taken)))
+    }
+}
+
+impl AsyncRead for LateEnd {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.end.is_none() {
+            let filled = buffer.filled().len();
+            let read = ready!(Pin::new(&mut self.connection).poll_read(context, buffer));
+            if read.is_ok() && buffer.filled().len() > filled {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let end = self.end.get_or_insert_with(|| Box::pin(sleep(HELD_BACK)));
+        end.as_mut().poll(context).map(Ok)
+    }
+}
+
+impl AsyncWrite for LateEnd {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Self::as_sink(Pin::new(&mut self.connection).poll_write(context, bytes), bytes.len())
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.connection).poll_write_vectored(context, slices);
+        Self::as_sink(written, slices.iter().map(|slice| slice.len()).sum())
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.connection.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Self::as_sink(Pin::new(&mut self.connection).poll_flush(context), ())
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_shutdown(context)
+    }
+}
+
+impl Connected for LateEnd {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> TcpConnectInfo {
+        self.connection.connect_info()
+    }
+}

@@ -1,0 +1,125 @@
+//! `LogStreamingService`: worker pods that push without ottoscaler between.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+
+use futures_util::{Stream, StreamExt};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::generated::streaming::log_streaming_service_server::LogStreamingService;
+use super::log_service::{open, status};
+use crate::domain::{IdError, TaskId, WorkerId};
+use crate::ingest::{AckMode, Answer, Exchange, Ids, Intake, Item, Outcome, Registered, Registry};
+use crate::proto::ottoscaler::log_response::Status as EntryStatus;
+use crate::proto::ottoscaler::registration_response::Status as RegistrationStatus;
+use crate::proto::ottoscaler::{
+    LogResponse, LoggingConfig, RegistrationResponse, WorkerRegistration,
+};
+
+/// What ottoscaler asks of its workers. Advice: a worker that does more is served all the same.
+const LOGGING_CONFIG: LoggingConfig = LoggingConfig {
+    rate_limit: 100,
+    buffer_size: 50,
+    max_message_size: 1024,
+    include_metadata: true,
+};
+
+pub(super) struct StreamingService {
+    pub(super) intake: Intake,
+    pub(super) registry: Registry,
+}
+
+type Responses = Pin<Box<dyn Stream<Item = Result<LogResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl LogStreamingService for StreamingService {
+    type StreamLogsStream = Responses;
+
+    async fn stream_logs(
+        &self,
+        request: Request<Streaming<Item>>,
+    ) -> Result<Response<Responses>, Status> {
+        let slot = open(&self.intake)?;
+        let numbering = Numbering::default();
+        let registry = self.registry.clone();
+        let counting = numbering.clone();
+        let inbound = request.into_inner().map(move |item| {
+            item.map(|item| {
+                let (item, count) = registry.admit(item);
+                counting.note(count);
+                item
+            })
+        });
+        let exchange = Exchange::new(self.intake.clone(), slot, AckMode::Each, inbound);
+        let responses = exchange
+            .map(move |answer| answer.map(|answer| numbering.response(answer)).map_err(status));
+        Ok(Response::new(Box::pin(responses)))
+    }
+
+    async fn register_worker(
+        &self,
+        request: Request<WorkerRegistration>,
+    ) -> Result<Response<RegistrationResponse>, Status> {
+        let ids =
+            ids(request.get_ref()).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let (status, message, session_id) = match self.registry.register(ids) {
+            Registered::New(id) => (RegistrationStatus::Success, String::new(), id),
+            Registered::Already(id) => {
+                let message = "the worker is registered already".to_owned();
+                (RegistrationStatus::AlreadyRegistered, message, id)
+            }
+            Registered::Full => {
+                let limit = self.registry.limit();
+                let message = format!("{limit} workers are registered, which is the limit");
+                (RegistrationStatus::ServerFull, message, String::new())
+            }
+        };
+        let config = (status != RegistrationStatus::ServerFull).then_some(LOGGING_CONFIG);
+        Ok(Response::new(RegistrationResponse {
+            status: status.into(),
+            message,
+            session_id,
+            config,
+        }))
+    }
+}
+
+fn ids(registration: &WorkerRegistration) -> Result<Ids, IdError> {
+    let worker = WorkerId::new(&registration.worker_id)?;
+    let task = TaskId::new(&registration.task_id)?;
+    Ok(Ids { task, worker })
+}
+
+/// How a stream's ordinals become its session's: by what the session counted before.
+#[derive(Debug, Clone, Default)]
+struct Numbering(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Entries of the stream so far.
+    read: AtomicU64,
+    /// Entries of the session before the stream's first; set with its first counted entry.
+    before: OnceLock<u64>,
+}
+
+impl Numbering {
+    /// Notes the stream's next entry and the session's count with it.
+    fn note(&self, count: Option<u64>) {
+        let read = self.0.read.fetch_add(1, Relaxed) + 1;
+        if let Some(count) = count {
+            self.0.before.get_or_init(|| count.saturating_sub(read));
+        }
+    }
+
+    fn response(&self, answer: Answer) -> LogResponse {
+        let (status, message) = match answer.outcome {
+            Outcome::Kept => (EntryStatus::Ack, String::new()),
+            Outcome::Retry(reason) => (EntryStatus::Retry, reason),
+            Outcome::Dropped(reason) => (EntryStatus::Drop, reason),
+        };
+        let sequence = self.0.before.get().copied().unwrap_or(0) + answer.sequence;
+        let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
+        LogResponse { status: status.into(), message, sequence }
+    }
+}

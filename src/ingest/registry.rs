@@ -1,0 +1,112 @@
+//! Workers that push their own logs, and announce themselves first.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::reader::{Ids, Item, Refusal};
+
+/// A registration that was not used for so long may be forgotten; a stream's deadline is
+/// 30 minutes, so a worker between two streams is not.
+const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// What became of a registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registered {
+    /// New; the session's id.
+    New(String),
+    /// The worker is registered already; the same session's id.
+    Already(String),
+    /// There is no place.
+    Full,
+}
+
+/// The registered workers. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Registry(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    limit: usize,
+    sessions: Mutex<HashMap<Ids, Session>>,
+}
+
+#[derive(Debug)]
+struct Session {
+    id: String,
+    /// Entries that were received in it.
+    entries: u64,
+    used: Instant,
+}
+
+impl Registry {
+    /// With places for `limit` workers.
+    pub fn new(limit: usize) -> Self {
+        Self(Arc::new(Shared { limit, sessions: Mutex::default() }))
+    }
+
+    /// Registers a worker.
+    pub fn register(&self, ids: Ids) -> Registered {
+        let mut sessions = self.lock();
+        let used = Instant::now();
+        if let Some(known) = sessions.get_mut(&ids) {
+            known.used = used;
+            return Registered::Already(known.id.clone());
+        }
+        if sessions.len() >= self.0.limit {
+            sessions.retain(|_, session| session.used.elapsed() < FORGET_AFTER);
+        }
+        if sessions.len() >= self.0.limit {
+            return Registered::Full;
+        }
+        let id = format!("{:016x}", fastrand::u64(..));
+        sessions.insert(ids, Session { id: id.clone(), entries: 0, used });
+        Registered::New(id)
+    }
+
+    /// How many places there are.
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
+    /// Counts an entry into its worker's session and returns the session's count with it. An
+    /// unregistered worker's entry becomes a refusal, and has no count.
+    pub fn admit(&self, mut item: Item) -> (Item, Option<u64>) {
+        let Ok(accepted) = &item.entry else { return (item, None) };
+        let mut sessions = self.lock();
+        if let Some(session) = sessions.get_mut(&accepted.ids) {
+            session.entries += 1;
+            session.used = Instant::now();
+            return (item, Some(session.entries));
+        }
+        let Ids { task, worker } = &accepted.ids;
+        let reason = format!(
+            "worker_id {worker:?} of task_id {task:?} is not registered, call RegisterWorker first"
+        );
+        // Without ids: what strangers send leaves no trace in a task's log.
+        item.entry = Err(Refusal { ids: None, reason });
+        (item, None)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Ids, Session>> {
+        self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{TaskId, WorkerId};
+
+    fn ids(worker: &str) -> Ids {
+        Ids { task: TaskId::new("t").unwrap(), worker: WorkerId::new(worker).unwrap() }
+    }
+
+    #[test]
+    fn a_second_registration_gets_the_same_session_and_a_full_registry_says_so() {
+        let registry = Registry::new(1);
+        let Registered::New(id) = registry.register(ids("a")) else { panic!("not new") };
+        assert_eq!(registry.register(ids("a")), Registered::Already(id));
+        assert_eq!(registry.register(ids("b")), Registered::Full);
+    }
+}

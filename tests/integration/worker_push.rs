@@ -1,0 +1,90 @@
+//! Worker pods that push their own logs.
+
+use otto_handler::proto::ottoscaler::log_response::Status;
+use otto_handler::proto::ottoscaler::log_streaming_service_client::LogStreamingServiceClient;
+use otto_handler::proto::ottoscaler::registration_response::Status as Registration;
+use otto_handler::proto::ottoscaler::{LogEntry, LogResponse, WorkerRegistration};
+use tonic::Code;
+use tonic::transport::Channel;
+
+use crate::support::{TestServer, ndjson, text};
+
+type Client = LogStreamingServiceClient<Channel>;
+
+async fn client(server: &TestServer) -> Client {
+    LogStreamingServiceClient::connect(server.grpc()).await.unwrap()
+}
+
+fn registration(worker: &str) -> WorkerRegistration {
+    let (worker_id, task_id) = (worker.into(), "t".into());
+    WorkerRegistration { worker_id, task_id, ..Default::default() }
+}
+
+fn entry(worker: &str, message: &str) -> LogEntry {
+    LogEntry {
+        worker_id: worker.into(),
+        task_id: "t".into(),
+        message: message.into(),
+        metadata: [("step".to_owned(), "1".to_owned())].into(),
+        ..Default::default()
+    }
+}
+
+async fn push(client: &mut Client, entries: Vec<LogEntry>) -> Vec<LogResponse> {
+    let stream = client.stream_logs(tokio_stream::iter(entries)).await.unwrap();
+    let mut responses = stream.into_inner();
+    let mut told = Vec::new();
+    while let Some(response) = responses.message().await.unwrap() {
+        told.push(response);
+    }
+    told
+}
+
+#[tokio::test]
+async fn a_registered_worker_pushes_and_its_sequence_goes_on_over_streams() {
+    let server = TestServer::start().await;
+    let mut client = client(&server).await;
+    let registered = client.register_worker(registration("w")).await.unwrap().into_inner();
+    assert_eq!(registered.status(), Registration::Success);
+    let config = registered.config.unwrap();
+    assert_eq!((config.rate_limit, config.buffer_size, config.max_message_size), (100, 50, 1024));
+    let again = client.register_worker(registration("w")).await.unwrap().into_inner();
+    assert_eq!(again.status(), Registration::AlreadyRegistered);
+    assert_eq!(again.session_id, registered.session_id);
+
+    let first = push(&mut client, vec![entry("w", "one"), entry("w", "two")]).await;
+    let second = push(&mut client, vec![entry("w", "three")]).await;
+    let told: Vec<_> =
+        first.iter().chain(&second).map(|told| (told.status(), told.sequence)).collect();
+    assert_eq!(told, [(Status::Ack, 1), (Status::Ack, 2), (Status::Ack, 3)]);
+    assert_eq!(text(|path| server.api(path), "t").await, "one\ntwo\nthree\n");
+    assert_eq!(ndjson(|path| server.api(path), "t").await[0]["metadata"]["step"], "1");
+}
+
+#[tokio::test]
+async fn an_unregistered_workers_entry_is_dropped_by_name_and_leaves_no_trace() {
+    let server = TestServer::start().await;
+    let mut client = client(&server).await;
+    client.register_worker(registration("known")).await.unwrap();
+    let told = push(&mut client, vec![entry("known", "in"), entry("stranger", "out")]).await;
+    assert_eq!((told[0].status(), told[1].status()), (Status::Ack, Status::Drop));
+    let expected =
+        "worker_id \"stranger\" of task_id \"t\" is not registered, call RegisterWorker first";
+    assert_eq!(told[1].message, expected);
+    assert_eq!(text(|path| server.api(path), "t").await, "in\n");
+    let task = crate::support::json(&server.api("/tasks/t")).await;
+    assert_eq!(task["lostLines"], 0);
+}
+
+#[tokio::test]
+async fn a_registration_without_an_id_is_invalid_and_one_too_many_is_told_that_it_is_full() {
+    let server = TestServer::start_with(&["--max-registered-workers=1"]).await;
+    let mut client = client(&server).await;
+    let refused = client.register_worker(registration("")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(refused.message(), "worker_id is empty, it needs 1 to 253 bytes");
+    client.register_worker(registration("a")).await.unwrap();
+    let full = client.register_worker(registration("b")).await.unwrap().into_inner();
+    assert_eq!(full.status(), Registration::ServerFull);
+    assert_eq!(full.message, "1 workers are registered, which is the limit");
+}
