@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use serde::Serialize;
 
 use crate::ingest::Intake;
+use crate::pull;
 use crate::store::{Log, Store};
 
 /// Reads the numbers of a running server. Clones read the same server.
@@ -12,6 +13,7 @@ use crate::store::{Log, Store};
 pub struct Vitals {
     intake: Intake,
     store: Store,
+    pull: pull::Handle,
 }
 
 /// The numbers at one moment; those that count something count from the start of the process.
@@ -20,6 +22,8 @@ pub struct Vitals {
 pub struct Snapshot {
     /// What producers sent.
     pub pushed: Pushed,
+    /// What client mode is doing, and what it fetched.
+    pub pulled: Pulled,
     /// How the log is.
     pub store: Kept,
 }
@@ -44,6 +48,29 @@ pub struct Pushed {
     pub bytes: u64,
 }
 
+/// What client mode is doing, and what it fetched.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pulled {
+    /// What it is doing, with what is wrong where something is.
+    #[serde(flatten)]
+    pub state: pull::State,
+    /// Streams that were asked for.
+    pub attempts: u64,
+    /// Entries kept.
+    pub kept: u64,
+    /// Entries that were kept before, by their own numbers.
+    pub repeated: u64,
+    /// Entries and statuses that break a rule and were skipped.
+    pub invalid: u64,
+    /// Answers ignored because their cursor was not greater than the one before.
+    pub backwards: u64,
+    /// Statuses kept, fetched and polled.
+    pub statuses: u64,
+    /// Polls for statuses that failed.
+    pub failed_polls: u64,
+}
+
 /// How the log is.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -63,14 +90,14 @@ pub struct Kept {
 }
 
 impl Vitals {
-    /// Of a server that takes in by `intake` and keeps in `store`.
-    pub fn new(intake: Intake, store: Store) -> Self {
-        Self { intake, store }
+    /// Of a server that takes in by `intake` and `pull` and keeps in `store`.
+    pub fn new(intake: Intake, pull: pull::Handle, store: Store) -> Self {
+        Self { intake, store, pull }
     }
 
     /// The numbers now.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { pushed: self.pushed(), store: self.kept() }
+        Snapshot { pushed: self.pushed(), pulled: self.pulled(), store: self.kept() }
     }
 
     fn pushed(&self) -> Pushed {
@@ -84,6 +111,21 @@ impl Vitals {
             dropped: count(&counters.dropped),
             retried: count(&counters.retried),
             bytes: count(&counters.bytes),
+        }
+    }
+
+    fn pulled(&self) -> Pulled {
+        let counters = self.pull.counters();
+        let count = |counter: &AtomicU64| counter.load(Relaxed);
+        Pulled {
+            state: self.pull.state(),
+            attempts: count(&counters.attempts),
+            kept: count(&counters.kept),
+            repeated: count(&counters.repeated),
+            invalid: count(&counters.invalid),
+            backwards: count(&counters.backwards),
+            statuses: count(&counters.statuses),
+            failed_polls: count(&counters.failed_polls),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::simulate::{Pace, Plan, push, serve_pull};
 ///   otto-handler serve --pull-from http://127.0.0.1:9090 ...
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
-#[group(id = "way", required = true, multiple = false, args = ["push_to", "serve_pull"])]
+#[command(group(clap::ArgGroup::new("way").required(true).args(["push_to", "serve_pull"])))]
 pub(super) struct Args {
     /// Push to the server with this gRPC address
     #[arg(long, env = "OTTO_SIMULATE_PUSH_TO", value_name = "URL")]

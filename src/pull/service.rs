@@ -181,3 +181,66 @@ impl Service {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hub::Hub;
+    use crate::ingest::Limits;
+    use crate::pull::Polling;
+    use crate::store;
+    use crate::tasks::Tasks;
+
+    const AFTER: Duration = Duration::from_secs(30);
+
+    fn intake() -> (Intake, Arc<dyn Log>) {
+        let store = store::open(store::Options::in_memory(), Box::new(|_, _| {})).unwrap();
+        let log: Arc<dyn Log> = Arc::new(store);
+        let limits = Limits { entry_bytes: 1024, streams: 8, stall_timeout: AFTER };
+        let tasks = Tasks::new(Arc::clone(&log), Hub::new(1 << 20), AFTER);
+        (Intake::new(Arc::clone(&log), tasks, limits, CancellationToken::new()), log)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn our_turn_comes_once_no_push_stream_has_been_open_for_the_whole_time() {
+        let (intake, log) = intake();
+        let from = http::Uri::from_static("http://localhost:1");
+        let options = Options::new(from, Mode::Fallback { after: AFTER }, Polling::Off);
+        let (service, handle) = Service::new(options, intake.clone(), log);
+        let began = tokio::time::Instant::now();
+        service.wait_for_turn().await;
+        assert_eq!(began.elapsed(), AFTER);
+
+        let slot = intake.slot().unwrap();
+        let turn = service.wait_for_turn();
+        tokio::pin!(turn);
+        let for_an_hour = tokio::time::timeout(Duration::from_secs(3600), &mut turn);
+        assert!(for_an_hour.await.is_err(), "it is our turn while a stream is open");
+        drop(slot);
+        let almost = tokio::time::timeout(AFTER - Duration::from_secs(1), &mut turn);
+        assert!(almost.await.is_err(), "it is our turn too early");
+        // A short stream begins the wait anew.
+        drop(intake.slot().unwrap());
+        let ended = tokio::time::Instant::now();
+        turn.await;
+        assert_eq!(ended.elapsed(), AFTER);
+        assert_eq!(handle.state(), State::Waiting);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_on_an_address_that_refuses_are_bounded() {
+        let (intake, log) = intake();
+        // Nothing listens on port 1, and refusals take no time on a paused clock.
+        let from = http::Uri::from_static("http://127.0.0.1:1");
+        let options = Options::new(from, Mode::Always, Polling::Off);
+        let (service, handle) = Service::new(options, intake, log);
+        let drain = CancellationToken::new();
+        let running = tokio::spawn(service.run(drain.clone()));
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        drain.cancel();
+        running.await.unwrap();
+        let attempts = handle.counters().attempts.load(std::sync::atomic::Ordering::Relaxed);
+        // Half of a minute to a minute each, but for the first few.
+        assert!((60..=130).contains(&attempts), "{attempts} attempts in an hour");
+    }
+}

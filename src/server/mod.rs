@@ -79,7 +79,8 @@ impl Server {
         let tasks = Tasks::new(Arc::clone(&log), hub.clone(), config.task_quiet_period);
         let intake = Intake::new(Arc::clone(&log), tasks.clone(), limits(config), drain.clone());
         let source = Source { log: Arc::clone(&log), hub, tasks, tick: VIEWER_TICK };
-        let vitals = Vitals::new(intake.clone(), store.clone());
+        let (pulling, pull) = client_mode(config, &intake, &log);
+        let vitals = Vitals::new(intake.clone(), pull.clone(), store.clone());
         let http = Http::new(http_options(config), source, vitals, drain.clone())?;
 
         let grpc_listener = bind("grpc-addr", config.grpc_addr).await?;
@@ -95,7 +96,9 @@ impl Server {
         let (grpc_drain, http_drain, health_drain) = (drain.clone(), drain.clone(), drain.clone());
         services.spawn(deal(grpc_listener, grpc_shares, grpc_drain).map(Ok));
         services.spawn(deal(http_listener, http_shares, http_drain).map(Ok));
-        let pull = start_pulling(config, (&intake, &log), (&mut services, &drain));
+        if let Some(pulling) = pulling {
+            services.spawn(pulling.run(drain.clone()).map(Ok));
+        }
         services.spawn(health.follow(log, health_drain).map(Ok));
         tracing::info!(grpc = %addrs.grpc, http = %addrs.http, "serving");
         let drain_timeout = config.drain_timeout;
@@ -155,20 +158,15 @@ impl Server {
     }
 }
 
-/// Starts client mode, where it is asked for.
-fn start_pulling(
+/// Client mode, where it is asked for, and what it is doing.
+fn client_mode(
     config: &Config,
-    (intake, log): (&Intake, &Arc<dyn Log>),
-    (services, drain): (&mut JoinSet<anyhow::Result<()>>, &CancellationToken),
-) -> pull::Handle {
-    let Some(options) = pull_options(config) else { return pull::Handle::off() };
+    intake: &Intake,
+    log: &Arc<dyn Log>,
+) -> (Option<pull::Service>, pull::Handle) {
+    let Some(options) = pull_options(config) else { return (None, pull::Handle::off()) };
     let (service, handle) = pull::Service::new(options, intake.clone(), Arc::clone(log));
-    let drain = drain.clone();
-    services.spawn(async move {
-        service.run(drain).await;
-        Ok(())
-    });
-    handle
+    (Some(service), handle)
 }
 
 /// Resolves when a service ends with an error; those that end well are done.

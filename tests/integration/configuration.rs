@@ -34,6 +34,13 @@ async fn impossible_settings_are_refused_with_the_value_and_the_rule() {
     refused(&[secret, "--max-entry-bytes=8MiB"], entry).await;
     refused(&[secret, "--heartbeat=0s"], "heartbeat is 0, it needs a positive duration").await;
     refused(&[secret, "--durability=paper"], "\"paper\" is no durability mode").await;
+    let source = "pull-from is \"ftp://ottoscaler\", it needs the form http://host:port";
+    refused(&[secret, "--pull-from=ftp://ottoscaler"], source).await;
+    let credential = "pull-from is \"host:1\", it needs the form";
+    refused(&[secret, "--pull-from=http://user:secret@host:1"], credential).await;
+    refused(&[secret, "--pull-mode=always"], "pull-mode is always and there is no --pull-").await;
+    let polling = "pull-status-interval is 10ms, it needs 0s or at least 1s";
+    refused(&[secret, "--pull-status-interval=10ms"], polling).await;
     let origin = "frontend_url is \"ci.example.org\", it must be an origin";
     refused(&[secret, "--frontend-url=ci.example.org"], origin).await;
 }

@@ -83,7 +83,7 @@ impl Server {
         let source = Source { log, hub, tasks: tasks.clone(), tick };
         let drain = CancellationToken::new();
         let intake = Intake::new(source.log.clone(), tasks.clone(), limits(), drain.clone());
-        let vitals = Vitals::new(intake, store.clone());
+        let vitals = Vitals::new(intake, crate::pull::Handle::off(), store.clone());
         let http = Http::new(options, source, vitals, drain.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());

@@ -13,7 +13,9 @@ use super::within;
 pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_otto-handler"));
     command.kill_on_drop(true);
-    for name in ["JWT_SECRET", "PORT", "FRONTEND_URL", "OTTO_CONFIG", "OTTO_TOKEN"] {
+    for name in
+        ["JWT_SECRET", "PORT", "FRONTEND_URL", "OTTO_CONFIG", "OTTO_TOKEN", "OTTOSCALER_GRPC_URL"]
+    {
         command.env_remove(name);
     }
     command
@@ -46,17 +48,28 @@ impl Process {
     pub(crate) async fn start(data: &Path, flags: &[&str], ports: Option<(&str, &str)>) -> Self {
         let (grpc, http) = ports.unwrap_or(("127.0.0.1:0", "127.0.0.1:0"));
         let ports = ["--auth=none", "--grpc-addr", grpc, "--http-addr", http];
-        Self::start_as(data, &[&ports[..], flags].concat()).await
+        Self::start_as(data, &[&ports[..], flags].concat(), None).await
+    }
+
+    /// Starts it on free ports with an environment variable set.
+    pub(crate) async fn start_with_variable(
+        data: &Path,
+        flags: &[&str],
+        variable: (&str, &str),
+    ) -> Self {
+        let ports = ["--auth=none", "--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0"];
+        Self::start_as(data, &[&ports[..], flags].concat(), Some(variable)).await
     }
 
     /// Starts it with readers' auth, which `flags` give the secret for.
     pub(crate) async fn start_with_auth(data: &Path, flags: &[&str]) -> Self {
         let ports = ["--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0"];
-        Self::start_as(data, &[&ports[..], flags].concat()).await
+        Self::start_as(data, &[&ports[..], flags].concat(), None).await
     }
 
-    async fn start_as(data: &Path, flags: &[&str]) -> Self {
+    async fn start_as(data: &Path, flags: &[&str], variable: Option<(&str, &str)>) -> Self {
         let mut command = binary();
+        command.envs(variable);
         command.args(["serve", "--print-addrs", "--data-dir"]).arg(data).args(flags);
         command.stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap();

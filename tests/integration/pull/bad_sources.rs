@@ -1,0 +1,177 @@
+//! Sources and addresses that do what they should not: it is told, bounded, and harms nobody.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use otto_handler::proto::otto::handler::v1::pulled_log_entry::What;
+use otto_handler::proto::ottoscaler::{WorkerLogEntry, WorkerStatusNotification};
+use otto_handler::pull::State;
+use tokio::net::TcpListener;
+use tonic::Status;
+
+use super::{lines_of, reason, until_caught_up};
+use crate::support::source::{Pods, Source, answer, caught_up, ending, endless};
+use crate::support::{Producer, TestServer, connect, entry, json, numbered, within};
+
+#[tokio::test]
+async fn what_is_wrong_with_answers_is_told_and_what_is_right_with_them_is_kept() {
+    let line = |cursor, message: &str| answer("e", cursor, What::Entry(entry("t", message)));
+    let no_task = WorkerLogEntry { task_id: String::new(), ..entry("t", "lost") };
+    let mut half_numbered = entry("t", "lost");
+    half_numbered.metadata.insert("otto.seq".into(), "1".into());
+    let huge = entry("t", &"x".repeat(2 << 20));
+    let status = |worker_id: &str, status| WorkerStatusNotification {
+        worker_id: worker_id.into(),
+        task_id: "t".into(),
+        status,
+        ..Default::default()
+    };
+    // An entry whose bytes are none: a length beyond the end.
+    let garbled = [&[8, 9, 26, 2][..], &[10, 200]].concat();
+    let answers = vec![
+        line(1, "one"),
+        line(2, "two"),
+        line(2, "two"),
+        line(1, "one"),
+        answer("", 3, What::Entry(no_task)),
+        line(4, "three"),
+        answer("e", 5, What::Entry(half_numbered)),
+        answer("e", 6, What::Entry(huge)),
+        answer("e", 7, What::Status(status("w", 9))),
+        answer("e", 8, What::Status(status("", 1))),
+        garbled,
+        line(10, "four"),
+        answer("e", 11, What::Status(status("w", 2))),
+        answer("e", 12, What::Status(status("w", 2))),
+        line(0, "five"),
+        caught_up(""),
+    ];
+    let source = Source::start(move |_| endless(answers.clone())).await;
+    let from = format!("--pull-from={}", source.url);
+    let server = TestServer::start_with(&[&from, "--pull-mode=always"]).await;
+    until_caught_up(&server).await;
+    assert_eq!(lines_of(&server, "t", 4).await, ["one", "two", "three", "four"]);
+    let State::Pulling { complaint: Some(complaint), .. } = server.pull.state() else {
+        panic!("{:?}", server.pull.state());
+    };
+    assert_eq!(complaint, "an answer has the cursor 0, the one before had 12");
+    let counters = server.pull.counters();
+    let count = |counter: &AtomicU64| counter.load(Relaxed);
+    assert_eq!((count(&counters.backwards), count(&counters.invalid)), (3, 6));
+    assert_eq!((count(&counters.statuses), count(&counters.attempts)), (1, 1));
+    let task = json(&server.api("/tasks/t")).await;
+    assert_eq!(task["lostLines"], 2, "{task}");
+}
+
+#[tokio::test]
+async fn an_epoch_that_changes_begins_a_numbering_of_its_own() {
+    let line =
+        |epoch, cursor, message: &str| answer(epoch, cursor, What::Entry(entry("t", message)));
+    let answers = vec![line("a", 7, "one"), line("b", 1, "two"), line("", 2, "three")];
+    let source = Source::start(move |request| match request.epoch.as_str() {
+        "" => ending(answers.clone()),
+        _ => endless(vec![line("b", 3, "four"), caught_up("b")]),
+    });
+    let source = source.await;
+    let from = format!("--pull-from={}", source.url);
+    let server = TestServer::start_with(&[&from, "--pull-mode=always"]).await;
+    let second = source.request(|request| !request.epoch.is_empty()).await;
+    assert_eq!((second.epoch.as_str(), second.cursor), ("b", 2));
+    assert_eq!(lines_of(&server, "t", 4).await, ["one", "two", "three", "four"]);
+}
+
+/// Starts a server that pulls from `url`, checks that pushes are served all the same, and
+/// returns why pulling fails.
+async fn failure_of(url: &str) -> String {
+    let from = format!("--pull-from={url}");
+    let server = TestServer::start_with(&[&from, "--pull-mode=always"]).await;
+    let reason = reason(&server).await;
+    let mut producer = Producer::open(&mut connect(&server.grpc()).await).await;
+    producer.push_all(1, numbered("pushed", 3)).await;
+    let (_dir, ended) = server.begin_stop();
+    within("the shutdown", ended).await.unwrap().unwrap();
+    reason
+}
+
+fn assert_says(reason: &str, expected: &str) {
+    assert!(reason.contains(expected), "{reason:?} lacks {expected:?}");
+}
+
+#[tokio::test]
+async fn an_address_that_gives_no_answer_is_told_and_pushes_go_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    drop(listener);
+    assert_says(&failure_of(&format!("http://{addr}")).await, "Connection refused");
+    assert_says(&failure_of("nowhere.invalid:9090").await, "failed to lookup address");
+
+    let http1 = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = http1.local_addr().unwrap();
+    let app = axum::Router::new();
+    let speaking = tokio::spawn(async move {
+        loop {
+            let (socket, _) = http1.accept().await.unwrap();
+            let service = hyper_util::service::TowerToHyperService::new(app.clone());
+            let io = hyper_util::rt::TokioIo::new(socket);
+            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(io, service));
+        }
+    });
+    assert_says(
+        &failure_of(&addr.to_string()).await,
+        "the address speaks HTTP/1, gRPC needs HTTP/2",
+    );
+    speaking.abort();
+
+    let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = hanging.local_addr().unwrap();
+    assert_says(&failure_of(&addr.to_string()).await, "there is no answer after 10s");
+}
+
+#[tokio::test]
+async fn a_source_that_breaks_the_protocol_is_told_and_pushes_go_on() {
+    let nameless = Source::start(|_| endless(vec![caught_up("")])).await;
+    assert_says(&failure_of(&nameless.url).await, "the source's first answer names no epoch");
+    let garbage = Source::start(|_| endless(vec![b"\x08\xff".to_vec()])).await;
+    assert_says(&failure_of(&garbage.url).await, "an answer is no PulledLogEntry");
+    let refusing = Source::start(|_| {
+        futures_util::stream::iter([Err(Status::permission_denied("who are you"))]).boxed()
+    });
+    let refusing = refusing.await;
+    assert_says(&failure_of(&refusing.url).await, "PERMISSION_DENIED: who are you");
+    let pods = Pods::serve(&["Running"]).await;
+    let expected = "does not serve otto.handler.v1.WorkerLogSource/PullWorkerLogs";
+    assert_says(&failure_of(&pods).await, expected);
+}
+
+#[tokio::test]
+async fn a_source_that_ends_every_stream_at_once_is_asked_ever_less_often() {
+    let began = Instant::now();
+    let source = Source::start(|_| ending(Vec::new())).await;
+    let from = format!("--pull-from={}", source.url);
+    let server = TestServer::start_with(&[&from, "--pull-mode=always"]).await;
+    assert_says(&reason(&server).await, "the source ended the stream without an answer");
+    source.until_requests(4).await;
+    // At least half of 1, 2 and 4 seconds.
+    assert!(began.elapsed() >= Duration::from_millis(3500), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_source_that_brings_one_line_a_stream_is_asked_again_soon_and_not_at_once() {
+    let all = numbered("t", 4);
+    let began = Instant::now();
+    let source = Source::start(move |request| {
+        let next = request.cursor as usize;
+        let line = all.get(next).cloned();
+        ending(
+            line.map(|line| answer("e", next as u64 + 1, What::Entry(line))).into_iter().collect(),
+        )
+    });
+    let source = source.await;
+    let from = format!("--pull-from={}", source.url);
+    let server = TestServer::start_with(&[&from, "--pull-mode=always"]).await;
+    let lines = lines_of(&server, "t", 4).await;
+    assert_eq!(lines, ["line 1", "line 2", "line 3", "line 4"]);
+    assert!(began.elapsed() >= Duration::from_millis(1500), "{:?}", began.elapsed());
+}
