@@ -27,6 +27,12 @@ impl Numbering {
         self.current.as_ref().or(self.known.last())
     }
 
+    /// Whether an answer with this epoch begins another numbering than the one before.
+    pub(super) fn changes_with(&self, epoch: &str) -> bool {
+        let is_other = |current: &Cursor| !epoch.is_empty() && *current.source != *epoch;
+        self.current.as_ref().is_some_and(is_other)
+    }
+
     /// Reads an answer's epoch; empty means the same as before.
     ///
     /// # Errors

@@ -102,6 +102,10 @@ impl Session {
     }
 
     async fn on_answer(&mut self, answer: Answer) -> Result<(), String> {
+        if self.numbering.changes_with(&answer.epoch) {
+            // What is kept at once has one cursor.
+            self.keep().await?;
+        }
         self.numbering.enter(&answer.epoch)?;
         if answer.caught_up.is_some() {
             return self.on_caught_up().await;
@@ -124,8 +128,8 @@ impl Session {
 
     async fn on_caught_up(&mut self) -> Result<(), String> {
         self.keep().await?;
-        self.fetch.put_down();
         self.show(|caught_up, _| *caught_up = true);
+        self.fetch.put_down();
         Ok(())
     }
 

@@ -72,14 +72,15 @@ async fn an_epoch_that_changes_begins_a_numbering_of_its_own() {
     let answers = vec![line("a", 7, "one"), line("b", 1, "two"), line("", 2, "three")];
     let source = Source::start(move |request| match request.epoch.as_str() {
         "" => ending(answers.clone()),
-        _ => endless(vec![line("b", 3, "four"), caught_up("b")]),
+        _ => endless(vec![line("b", 3, "four"), line("a", 7, "one"), line("", 8, "five")]),
     });
     let source = source.await;
     let from = format!("--pull-from={}", source.url);
     let server = TestServer::start_with(&[&from, "--pull-mode=always"]).await;
     let second = source.request(|request| !request.epoch.is_empty()).await;
     assert_eq!((second.epoch.as_str(), second.cursor), ("b", 2));
-    assert_eq!(lines_of(&server, "t", 4).await, ["one", "two", "three", "four"]);
+    let lines = lines_of(&server, "t", 5).await;
+    assert_eq!(lines, ["one", "two", "three", "four", "five"]);
 }
 
 /// Starts a server that pulls from `url`, checks that pushes are served all the same, and

@@ -39,7 +39,7 @@ async fn a_numbered_sequence_over_push_pull_and_push_is_readable_once_and_in_ord
     list.add(both(1..=100));
     let source = list.serve().await;
     let from = format!("--pull-from={}", source.url);
-    let server = TestServer::start_with(&[&from, "--pull-after=1s"]).await;
+    let server = TestServer::start_with(&[&from, "--pull-after=3s"]).await;
     let mut client = connect(&server.grpc()).await;
 
     let mut producer = Producer::open(&mut client).await;
