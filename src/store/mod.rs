@@ -42,6 +42,7 @@ mod index;
 mod log;
 mod open_error;
 mod options;
+mod pace;
 mod places;
 mod reader;
 mod recovery;
