@@ -20,6 +20,7 @@ use super::facts::Facts;
 use super::index::ChunkRef;
 use super::log::{AppendError, Committed};
 use super::options::{Durability, Options};
+use super::pace::Pace;
 use super::segment::Active;
 use super::staging::{StagedBlock, Staging};
 use crate::domain::{Batch, Block, Offset, now_ms};
@@ -61,6 +62,7 @@ pub(super) struct Committer {
     pub(super) active: Active,
     pub(super) next_commit: u64,
     pub(super) upkeep_at: Instant,
+    pace: Pace,
     /// Files of forgotten segments that are still to be removed, oldest first.
     pub(super) doomed: VecDeque<(u64, PathBuf)>,
     /// Held until the thread ends.
@@ -86,6 +88,7 @@ impl Committer {
         (receiver, on_commit): (Receiver<Message>, OnCommit),
         (active, next_commit, lock): (Active, u64, Option<File>),
     ) -> Self {
+        let pace = Pace::new(options.commit_interval);
         Self {
             options,
             shared,
@@ -94,6 +97,7 @@ impl Committer {
             active,
             next_commit,
             upkeep_at: Instant::now() + UPKEEP_PERIOD,
+            pace,
             doomed: VecDeque::new(),
             lock,
             work: Work::default(),
@@ -118,10 +122,17 @@ impl Committer {
         match message {
             Message::Close(done) => self.work.closing.push(done),
             Message::Append(queued) => {
+                let waited = self.linger();
                 self.gather(queued);
+                self.pace.note(Instant::now(), waited, self.work.pending.len());
                 self.commit();
             }
         }
+    }
+
+    /// Lets more batches come, where that is worth it.
+    fn linger(&self) -> bool {
+        self.pace.wait(Instant::now()).map(std::thread::sleep).is_some()
     }
 
     /// Takes `first` and what else is queued, up to a commit's bounds.

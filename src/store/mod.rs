@@ -44,6 +44,7 @@ mod index;
 mod log;
 mod open_error;
 mod options;
+mod pace;
 mod places;
 mod reader;
 mod recovery;

@@ -81,6 +81,8 @@ pub struct Options {
     pub commit_bytes: usize,
     /// A commit takes no further batch once it has this many entries.
     pub commit_entries: usize,
+    /// Commits of many small batches are at least this far apart; see `pace`.
+    pub commit_interval: Duration,
     /// Segments whose last entry is older than this are dropped.
     pub retention_age: Option<Duration>,
     /// The oldest segments are dropped while there are more bytes than this on the disk.
@@ -106,6 +108,7 @@ impl Options {
             queue_bytes: 16 * MIB as usize,
             commit_bytes: 4 * MIB as usize,
             commit_entries: 16_384,
+            commit_interval: Duration::from_millis(4),
             retention_age: None,
             retention_bytes: None,
             directory_bytes: 64 * MIB as usize,
