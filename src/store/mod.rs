@@ -48,6 +48,7 @@ mod reader;
 mod recovery;
 mod retention;
 mod segment;
+mod settle;
 mod shared;
 mod staging;
 mod task;
