@@ -22,6 +22,7 @@ use super::log::{AppendError, Committed};
 use super::options::{Durability, Options};
 use super::pace::Pace;
 use super::segment::Active;
+use super::settle::{Settle, settle};
 use super::staging::{StagedBlock, Staging};
 use crate::domain::{Batch, Block, Offset, now_ms};
 
@@ -42,13 +43,13 @@ pub(super) enum Message {
 #[derive(Debug)]
 pub(super) struct Queued {
     pub(super) batch: Batch,
-    pub(super) receipt: oneshot::Sender<Result<Committed, AppendError>>,
+    pub(super) receipt: Settle,
     pub(super) room: OwnedSemaphorePermit,
 }
 
 /// A batch in the running commit.
 struct Pending {
-    receipt: oneshot::Sender<Result<Committed, AppendError>>,
+    receipt: Settle,
     committed: Committed,
     _room: OwnedSemaphorePermit,
 }
@@ -296,12 +297,13 @@ impl Work {
 
     /// Answers everyone in the commit.
     fn settle(&mut self, outcome: Result<(), Arc<str>>) {
-        for pending in self.pending.drain(..) {
+        let answered = self.pending.drain(..).map(|pending| {
             let answer = match &outcome {
                 Ok(()) => Ok(pending.committed),
                 Err(reason) => Err(AppendError::Poisoned { reason: reason.clone() }),
             };
-            let _nobody_waits = pending.receipt.send(answer);
-        }
+            (pending.receipt, answer)
+        });
+        settle(answered.collect());
     }
 }

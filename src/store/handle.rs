@@ -20,6 +20,7 @@ use super::open_error::OpenError;
 use super::options::{Durability, Options};
 use super::recovery::{self, Recovered};
 use super::segment::Active;
+use super::settle::Settle;
 use super::shared::{Shared, Stats};
 use crate::domain::{Batch, Cursor, Epoch, Offset, TaskId, TaskSummary};
 
@@ -130,7 +131,7 @@ impl Handle {
 
     fn enqueue(&self, batch: Batch, room: OwnedSemaphorePermit) -> Result<Receipt, AppendError> {
         let (receipt, awaited) = Receipt::channel();
-        let message = Message::Append(Queued { batch, receipt, room });
+        let message = Message::Append(Queued { batch, receipt: Settle::new(receipt), room });
         self.sender.send(message).map_err(|_| self.closed_because())?;
         Ok(awaited)
     }

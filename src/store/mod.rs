@@ -50,6 +50,7 @@ mod reader;
 mod recovery;
 mod retention;
 mod segment;
+mod settle;
 mod shared;
 mod staging;
 mod task;

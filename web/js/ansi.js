@@ -16,9 +16,10 @@ const CUBE = [0, 95, 135, 175, 215, 255];
 /**
  * Splits a line into `{text, style}`. `style` is null for plain text, else it has flags
  * (`bold`, `dim`, `italic`, `underline`, `inverse`, `strike`) and `fg`, `bg`: an index 0–15 or `rgb(r, g, b)`.
- * @param {string} line
+ * @param {string} whole
  */
-export function parseAnsi(line) {
+export function parseAnsi(whole) {
+  const line = whole.includes('\r') ? lastOverwrite(whole) : whole;
   if (!NEEDS_WORK.test(line)) return line === '' ? [] : [{ text: line, style: null }];
   const segments = [];
   let style = null;
@@ -30,6 +31,11 @@ export function parseAnsi(line) {
   }
   pushText(segments, line.slice(from), style);
   return segments;
+}
+
+// A progress bar rewrites its line after each carriage return; a terminal ends up with the last of them.
+function lastOverwrite(line) {
+  return line.split('\r').findLast((part) => part !== '') ?? '';
 }
 
 /** The line without escape sequences. */
@@ -46,8 +52,7 @@ function pushText(segments, raw, style) {
 }
 
 function visibleControls(text) {
-  const withoutLineEnd = text.replace(/\r$/, '').replace(C1, '\ufffd');
-  return withoutLineEnd.replace(CONTROL, (control) => {
+  return text.replace(C1, '\ufffd').replace(CONTROL, (control) => {
     const code = control.charCodeAt(0);
     return String.fromCharCode(code === 0x7f ? 0x2421 : 0x2400 + code);
   });

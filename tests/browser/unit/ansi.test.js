@@ -58,7 +58,13 @@ test('an unfinished sequence at the end of a line is dropped', () => {
 });
 
 test('other control characters become visible, tabs stay', () => {
-  assert.equal(stripAnsi('10%\r50%\tx\x00\x7f\x08'), '10%␍50%\tx␀␡␈');
+  assert.equal(stripAnsi('50%\tx\x00\x7f\x08'), '50%\tx␀␡␈');
+});
+
+test('of a line that was rewritten after carriage returns the last writing shows', () => {
+  assert.equal(stripAnsi('10%\r50%\r100%\r'), '100%');
+  assert.equal(stripAnsi('a Windows line end\r'), 'a Windows line end');
+  assert.equal(stripAnsi('\r\r'), '');
   assert.equal(stripAnsi('windows line\r'), 'windows line');
 });
 
