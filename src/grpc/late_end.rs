@@ -1,9 +1,13 @@
-//! A connection whose end is told a little late.
+//! A connection whose end is told a little late, in both directions.
 //!
-//! h2 forgets the streams that were opened in the same read as the connection's end: its `poll_accept`
+//! Inbound: h2 forgets the streams that were opened in the same read as the connection's end: its `poll_accept`
 //! returns `None` before it hands out what it has already read (`// TODO: drop any pending streams`).
 //! A producer that pushes its last lines and exits would lose them. So the end, by EOF or by an
 //! error of either direction, is held back until the connection has had time to take its streams.
+//!
+//! Outbound: a socket that is closed with unread bytes resets its connection, and the peer loses
+//! what it has not read yet, such as the status that ends its stream. So after the last byte the
+//! peer's are read and thrown away until it closes, or has had time to read.
 
 use std::future::Future;
 use std::io;
@@ -20,14 +24,33 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 /// connection's task, so this only has to be longer than a turn.
 const HELD_BACK: Duration = Duration::from_millis(50);
 
+/// How long the peer may take to read what was sent last, and close.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// How much is thrown away at a time, in bytes.
+const SCRAP_BYTES: usize = 8 * 1024;
+
 pub(super) struct LateEnd {
     connection: TcpStream,
     end: Option<Pin<Box<Sleep>>>,
+    linger: Option<Pin<Box<Sleep>>>,
 }
 
 impl LateEnd {
     pub(super) fn new(connection: TcpStream) -> Self {
-        Self { connection, end: None }
+        Self { connection, end: None, linger: None }
+    }
+
+    /// Ready once the peer has closed.
+    fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let mut scrap = [0; SCRAP_BYTES];
+        loop {
+            let mut buffer = ReadBuf::new(&mut scrap);
+            let read = ready!(Pin::new(&mut self.connection).poll_read(context, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                return Poll::Ready(());
+            }
+        }
     }
 
     /// A write error means that the peer is gone, which reading tells too, after what has arrived.
@@ -81,7 +104,14 @@ impl AsyncWrite for LateEnd {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_shutdown(context)
+        if self.linger.is_none() {
+            ready!(Pin::new(&mut self.connection).poll_shutdown(context))?;
+        }
+        let linger = self.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        if linger.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_discard(context).map(Ok)
     }
 }
 
