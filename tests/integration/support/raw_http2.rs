@@ -22,6 +22,10 @@ const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
+/// SETTINGS_INITIAL_WINDOW_SIZE: the greatest.
+const INITIAL_WINDOW: [u8; 6] = [0, 4, 0x7f, 0xff, 0xff, 0xff];
+/// From the 65,535 that a connection begins with to near the greatest.
+const CONNECTION_WINDOW: [u8; 4] = [0x7f, 0xfe, 0, 0];
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 
 /// A connection. Frames are collected and go out in one write.
@@ -37,7 +41,9 @@ impl Connection {
         let (mut reading, socket) = TcpStream::connect(addr).await.unwrap().into_split();
         let out = BytesMut::from(PREFACE);
         let mut connection = Self { out, socket, ended: tokio::spawn(async { false }) };
-        connection.frame(SETTINGS, 0, 0, &[]);
+        // Room for every response, as none of them is accounted for.
+        connection.frame(SETTINGS, 0, 0, &INITIAL_WINDOW);
+        connection.frame(WINDOW_UPDATE, 0, 0, &CONNECTION_WINDOW);
         connection.send().await;
         // The server's settings come first, then the window of the connection as a whole.
         while read_frame(&mut reading).await != Some(WINDOW_UPDATE) {}
