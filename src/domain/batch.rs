@@ -82,6 +82,12 @@ impl Records {
         self.push_with(kind, |buffer| buffer.extend_from_slice(body));
     }
 
+    /// Whether `next` stands right behind these in one buffer, so that [`Records::append`]
+    /// copies nothing.
+    pub fn is_followed_by(&self, next: &Self) -> bool {
+        self.bytes.as_ptr_range().end == next.bytes.as_ptr()
+    }
+
     /// Appends all of `other`; free of copying when the two stand side by side in one buffer.
     pub fn append(&mut self, other: Self) {
         self.bytes.unsplit(other.bytes);

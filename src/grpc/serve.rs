@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
@@ -37,11 +38,15 @@ const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Request headers in all, in bytes.
 const HEADER_LIST_BYTES: u32 = 16 * 1024;
 
-/// How often an idle connection is probed, so that a vanished peer's streams end.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// After how much silence a connection is probed, so that a vanished peer's streams end. By TCP,
+/// which costs nothing while lines come; HTTP/2 pings keep a clock per frame.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 
-/// How long a probe's answer may take.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// The time between two probes.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Probes without an answer that end a connection.
+const KEEPALIVE_PROBES: u32 = 3;
 
 /// What the gRPC server needs. Clones share it.
 #[derive(Clone)]
@@ -74,8 +79,6 @@ pub async fn serve(
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_max_header_list_size(HEADER_LIST_BYTES)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .add_service(log_service)
         .add_service(streaming_service)
         .add_service(health.service())
@@ -87,12 +90,21 @@ pub async fn serve(
 
 fn incoming(connections: impl Stream<Item = TcpStream>) -> impl Stream<Item = io::Result<LateEnd>> {
     connections.map(|connection| {
-        // Without it small answers wait for the peer's delayed ACK.
-        if let Err(error) = connection.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        if let Err(error) = tune(&connection) {
+            tracing::debug!(%error, "a connection keeps the system's settings");
         }
         Ok(LateEnd::new(connection))
     })
+}
+
+fn tune(connection: &TcpStream) -> io::Result<()> {
+    // Without it small answers wait for the peer's delayed ACK.
+    connection.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_AFTER)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_PROBES);
+    SockRef::from(connection).set_tcp_keepalive(&keepalive)
 }
 
 /// Reflection over what is served, no more.

@@ -115,7 +115,11 @@ fn continues(run: &Run, entry: &Accepted) -> bool {
         (Some(session), Some((id, _))) => session.id == *id,
         _ => false,
     };
-    same_session && run.worker == entry.ids.worker && run.task == entry.ids.task
+    // Where the reader's buffer ends a run ends too: its head costs less than a copy.
+    same_session
+        && run.records.is_followed_by(&entry.records)
+        && run.worker == entry.ids.worker
+        && run.task == entry.ids.task
 }
 
 fn extend(run: &mut Run, entry: Accepted) {

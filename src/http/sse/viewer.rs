@@ -23,6 +23,12 @@ use crate::subscribe::{Event, Filter, Session};
 /// The least time between two frames that only move the resume point.
 const ID_ONLY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Frames of a block below this many bytes are joined with the next one's.
+const SMALL_BYTES: usize = 16 * 1024;
+
+/// About how many bytes are joined to one chunk.
+const JOINED_BYTES: usize = 64 * 1024;
+
 /// What a viewer is opened with.
 pub(in crate::http) struct Opening {
     pub(in crate::http) session: Session,
@@ -101,7 +107,7 @@ impl Viewer {
         }
     }
 
-    /// The body; each chunk is the frames of one block, or one other frame.
+    /// The body; each chunk is frames of one or several blocks, or one other frame.
     pub(in crate::http) fn into_body(self) -> Body {
         // Boxed, so that each step moves a pointer.
         let chunks = stream::unfold(Box::new(self), async |mut viewer| {
@@ -116,7 +122,7 @@ impl Viewer {
             return Some(greeting.into());
         }
         loop {
-            if let Some(chunk) = self.next_block() {
+            if let Some(chunk) = self.next_chunk() {
                 return Some(chunk);
             }
             if self.has_ended {
@@ -189,7 +195,7 @@ impl Viewer {
             Event::Entries { blocks, from } => {
                 self.from = from;
                 self.blocks = blocks.into_iter();
-                self.next_block()
+                self.next_chunk()
             }
             Event::Gap(gap) => Some(self.on_gap(gap).into()),
             Event::Complete(task) => {
@@ -225,6 +231,24 @@ impl Viewer {
         chunk.extend(frames::retry());
         chunk.extend(frames::error(code, message, retryable));
         chunk
+    }
+
+    /// The next frames to send: a large block's own shared bytes, or small blocks' joined, since
+    /// a copy of them costs less than the chunk and the system call that each would be.
+    fn next_chunk(&mut self) -> Option<Bytes> {
+        let first = self.next_block()?;
+        if first.len() >= SMALL_BYTES || self.blocks.len() == 0 {
+            return Some(first);
+        }
+        let likely_bytes = first.len() * (self.blocks.len() + 1);
+        let mut joined = Vec::with_capacity(likely_bytes.min(JOINED_BYTES));
+        joined.extend_from_slice(&first);
+        while joined.len() < JOINED_BYTES - SMALL_BYTES
+            && let Some(next) = self.next_block()
+        {
+            joined.extend_from_slice(&next);
+        }
+        Some(joined.into())
     }
 
     /// The frames of the next block that has a visible entry.
