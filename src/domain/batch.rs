@@ -100,9 +100,11 @@ impl Records {
         Self { bytes: self.bytes.split(), count: std::mem::take(&mut self.count) }
     }
 
-    /// Makes room for `additional` bytes.
-    pub fn reserve(&mut self, additional: usize) {
-        self.bytes.reserve(additional);
+    /// Makes room for `needed` bytes; where there is none, a new buffer has at least `at_least`.
+    pub fn make_room(&mut self, needed: usize, at_least: usize) {
+        if self.bytes.capacity() - self.bytes.len() < needed {
+            self.bytes.reserve(needed.max(at_least));
+        }
     }
 
     /// The records' bytes, heads and bodies.

@@ -276,28 +276,36 @@ where
         self.answers = Answers::new(expected, Outcome::Retry(reason), RETRY_THROTTLE_MS, self.mode);
     }
 
-    /// Ready when something was read or queued.
+    /// Ready when something was queued, or the inbound stream ended.
     fn poll_gather(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.waiting.is_some() || self.in_flight.len() >= MAX_IN_FLIGHT {
+        if self.waiting.is_some() {
             return Poll::Pending;
         }
         let had_inbound = self.inbound.is_some();
         self.read_ready(context);
-        if self.gathering.is_empty() {
-            let ended = had_inbound && self.inbound.is_none();
-            return if ended { Poll::Ready(()) } else { Poll::Pending };
+        let has_ended = had_inbound && self.inbound.is_none();
+        if !self.gathering.is_empty() && self.may_submit() {
+            self.submit();
+            return Poll::Ready(());
         }
-        self.submit();
-        Poll::Ready(())
+        if has_ended { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// A batch goes at once when none is in flight, and otherwise when it is full: what comes
+    /// while one is being committed shares the next commit. At the end all goes.
+    fn may_submit(&self) -> bool {
+        let has_room = self.in_flight.len() < MAX_IN_FLIGHT;
+        self.in_flight.is_empty()
+            || self.inbound.is_none()
+            || (self.gathering.is_full() && has_room)
     }
 
     /// Reads what is ready, up to a full batch.
     fn read_ready(&mut self, context: &mut Context<'_>) {
         let entry_bytes = self.intake.shared().limits.entry_bytes;
-        while let Some(inbound) = &mut self.inbound {
-            if self.gathering.is_full() {
-                return;
-            }
+        while !self.gathering.is_full()
+            && let Some(inbound) = &mut self.inbound
+        {
             match inbound.poll_next_unpin(context) {
                 Poll::Ready(Some(Ok(item))) => {
                     self.carry(&item);

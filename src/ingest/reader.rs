@@ -6,7 +6,7 @@ use crate::domain::{Kind, Records, TaskId, WorkerId};
 use crate::encode::{EntryParts, Layout, Scanner, Stamp, write_entry};
 
 /// The least room made at once in a stream's buffer; idle streams keep about this much.
-const BUFFER_BYTES: usize = 8 * 1024;
+const BUFFER_BYTES: usize = 16 * 1024;
 
 /// What an entry's JSON may take beyond its wire size without growing the buffer again.
 const ENCODED_SLACK_BYTES: usize = 256;
@@ -87,7 +87,7 @@ impl EntryReader {
         let ids = self.ids(&parts).map_err(|reason| Refusal { ids: None, reason })?;
         let seq =
             self.seq(&mut parts).map_err(|reason| Refusal { ids: Some(ids.clone()), reason })?;
-        self.buffer.reserve((message.len() + ENCODED_SLACK_BYTES).max(BUFFER_BYTES));
+        self.buffer.make_room(message.len() + ENCODED_SLACK_BYTES, BUFFER_BYTES);
         self.stamp.refresh();
         let received_at = self.stamp.as_str();
         self.buffer.push_with(Kind::Log, |out| write_entry(out, &parts, received_at));
