@@ -1,0 +1,22 @@
+//! The cases: what is loaded how, and which target it has.
+
+mod ingest;
+
+use anyhow::Result;
+
+use crate::report::Section;
+use crate::rounds::Effort;
+
+/// Something that is measured, by name.
+pub struct Case {
+    pub name: &'static str,
+    pub what: &'static str,
+    pub run: fn(Effort) -> Result<Section>,
+}
+
+/// All, in the order of the report.
+pub const CASES: &[Case] = &[
+    Case { name: "ingest", what: "saturated pushing, one entry per frame, against bare tonic", run: ingest::saturated },
+    Case { name: "ingest-frames", what: "saturated pushing, 16 entries per frame", run: ingest::many_per_frame },
+    Case { name: "ingest-paced", what: "5,000 entries a second over 64 streams", run: ingest::paced },
+];

@@ -1,0 +1,76 @@
+//! The entry that is pushed: what ottoscaler sends, about 275 bytes on the wire.
+
+use otto_handler::proto::ottoscaler::{WorkerLogEntry, WorkerMetadata};
+use serde_json::json;
+
+/// Stands in a message where the time of sending goes.
+pub const STAMP_MARK: &[u8] = b"t=";
+
+/// Digits of a stamp: nanoseconds since the run began.
+pub const STAMP_DIGITS: usize = 15;
+
+const CRATES: [&str; 8] = ["serde", "tokio", "hyper", "axum", "bytes", "tracing", "regex", "rand"];
+
+/// Line `number` of worker `worker` of task `task`.
+pub fn entry(task: usize, worker: usize, number: usize) -> WorkerLogEntry {
+    let worker_id = format!("otto-agent-build-{task:06}-{worker}");
+    WorkerLogEntry {
+        worker_id: worker_id.clone(),
+        task_id: format!("build-{task:06}"),
+        timestamp: format!("2026-11-24T07:{:02}:{:02}Z", number / 60 % 60, number % 60),
+        level: if number % 17 == 0 { "WARN" } else { "INFO" }.into(),
+        source: if number % 5 == 0 { "stderr" } else { "stdout" }.into(),
+        message: message(number),
+        pod_metadata: Some(WorkerMetadata {
+            pod_name: worker_id,
+            namespace: "default".into(),
+            created_at: "2026-11-24T06:57:29Z".into(),
+            ..Default::default()
+        }),
+        metadata: [("container".to_owned(), "runner".to_owned())].into(),
+    }
+}
+
+fn message(number: usize) -> String {
+    let name = CRATES[number % CRATES.len()];
+    let hash = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    format!(
+        "[{number:>5}/98304] Compiling {name} v1.{}.{} (registry `crates`) unit {hash:016x} t={:015}",
+        number % 97,
+        number % 13,
+        0
+    )
+}
+
+/// The same entry as viewers get it, with an offset and a line.
+pub fn json(entry: &WorkerLogEntry) -> String {
+    let pod = entry.pod_metadata.clone().unwrap_or_default();
+    json!({
+        "offset": 1_000_000, "line": 10_000,
+        "taskId": entry.task_id, "workerId": entry.worker_id,
+        "timestamp": entry.timestamp, "level": entry.level, "source": entry.source,
+        "message": entry.message,
+        "podMetadata": { "podName": pod.pod_name, "namespace": pod.namespace, "createdAt": pod.created_at },
+        "metadata": entry.metadata,
+        "receivedAt": "2026-11-24T07:00:00.000Z",
+    })
+    .to_string()
+}
+
+/// Writes `nanos` as a stamp's digits.
+pub fn write_stamp(place: &mut [u8], mut nanos: u64) {
+    for digit in place[..STAMP_DIGITS].iter_mut().rev() {
+        *digit = b'0' + (nanos % 10) as u8;
+        nanos /= 10;
+    }
+}
+
+/// Where in `bytes` a stamp's digits begin.
+pub fn stamp_at(bytes: &[u8]) -> Option<usize> {
+    memchr::memmem::rfind(bytes, STAMP_MARK).map(|at| at + STAMP_MARK.len())
+}
+
+/// Reads a stamp's digits.
+pub fn read_stamp(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits.get(..STAMP_DIGITS)?).ok()?.parse().ok()
+}
