@@ -7,7 +7,9 @@
 pub mod baselines;
 pub mod cases;
 pub mod entry;
+pub mod fan;
 pub mod feed;
+pub mod foreign;
 pub mod h2;
 pub mod process;
 pub mod pusher;

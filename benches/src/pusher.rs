@@ -184,6 +184,7 @@ impl Pusher {
     /// As [`Pusher::saturate`]; also when answers stay away.
     pub fn settle(&mut self) -> Result<()> {
         self.allowed = 0;
+        self.latencies = None;
         let deadline = Instant::now() + Duration::from_secs(30);
         while self.acked < self.sent {
             self.turn(Duration::from_millis(10))?;

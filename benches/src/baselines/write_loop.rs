@@ -38,8 +38,10 @@ fn open(mut socket: TcpStream, sockets: &Sockets) -> std::io::Result<()> {
     socket.set_nodelay(true)?;
     let mut request = [0; 1024];
     let _request_bytes = socket.read(&mut request)?;
+    // Held over the answer: who has been answered gets every event from there on.
+    let mut sockets = sockets.lock().unwrap_or_else(PoisonError::into_inner);
     socket.write_all(HEAD)?;
-    sockets.lock().unwrap_or_else(PoisonError::into_inner).push(socket);
+    sockets.push(socket);
     Ok(())
 }
 

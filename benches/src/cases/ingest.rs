@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use crate::baselines::segment::{Entries, Segment};
+use crate::foreign;
 use crate::process::{self, Server};
 use crate::pusher::{Pusher, Shape};
 use crate::report::{Row, Section, Target};
@@ -13,7 +14,7 @@ use crate::rounds::{Bracket, Effort, Measure, Measured, Sample, interleave};
 use crate::stats::{percentile, short};
 
 /// Before measuring: windows open, allocators and caches warm.
-const WARM_UP: Duration = Duration::from_millis(500);
+pub const WARM_UP: Duration = Duration::from_millis(500);
 
 /// What the raw segment commits at once where its CPU is added to bare tonic's.
 const SEGMENT_BATCH: usize = 256;
@@ -26,12 +27,14 @@ fn bare_tonic() -> Result<Server> {
 }
 
 /// Pushes as fast as the server takes it.
-fn saturate(server: &mut Server, shape: Shape, effort: Effort) -> Result<Sample> {
+pub fn saturate(server: &mut Server, shape: Shape, effort: Effort) -> Result<Sample> {
     let mut pusher = Pusher::connect(server.addr("grpc"), shape, Instant::now())?;
     pusher.saturate(Instant::now() + WARM_UP)?;
     let bracket = Bracket::open(server, pusher.acked())?;
     pusher.saturate(Instant::now() + effort.round)?;
     let sample = bracket.close(server, pusher.acked())?;
+    // Whatever was sent is answered in the end, or the figures mean nothing.
+    pusher.settle()?;
     server.check()?;
     Ok(sample)
 }
@@ -62,12 +65,19 @@ pub fn saturated(effort: Effort) -> Result<Section> {
             saturating("memory, 64 streams", memory, narrow, effort),
             saturating("bare tonic, 64 streams", bare_tonic, narrow, effort),
             saturating("fsync, 64 streams", fsync, narrow, effort),
-        ],
+        ]
+        .into_iter()
+        .chain(foreign::node_grpc().ok().map(|node| saturating("Node", node, wide, effort)))
+        .collect(),
     )?;
-    let [memory, tonic, fsync, segment, memory_64, tonic_64, fsync_64] = &measured[..] else {
-        anyhow::bail!("seven variants make seven results")
+    let [memory, tonic, fsync, segment, memory_64, tonic_64, fsync_64, node @ ..] = &measured[..] else {
+        anyhow::bail!("too few results")
     };
     let mut rows = against_tonic("ingest, memory, 8 × 64 streams", memory, tonic, Target::AtMost(0.75));
+    rows.push(match node.first() {
+        Some(node) => Row::ratio("ingest, memory, 8 × 64 streams", "µs/entry", memory.cpu(), ("Node", node.cpu()), Target::None),
+        None => Row::skipped("ingest, Node", "no node, or its packages are not installed"),
+    });
     rows.extend(against_tonic("ingest, fsync, 8 × 64 streams, to bare tonic", fsync, tonic, Target::None));
     rows.push(against_both("ingest, fsync, 8 × 64 streams", fsync, tonic, segment));
     rows.extend(against_tonic("ingest, memory, 8 × 8 streams", memory_64, tonic_64, Target::AtMost(0.75)));
