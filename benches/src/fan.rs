@@ -13,10 +13,14 @@ use crate::viewers::Viewers;
 
 /// How far publishing leads the slowest viewer when saturated: enough to keep everyone busy,
 /// less than any server here buffers, so that every event is delivered to everyone.
-const LEAD_EVENTS: u64 = 4096;
+pub const LEAD_EVENTS: u64 = 4096;
+
+/// The same for Nchan and Node, which take what is published before they deliver, and get slower
+/// the more they hold.
+pub const SHORT_LEAD_EVENTS: u64 = 256;
 
 /// How long nobody may get anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server with viewers that get every event from the first on.
 pub struct Fan {
@@ -60,11 +64,11 @@ impl Fan {
     ///
     /// # Errors
     /// When it cannot be reached.
-    pub fn of_baseline(server: &Server, viewers: usize, framing: Framing) -> Result<Self> {
+    pub fn of_baseline(server: &Server, viewers: usize, framing: Framing, lead: u64) -> Result<Self> {
         let began = Instant::now();
         let viewers = Viewers::connect(server.addr("http"), "/stream", viewers, began)?.opened()?;
         let feed = Box::new(JsonFeed::connect(server.addr("feed"), framing, began)?);
-        Ok(Self { feed, viewers, granted: 0, lead: LEAD_EVENTS })
+        Ok(Self { feed, viewers, granted: 0, lead })
     }
 
     fn grant(&mut self, goal: u64) {

@@ -59,7 +59,8 @@ impl Shape {
         if self.heavy_every > 0 && stream % self.heavy_every == 0 {
             return 0;
         }
-        (stream + turn * self.streams()) % self.tasks
+        let task = stream + turn * self.streams();
+        if self.heavy_every > 0 { 1 + task % (self.tasks - 1) } else { task % self.tasks }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::ingest::{WARM_UP, saturate};
-use crate::fan::Fan;
+use crate::fan::{Fan, LEAD_EVENTS, SHORT_LEAD_EVENTS};
 use crate::feed::Framing;
 use crate::foreign;
 use crate::process::{self, Server};
@@ -21,7 +21,7 @@ const MEMORY: [&str; 2] = ["--durability=memory", "--max-viewers=6000"];
 const FSYNC: [&str; 2] = ["--durability=fsync", "--max-viewers=6000"];
 
 const FEEDING: &str = "Events of one task are published over 8 gRPC streams of one connection, at most 4,096 ahead of the \
-slowest viewer, and every viewer gets every event. The server's CPU includes taking the entries in; the \
+slowest viewer (Nchan and Node, which slow down when led by more: 256), and every viewer gets every event. The server's CPU includes taking the entries in; the \
 baselines are fed JSON over a plain socket (Nchan: pipelined POSTs).\n";
 
 /// A server that viewers are fanned out from.
@@ -29,19 +29,20 @@ struct Baseline {
     name: &'static str,
     start: Start,
     framing: Framing,
+    lead: u64,
 }
 
 /// The baselines to be had here, and what is not, with the reason.
 fn baselines() -> (Vec<Baseline>, Vec<Row>) {
     let axum: Start = Box::new(|| process::baseline("axum-sse", &[]));
-    let mut present = vec![Baseline { name: "axum Sse + broadcast", start: axum, framing: Framing::Length }];
+    let mut present = vec![Baseline { name: "axum Sse + broadcast", start: axum, framing: Framing::Length, lead: LEAD_EVENTS }];
     let mut missing = Vec::new();
     match foreign::nchan() {
-        Ok(start) => present.push(Baseline { name: "Nchan", start: Box::new(start), framing: Framing::Post }),
+        Ok(start) => present.push(Baseline { name: "Nchan", start: Box::new(start), framing: Framing::Post, lead: SHORT_LEAD_EVENTS }),
         Err(why) => missing.push(Row::skipped("Nchan", &why.to_string())),
     }
     match foreign::node_sse() {
-        Ok(start) => present.push(Baseline { name: "Node + RxJS", start: Box::new(start), framing: Framing::Length }),
+        Ok(start) => present.push(Baseline { name: "Node + RxJS", start: Box::new(start), framing: Framing::Length, lead: SHORT_LEAD_EVENTS }),
         Err(why) => missing.push(Row::skipped("Node + RxJS", &why.to_string())),
     }
     (present, missing)
@@ -67,7 +68,7 @@ fn saturated_with(viewers: usize, effort: Effort) -> Result<Vec<Row>> {
     for baseline in &present {
         let measure: Measure<'_> = Box::new(move || {
             let server = (baseline.start)()?;
-            Fan::of_baseline(&server, viewers, baseline.framing)?.measure_saturated(&server, WARM_UP, effort.round)
+            Fan::of_baseline(&server, viewers, baseline.framing, baseline.lead)?.measure_saturated(&server, WARM_UP, effort.round)
         });
         variants.push((baseline.name.to_owned(), measure));
     }
@@ -105,7 +106,7 @@ pub fn paced(effort: Effort) -> Result<Section> {
     let theirs = |name: &'static str| -> Measure<'static> {
         Box::new(move || {
             let server = process::baseline(name, &[])?;
-            let fan = Fan::of_baseline(&server, PACED_VIEWERS, Framing::Length)?;
+            let fan = Fan::of_baseline(&server, PACED_VIEWERS, Framing::Length, LEAD_EVENTS)?;
             fan.measure_paced(&server, PACED_PER_SECOND, WARM_UP, round)
         })
     };
@@ -132,7 +133,7 @@ pub fn paced(effort: Effort) -> Result<Section> {
         Row::figure("the same, memory", "ms", p99(memory), Target::None),
         Row::figure("the same, raw write loop", "ms", p99(raw), Target::None),
     ];
-    Ok(Section { rows, text: FEEDING.replace(", at most 4,096 ahead of the slowest viewer", "") })
+    Ok(Section { rows, text: FEEDING.replace(", at most 4,096 ahead of the slowest viewer (Nchan and Node, which slow down when led by more: 256)", "") })
 }
 
 const IDLE_VIEWERS: usize = 5000;

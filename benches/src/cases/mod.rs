@@ -1,6 +1,9 @@
 //! The cases: what is loaded how, and which target it has.
 
+mod big;
+mod committer;
 mod fanout;
+mod growth;
 mod ingest;
 
 use anyhow::Result;
@@ -24,4 +27,7 @@ pub const CASES: &[Case] = &[
     Case { name: "fanout", what: "100 and 1,000 viewers, saturated", run: fanout::saturated },
     Case { name: "fanout-paced", what: "1,000 events a second to 100 viewers", run: fanout::paced },
     Case { name: "idle", what: "5,000 viewers that get nothing", run: fanout::idle },
+    Case { name: "committer", what: "group commits over 50 tasks against a raw LZ4 segment", run: committer::run },
+    Case { name: "big", what: "five million entries over 50 tasks: memory, disk, replay, resume", run: big::run },
+    Case { name: "growth", what: "CPU over tasks and viewers", run: growth::run },
 ];
