@@ -10,6 +10,7 @@ pub const STAMP_MARK: &[u8] = b"t=";
 pub const STAMP_DIGITS: usize = 15;
 
 const CRATES: [&str; 8] = ["serde", "tokio", "hyper", "axum", "bytes", "tracing", "regex", "rand"];
+const STEPS: [&str; 5] = ["Compiling", "Checking", "Downloaded", "Running", "Fresh"];
 
 /// Line `number` of worker `worker` of task `task`.
 pub fn entry(task: usize, worker: usize, number: usize) -> WorkerLogEntry {
@@ -31,13 +32,15 @@ pub fn entry(task: usize, worker: usize, number: usize) -> WorkerLogEntry {
     }
 }
 
+/// Lines that differ as those of a build do: by name, version, path and hash.
 fn message(number: usize) -> String {
-    let name = CRATES[number % CRATES.len()];
-    let hash = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let name = CRATES[number / 7 % CRATES.len()];
+    let step = STEPS[number / 3 % STEPS.len()];
+    let hash = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
+    let (major, minor) = (hash % 97, hash % 13);
     format!(
-        "[{number:>5}/98304] Compiling {name} v1.{}.{} (registry `crates`) unit {hash:016x} t={:015}",
-        number % 97,
-        number % 13,
+        "[{number:>6}/98304] {step} {name} v1.{major}.{minor} target/debug/deps/{name}-{hash:012x}.rlib took {} ms t={:015}",
+        hash % 9973,
         0
     )
 }

@@ -28,10 +28,13 @@ pub struct Shape {
     pub connections: usize,
     pub streams_per_connection: usize,
     pub entries_per_frame: usize,
-    /// Entries are of as many tasks; more than streams: each stream cycles through its share.
     pub tasks: usize,
-    /// One in so many streams pushes to task 0 besides; 0: none.
+    /// Whether every stream goes through all tasks, entry by entry.
+    pub mixed: bool,
+    /// One in so many streams pushes to task 0 and the others to the rest; 0: all alike.
     pub heavy_every: usize,
+    /// Frames that a stream sends before they repeat.
+    pub cycle: usize,
     /// Whether messages carry their time of sending.
     pub stamped: bool,
 }
@@ -43,7 +46,9 @@ impl Default for Shape {
             streams_per_connection: 64,
             entries_per_frame: 1,
             tasks: 64,
+            mixed: false,
             heavy_every: 0,
+            cycle: 32,
             stamped: false,
         }
     }
@@ -54,18 +59,20 @@ impl Shape {
         self.connections * self.streams_per_connection
     }
 
-    /// The task of the `turn`th frame of a stream.
+    /// The task of the `turn`th frame of a stream. A worker has a stream of its own, so a stream
+    /// has one task, unless it is mixed.
     fn task(&self, stream: usize, turn: usize) -> usize {
-        if self.heavy_every > 0 && stream % self.heavy_every == 0 {
-            return 0;
+        if self.mixed {
+            return (stream + turn) % self.tasks;
         }
-        let task = stream + turn * self.streams();
-        if self.heavy_every > 0 { 1 + task % (self.tasks - 1) } else { task % self.tasks }
+        if self.heavy_every == 0 {
+            return stream % self.tasks;
+        }
+        let is_heavy = stream % self.heavy_every == 0;
+        let light = stream - stream / self.heavy_every;
+        if is_heavy { 0 } else { 1 + light % (self.tasks - 1) }
     }
 }
-
-/// Frames in a stream's cycle, before they repeat.
-const FRAMES_PER_STREAM: usize = 32;
 
 struct Stream {
     window: i64,
@@ -385,8 +392,7 @@ impl Connection {
 
 impl Stream {
     fn new(id: u32, stream: usize, shape: &Shape) -> Self {
-        let tasks_of_stream = shape.tasks.div_ceil(shape.streams());
-        let turns = FRAMES_PER_STREAM.next_multiple_of(tasks_of_stream);
+        let turns = if shape.mixed { shape.cycle.next_multiple_of(shape.tasks) } else { shape.cycle };
         let frames = (0..turns).map(|turn| frame(id, stream, turn, shape)).collect();
         Self { window: h2::INITIAL_WINDOW, frames, next: 0, answers: Answers::default(), sent_at: VecDeque::new() }
     }

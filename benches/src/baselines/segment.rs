@@ -89,3 +89,23 @@ impl Segment {
         self.out[head..head + 4].copy_from_slice(&crc.to_le_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_compress_about_as_real_build_logs_do() {
+        let entries = Entries::new(64, 1);
+        let payload: Vec<u8> = entries.by_task().flat_map(|(_, bodies)| bodies.concat()).collect();
+        let ratio = payload.len() as f64 / lz4_flex::block::compress(&payload).len() as f64;
+        assert!((4.0..6.0).contains(&ratio), "64 entries compress {ratio:.1} times");
+    }
+
+    #[test]
+    fn an_entry_has_the_size_of_real_ones() {
+        let entry = entry::entry(1, 1, 12_345);
+        assert!((265..285).contains(&prost::Message::encoded_len(&entry)), "{}", prost::Message::encoded_len(&entry));
+        assert!((415..445).contains(&entry::json(&entry).len()), "{}", entry::json(&entry).len());
+    }
+}

@@ -4,8 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use prost::Message;
 
 use crate::baselines::segment::{Entries, Segment};
+use crate::entry;
 use crate::foreign;
 use crate::process::{self, Server};
 use crate::pusher::{Pusher, Shape};
@@ -82,8 +84,11 @@ pub fn saturated(effort: Effort) -> Result<Section> {
     rows.push(against_both("ingest, fsync, 8 × 64 streams", fsync, tonic, segment));
     rows.extend(against_tonic("ingest, memory, 8 × 8 streams", memory_64, tonic_64, Target::AtMost(0.75)));
     rows.push(against_both("ingest, fsync, 8 × 8 streams", fsync_64, tonic_64, segment));
+    let sample = entry::entry(1, 1, 12_345);
     let text = format!(
-        "The raw segment commits {SEGMENT_BATCH} entries over {SEGMENT_TASKS} tasks at once. Peak memory: {}.\n",
+        "An entry is {} bytes on the wire and {} as JSON. Streams take turns frame by frame. The raw segment commits {SEGMENT_BATCH} entries over {SEGMENT_TASKS} tasks at once. Peak memory: {}.\n",
+        sample.encoded_len(),
+        entry::json(&sample).len(),
         peaks(&measured)
     );
     Ok(Section { rows, text })
