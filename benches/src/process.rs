@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -13,10 +14,17 @@ use tempfile::TempDir;
 /// Clock ticks a second in `/proc/PID/stat` on Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// Names a folder where `perf` leaves a profile of each start of the real server: for finding
+/// out, not for figures.
+const PROFILES: &str = "OTTO_BENCH_PROFILES";
+
+static PROFILE: AtomicUsize = AtomicUsize::new(0);
+
 /// A running server. Ended with its directory when dropped.
 pub struct Server {
     child: Child,
     addrs: Value,
+    profiler: Option<Child>,
     /// What it was given to write to.
     pub dir: TempDir,
 }
@@ -42,7 +50,12 @@ pub fn handler(flags: &[&str]) -> Result<Server> {
     command.args(["serve", "--auth=none", "--print-addrs", "--log=warn"]);
     command.args(["--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--data-dir"]);
     command.arg(dir.path()).args(flags);
-    Server::start(command, dir)
+    let mut server = Server::start(command, dir)?;
+    if let Some(folder) = std::env::var_os(PROFILES) {
+        let number = PROFILE.fetch_add(1, Ordering::Relaxed);
+        server.profile(&Path::new(&folder).join(format!("{number:02}.data")))?;
+    }
+    Ok(server)
 }
 
 /// A baseline of this package.
@@ -53,12 +66,21 @@ pub fn baseline(name: &str, flags: &[&str]) -> Result<Server> {
 }
 
 impl Server {
+    /// Lets `perf` record it until it ends.
+    fn profile(&mut self, file: &Path) -> Result<()> {
+        let id = self.child.id().to_string();
+        let mut command = Command::new("perf");
+        command.args(["record", "-q", "-F", "999", "-p", &id, "-o"]).arg(file);
+        self.profiler = Some(command.spawn().context("cannot start perf")?);
+        Ok(())
+    }
+
     /// Starts `command` and reads the addresses that it prints, as JSON on one line.
     pub fn start(mut command: Command, dir: TempDir) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
         let stdout = child.stdout.take().context("no standard output")?;
-        let mut server = Self { child, addrs: Value::Null, dir };
+        let mut server = Self { child, addrs: Value::Null, profiler: None, dir };
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         server.addrs = serde_json::from_str(&line).with_context(|| format!("{command:?} said {line:?}"))?;
@@ -68,7 +90,7 @@ impl Server {
     /// One that prints nothing, at known addresses, once they accept.
     pub fn start_silent(mut command: Command, dir: TempDir, addrs: Value) -> Result<Self> {
         let child = command.stdin(Stdio::null()).spawn()?;
-        let server = Self { child, addrs, dir };
+        let server = Self { child, addrs, profiler: None, dir };
         let addr = server.addr("http").to_owned();
         for _attempt in 0..200 {
             if std::net::TcpStream::connect(&addr).is_ok() {
@@ -122,6 +144,8 @@ impl Drop for Server {
         }
         drop(self.child.kill());
         drop(self.child.wait());
+        // perf ends with what it records.
+        drop(self.profiler.as_mut().map(Child::wait));
     }
 }
 
