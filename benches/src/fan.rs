@@ -6,8 +6,9 @@ use anyhow::{Result, ensure};
 
 use crate::feed::{Feed, Framing, JsonFeed};
 use crate::process::Server;
-use crate::pusher::{Pusher, Shape};
+use crate::pusher::Pusher;
 use crate::rounds::{Bracket, Sample};
+use crate::shape::Shape;
 use crate::stats::percentile;
 use crate::viewers::Viewers;
 
@@ -40,7 +41,8 @@ impl Fan {
     /// # Errors
     /// When it cannot be reached.
     pub fn of_task(server: &Server, viewers: usize) -> Result<Self> {
-        let shape = Shape { connections: 1, streams_per_connection: 8, tasks: 1, ..Shape::default() };
+        let shape =
+            Shape { connections: 1, streams_per_connection: 8, tasks: 1, ..Shape::default() };
         Self::of_handler(server, TASK_PATH, viewers, Shape { stamped: true, ..shape }, LEAD_EVENTS)
     }
 
@@ -53,7 +55,13 @@ impl Fan {
         Self::of_handler(server, ALL_PATH, viewers, shape, 4 * LEAD_EVENTS)
     }
 
-    fn of_handler(server: &Server, path: &str, viewers: usize, shape: Shape, lead: u64) -> Result<Self> {
+    fn of_handler(
+        server: &Server,
+        path: &str,
+        viewers: usize,
+        shape: Shape,
+        lead: u64,
+    ) -> Result<Self> {
         let began = Instant::now();
         let viewers = Viewers::connect(server.addr("http"), path, viewers, began)?.opened()?;
         let feed = Box::new(Pusher::connect(server.addr("grpc"), shape, began)?);
@@ -64,7 +72,12 @@ impl Fan {
     ///
     /// # Errors
     /// When it cannot be reached.
-    pub fn of_baseline(server: &Server, viewers: usize, framing: Framing, lead: u64) -> Result<Self> {
+    pub fn of_baseline(
+        server: &Server,
+        viewers: usize,
+        framing: Framing,
+        lead: u64,
+    ) -> Result<Self> {
         let began = Instant::now();
         let viewers = Viewers::connect(server.addr("http"), "/stream", viewers, began)?.opened()?;
         let feed = Box::new(JsonFeed::connect(server.addr("feed"), framing, began)?);
@@ -90,7 +103,11 @@ impl Fan {
                 progress = (slowest, Instant::now());
             }
             let stuck = progress.1.elapsed() > PATIENCE;
-            ensure!(!stuck, "a viewer has {slowest} of {} events and gets no more", self.feed.sent());
+            ensure!(
+                !stuck,
+                "a viewer has {slowest} of {} events and gets no more",
+                self.feed.sent()
+            );
         }
         Ok(())
     }
@@ -114,7 +131,11 @@ impl Fan {
             self.feed.turn(Duration::ZERO)?;
             self.viewers.turn(Duration::from_millis(1))?;
             let slowest = self.viewers.slowest();
-            ensure!(Instant::now() < deadline, "a viewer has only {slowest} of {} events", self.granted);
+            ensure!(
+                Instant::now() < deadline,
+                "a viewer has only {slowest} of {} events",
+                self.granted
+            );
         }
         Ok(())
     }
@@ -123,7 +144,12 @@ impl Fan {
     ///
     /// # Errors
     /// When the server fails or an event does not arrive.
-    pub fn measure_saturated(mut self, server: &Server, warm_up: Duration, round: Duration) -> Result<Sample> {
+    pub fn measure_saturated(
+        mut self,
+        server: &Server,
+        warm_up: Duration,
+        round: Duration,
+    ) -> Result<Sample> {
         self.saturate(Instant::now() + warm_up)?;
         let bracket = Bracket::open(server, self.viewers.delivered())?;
         self.saturate(Instant::now() + round)?;
@@ -136,7 +162,12 @@ impl Fan {
     ///
     /// # Errors
     /// As [`Fan::measure_saturated`].
-    pub fn measure_publishing(mut self, server: &Server, warm_up: Duration, round: Duration) -> Result<Sample> {
+    pub fn measure_publishing(
+        mut self,
+        server: &Server,
+        warm_up: Duration,
+        round: Duration,
+    ) -> Result<Sample> {
         self.saturate(Instant::now() + warm_up)?;
         let bracket = Bracket::open(server, self.viewers.slowest())?;
         self.saturate(Instant::now() + round)?;
@@ -149,7 +180,13 @@ impl Fan {
     ///
     /// # Errors
     /// As [`Fan::measure_saturated`].
-    pub fn measure_paced(mut self, server: &Server, per_second: f64, warm_up: Duration, round: Duration) -> Result<Sample> {
+    pub fn measure_paced(
+        mut self,
+        server: &Server,
+        per_second: f64,
+        warm_up: Duration,
+        round: Duration,
+    ) -> Result<Sample> {
         self.pace(per_second, Instant::now() + warm_up)?;
         self.viewers.latencies = Some(Vec::new());
         let bracket = Bracket::open(server, self.viewers.delivered())?;

@@ -56,7 +56,16 @@ impl JsonFeed {
         socket.set_nodelay(true)?;
         socket.set_nonblocking(true)?;
         let events = (0..DISTINCT_EVENTS).map(|number| framed(number, framing)).collect();
-        Ok(Self { socket, events, next: 0, out: Vec::new(), written: 0, allowed: 0, sent: 0, began })
+        Ok(Self {
+            socket,
+            events,
+            next: 0,
+            out: Vec::new(),
+            written: 0,
+            allowed: 0,
+            sent: 0,
+            began,
+        })
     }
 
     fn flush(&mut self) -> Result<bool> {
@@ -91,7 +100,8 @@ fn framed(number: usize, framing: Framing) -> (Vec<u8>, usize) {
     let mut bytes = match framing {
         Framing::Length => (json.len() as u32).to_be_bytes().to_vec(),
         Framing::Post => {
-            format!("POST /pub HTTP/1.1\r\nHost: bench\r\nContent-Length: {}\r\n\r\n", json.len()).into_bytes()
+            format!("POST /pub HTTP/1.1\r\nHost: bench\r\nContent-Length: {}\r\n\r\n", json.len())
+                .into_bytes()
         }
     };
     bytes.extend_from_slice(json.as_bytes());

@@ -87,7 +87,9 @@ pub fn initial_window(payload: &[u8]) -> Option<i64> {
     let settings = payload.chunks_exact(6);
     settings
         .filter(|setting| setting[..2] == SETTINGS_INITIAL_WINDOW_SIZE.to_be_bytes())
-        .map(|setting| i64::from(u32::from_be_bytes([setting[2], setting[3], setting[4], setting[5]])))
+        .map(|setting| {
+            i64::from(u32::from_be_bytes([setting[2], setting[3], setting[4], setting[5]]))
+        })
         .next_back()
 }
 
@@ -115,10 +117,13 @@ impl Answers {
                 if self.head.len() < 5 {
                     break;
                 }
-                self.left = u32::from_be_bytes([self.head[1], self.head[2], self.head[3], self.head[4]]) as usize;
+                self.left =
+                    u32::from_be_bytes([self.head[1], self.head[2], self.head[3], self.head[4]])
+                        as usize;
                 self.head.clear();
-                // `status` is the first field, and ACK, being 0, is not sent.
-                ensure!(payload.first() != Some(&0x08), "an entry was not acknowledged");
+                // `status` is the first field; ACK, being 0, is not sent, or is sent as 0.
+                let is_ack = payload.first() != Some(&0x08) || payload.get(1) == Some(&0);
+                ensure!(is_ack, "an entry was not acknowledged");
             }
             let taken = self.left.min(payload.len());
             self.left -= taken;

@@ -83,7 +83,8 @@ impl Server {
         let mut server = Self { child, addrs: Value::Null, profiler: None, dir };
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
-        server.addrs = serde_json::from_str(&line).with_context(|| format!("{command:?} said {line:?}"))?;
+        server.addrs =
+            serde_json::from_str(&line).with_context(|| format!("{command:?} said {line:?}"))?;
         Ok(server)
     }
 
@@ -152,7 +153,9 @@ impl Drop for Server {
 /// The process and its children.
 fn family(id: u32) -> Vec<u32> {
     let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-    std::iter::once(id).chain(children.split_whitespace().filter_map(|id| id.parse().ok())).collect()
+    std::iter::once(id)
+        .chain(children.split_whitespace().filter_map(|id| id.parse().ok()))
+        .collect()
 }
 
 /// User and system time of process `id`, in microseconds.

@@ -46,7 +46,13 @@ impl Target {
 
 impl Row {
     /// A ratio of medians.
-    pub fn ratio(case: &str, unit: &'static str, ours: Spread, (name, baseline): (&str, Spread), target: Target) -> Self {
+    pub fn ratio(
+        case: &str,
+        unit: &'static str,
+        ours: Spread,
+        (name, baseline): (&str, Spread),
+        target: Target,
+    ) -> Self {
         let ratio = ours.median / baseline.median;
         Self {
             case: case.into(),
@@ -120,22 +126,24 @@ pub fn table(rows: &[Row]) -> String {
     out
 }
 
-/// Processor, cores, kernel and the day.
+/// Processor, cores, memory, kernel and compiler.
 pub fn machine() -> String {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let memory = read("/proc/meminfo");
-    let kib = memory.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0);
+    let kib =
+        memory.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0);
     let kernel = read("/proc/sys/kernel/osrelease");
     let kernel = kernel.trim().split('-').next().unwrap_or_default().to_owned();
     let rustc = Command::new("rustc").arg("--version").output();
-    let rustc = rustc.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    let rustc = rustc
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .unwrap_or_default();
     format!(
-        "{}, {cores} cores, {:.0} GiB, Linux {kernel}, {rustc}, {}",
+        "{}, {cores} cores, {:.0} GiB, Linux {kernel}, {rustc}",
         model.trim_start_matches([' ', '\t', ':']),
         kib / 1024.0 / 1024.0,
-        jiff::Timestamp::now().strftime("%Y-%m-%d"),
     )
 }

@@ -57,9 +57,14 @@ impl Measured {
 ///
 /// # Errors
 /// The first failure, which names its variant.
-pub fn interleave(effort: Effort, mut variants: Vec<(String, Measure<'_>)>) -> Result<Vec<Measured>> {
-    let mut measured: Vec<Measured> =
-        variants.iter().map(|(name, _)| Measured { name: name.clone(), samples: Vec::new() }).collect();
+pub fn interleave(
+    effort: Effort,
+    mut variants: Vec<(String, Measure<'_>)>,
+) -> Result<Vec<Measured>> {
+    let mut measured: Vec<Measured> = variants
+        .iter()
+        .map(|(name, _)| Measured { name: name.clone(), samples: Vec::new() })
+        .collect();
     for round in 0..effort.rounds {
         let mut order: Vec<usize> = (0..variants.len()).collect();
         if round % 2 == 1 {

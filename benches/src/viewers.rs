@@ -47,12 +47,18 @@ impl Viewers {
         let mut viewers = Vec::with_capacity(count);
         for index in 0..count {
             let mut socket = std::net::TcpStream::connect(addr)?;
-            let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n");
+            let request =
+                format!("GET {path} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n");
             socket.write_all(request.as_bytes())?;
             socket.set_nonblocking(true)?;
             let mut socket = TcpStream::from_std(socket);
             poll.registry().register(&mut socket, Token(index), Interest::READABLE)?;
-            viewers.push(Viewer { socket, events: 0, tail: [0; EVENT_MARK.len() - 1], is_open: false });
+            viewers.push(Viewer {
+                socket,
+                events: 0,
+                tail: [0; EVENT_MARK.len() - 1],
+                is_open: false,
+            });
         }
         Ok(Self {
             poll,
@@ -113,7 +119,10 @@ impl Viewers {
             if let Some(latencies) = &mut self.latencies {
                 let now = self.began.elapsed().as_nanos() as u64;
                 let fresh = &read[kept..];
-                let stamps = self.stamp.find_iter(fresh).filter_map(|at| read_stamp(fresh.get(at + STAMP_MARK.len()..)?));
+                let stamps = self
+                    .stamp
+                    .find_iter(fresh)
+                    .filter_map(|at| read_stamp(fresh.get(at + STAMP_MARK.len()..)?));
                 latencies.extend(stamps.map(|sent| now.saturating_sub(sent) as f64 / 1e6));
             }
             let end = read.len();

@@ -25,7 +25,9 @@ struct Published {
 
 type Events = broadcast::Sender<Published>;
 
-async fn stream(State(events): State<Events>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+async fn stream(
+    State(events): State<Events>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let events = BroadcastStream::new(events.subscribe());
     Sse::new(events.filter_map(|event| async {
         let Published { id, json } = event.ok()?;

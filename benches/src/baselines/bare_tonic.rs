@@ -7,7 +7,9 @@ use futures_util::{Stream, StreamExt};
 use otto_handler::proto::ottoscaler::otto_handler_log_service_server::{
     OttoHandlerLogService, OttoHandlerLogServiceServer,
 };
-use otto_handler::proto::ottoscaler::{LogForwardResponse, WorkerLogEntry, WorkerStatusAck, WorkerStatusNotification};
+use otto_handler::proto::ottoscaler::{
+    LogForwardResponse, WorkerLogEntry, WorkerStatusAck, WorkerStatusNotification,
+};
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
@@ -16,7 +18,8 @@ struct AckAll;
 
 #[tonic::async_trait]
 impl OttoHandlerLogService for AckAll {
-    type ForwardWorkerLogsStream = Pin<Box<dyn Stream<Item = Result<LogForwardResponse, Status>> + Send>>;
+    type ForwardWorkerLogsStream =
+        Pin<Box<dyn Stream<Item = Result<LogForwardResponse, Status>> + Send>>;
 
     async fn forward_worker_logs(
         &self,

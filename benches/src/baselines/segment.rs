@@ -105,7 +105,11 @@ mod tests {
     #[test]
     fn an_entry_has_the_size_of_real_ones() {
         let entry = entry::entry(1, 1, 12_345);
-        assert!((265..285).contains(&prost::Message::encoded_len(&entry)), "{}", prost::Message::encoded_len(&entry));
+        assert!(
+            (265..285).contains(&prost::Message::encoded_len(&entry)),
+            "{}",
+            prost::Message::encoded_len(&entry)
+        );
         assert!((415..445).contains(&entry::json(&entry).len()), "{}", entry::json(&entry).len());
     }
 }

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
 use otto_bench::cases::{CASES, Case};
-use otto_bench::report::{Section, machine, table};
+use otto_bench::document;
 use otto_bench::rounds::Effort;
 
 /// Measures the server against baselines.
@@ -24,7 +24,10 @@ struct Args {
     /// Print the cases
     #[arg(long)]
     list: bool,
-    /// Where all cases' results go when none is named
+    /// Replace the sections of the cases named in the output; done anyway when none is named
+    #[arg(long)]
+    write: bool,
+    /// Where results go
     #[arg(long, default_value = "docs/benchmarks.md")]
     output: String,
     /// Cases to run; all where none is named
@@ -44,21 +47,15 @@ fn main() -> Result<()> {
         round: Duration::from_secs_f64(args.seconds.unwrap_or(seconds)),
         quick: args.quick,
     };
-    let mut document = head(effort);
+    let mut sections = Vec::new();
     for case in chosen {
         eprintln!("{}: {}", case.name, case.what);
-        let text = match (case.run)(effort) {
-            Ok(section) => body(case, &section),
-            Err(error) => format!("## {}\n\nFailed: {error:#}\n", case.name),
-        };
+        let text = document::section(case.name, case.what, &(case.run)(effort), effort);
         println!("{text}");
-        document.push_str(&format!("\n{text}"));
+        sections.push((case.name, text));
     }
-    if args.cases.is_empty() && !args.quick {
-        if let Some(folder) = Path::new(&args.output).parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        std::fs::write(&args.output, document).with_context(|| format!("cannot write {}", args.output))?;
+    if args.write || (args.cases.is_empty() && !args.quick) {
+        document::update(Path::new(&args.output), &sections)?;
     }
     Ok(())
 }
@@ -68,23 +65,8 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Case>> {
         let known: Vec<_> = CASES.iter().map(|case| case.name).collect();
         ensure!(known.contains(&&name[..]), "{name} is no case, known are {}", known.join(", "));
     }
-    Ok(CASES.iter().filter(|case| names.is_empty() || names.iter().any(|name| name == case.name)).collect())
-}
-
-fn head(effort: Effort) -> String {
-    format!(
-        "# Benchmarks\n\n\
-         Written by `make bench`; do not edit. {}.\n\n\
-         {} rounds of {:.1} s, variants interleaved, each on a fresh server process. Figures are\n\
-         median [min–max] over the rounds; a ratio is one of medians. CPU is user and system time\n\
-         of the server process alone, in µs per entry taken or event delivered. All traffic is on\n\
-         loopback, and the load runs on the same cores: compare ratios, not absolute figures.\n",
-        machine(),
-        effort.rounds,
-        effort.round.as_secs_f64()
-    )
-}
-
-fn body(case: &Case, section: &Section) -> String {
-    format!("## {}: {}\n\n{}\n{}", case.name, case.what, table(&section.rows), section.text)
+    Ok(CASES
+        .iter()
+        .filter(|case| names.is_empty() || names.iter().any(|name| name == case.name))
+        .collect())
 }

@@ -10,9 +10,10 @@ use prost::Message;
 
 use crate::entry;
 use crate::process::{self, Server};
-use crate::pusher::{Pusher, Shape};
+use crate::pusher::Pusher;
 use crate::report::{Row, Section, Target};
 use crate::rounds::{Bracket, Effort};
+use crate::shape::Shape;
 use crate::stats::{Spread, percentile, short};
 
 /// 72 streams; every fourth pushes to task 0, which so gets 1,250,000 of 5,000,000 lines. The
@@ -56,8 +57,16 @@ pub fn run(effort: Effort) -> Result<Section> {
     let replaying = bracket.close(&server, replayed * REPLAYS as u64)?;
     let mut rows = pushed_rows;
     rows.push(
-        Row::figure("replay of one task over SSE", "lines/s", Spread::of(replays), Target::AtLeast(1e6))
-            .noting(format!("{replayed} lines each, page cache warm; {} µs/line", short(replaying.cpu_us))),
+        Row::figure(
+            "replay of one task over SSE",
+            "lines/s",
+            Spread::of(replays),
+            Target::AtLeast(1e6),
+        )
+        .noting(format!(
+            "{replayed} lines each, page cache warm; {} µs/line",
+            short(replaying.cpu_us)
+        )),
     );
     let mut first_bytes = resume(&server, entries)?;
     first_bytes.sort_by(f64::total_cmp);
@@ -68,7 +77,12 @@ pub fn run(effort: Effort) -> Result<Section> {
             .noting(format!("{RESUMES} resumes, each on a new connection; p50 {} ms", short(p50))),
     );
     let after = Spread::of([server.peak_kib()? / 1024.0]);
-    rows.push(Row::figure("peak RSS after replays and resumes", "MiB", after, Target::AtMost(96.0)));
+    rows.push(Row::figure(
+        "peak RSS after replays and resumes",
+        "MiB",
+        after,
+        Target::AtMost(96.0),
+    ));
     let text = format!(
         "{entries} entries over {} tasks, fsync, default budgets: {} entries/s, {} µs/entry. Raw bytes are the entries as \
          sent (protobuf, {} bytes each).\n",
@@ -91,8 +105,13 @@ fn after_pushing(server: &Server, entries: u64, peak_mib: f64) -> Result<Vec<Row
     let megabytes = |bytes: f64| format!("{} MiB", short(bytes / MIB));
     Ok(vec![
         Row::figure("peak RSS after pushing", "MiB", Spread::of([peak_mib]), Target::AtMost(96.0)),
-        Row::figure("write amplification", "written/raw", Spread::of([written / raw]), Target::AtMost(0.5))
-            .noting(format!("{} written for {} raw", megabytes(written), megabytes(raw))),
+        Row::figure(
+            "write amplification",
+            "written/raw",
+            Spread::of([written / raw]),
+            Target::AtMost(0.5),
+        )
+        .noting(format!("{} written for {} raw", megabytes(written), megabytes(raw))),
         Row::figure("size on disk", "disk/raw", Spread::of([on_disk / raw]), Target::None)
             .noting(format!("{} in files", megabytes(on_disk))),
     ])
@@ -106,7 +125,8 @@ fn disk_bytes(dir: &Path) -> Result<u64> {
 fn request(server: &Server, headers: &str) -> Result<TcpStream> {
     let mut socket = TcpStream::connect(server.addr("http"))?;
     socket.set_nodelay(true)?;
-    socket.write_all(format!("GET {STREAM} HTTP/1.1\r\nHost: bench\r\n{headers}\r\n").as_bytes())?;
+    socket
+        .write_all(format!("GET {STREAM} HTTP/1.1\r\nHost: bench\r\n{headers}\r\n").as_bytes())?;
     Ok(socket)
 }
 

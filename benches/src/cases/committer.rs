@@ -39,7 +39,10 @@ fn with_batch(batch: usize, share: f64, effort: Effort) -> Result<Vec<Row>> {
     let measured = interleave(
         effort,
         vec![
-            ("store".into(), Box::new(|| runtime.block_on(append(batch, effort.round))) as Measure<'_>),
+            (
+                "store".into(),
+                Box::new(|| runtime.block_on(append(batch, effort.round))) as Measure<'_>,
+            ),
             (
                 "raw segment".into(),
                 Box::new(|| append_raw(process::temp_dir()?.path(), batch, TASKS, effort.round)),
@@ -48,7 +51,13 @@ fn with_batch(batch: usize, share: f64, effort: Effort) -> Result<Vec<Row>> {
     )?;
     let (ours, raw) = (&measured[0], &measured[1]);
     let case = format!("committer, batches of {batch}");
-    let rate = Row::ratio(&case, "entries/s", ours.rate(), (&raw.name, raw.rate()), Target::AtLeast(share));
+    let rate = Row::ratio(
+        &case,
+        "entries/s",
+        ours.rate(),
+        (&raw.name, raw.rate()),
+        Target::AtLeast(share),
+    );
     let cpu = Row::ratio(&case, "µs/entry", ours.cpu(), (&raw.name, raw.cpu()), Target::None);
     Ok(vec![rate, cpu])
 }

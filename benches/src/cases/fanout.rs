@@ -9,9 +9,9 @@ use crate::fan::{Fan, LEAD_EVENTS, SHORT_LEAD_EVENTS};
 use crate::feed::Framing;
 use crate::foreign;
 use crate::process::{self, Server};
-use crate::pusher::Shape;
 use crate::report::{Row, Section, Target};
 use crate::rounds::{Effort, Measure, Measured, Sample, interleave};
+use crate::shape::Shape;
 use crate::stats::{Spread, short};
 use crate::viewers::Viewers;
 
@@ -35,14 +35,29 @@ struct Baseline {
 /// The baselines to be had here, and what is not, with the reason.
 fn baselines() -> (Vec<Baseline>, Vec<Row>) {
     let axum: Start = Box::new(|| process::baseline("axum-sse", &[]));
-    let mut present = vec![Baseline { name: "axum Sse + broadcast", start: axum, framing: Framing::Length, lead: LEAD_EVENTS }];
+    let mut present = vec![Baseline {
+        name: "axum Sse + broadcast",
+        start: axum,
+        framing: Framing::Length,
+        lead: LEAD_EVENTS,
+    }];
     let mut missing = Vec::new();
     match foreign::nchan() {
-        Ok(start) => present.push(Baseline { name: "Nchan", start: Box::new(start), framing: Framing::Post, lead: SHORT_LEAD_EVENTS }),
+        Ok(start) => present.push(Baseline {
+            name: "Nchan",
+            start: Box::new(start),
+            framing: Framing::Post,
+            lead: SHORT_LEAD_EVENTS,
+        }),
         Err(why) => missing.push(Row::skipped("Nchan", &why.to_string())),
     }
     match foreign::node_sse() {
-        Ok(start) => present.push(Baseline { name: "Node + RxJS", start: Box::new(start), framing: Framing::Length, lead: SHORT_LEAD_EVENTS }),
+        Ok(start) => present.push(Baseline {
+            name: "Node + RxJS",
+            start: Box::new(start),
+            framing: Framing::Length,
+            lead: SHORT_LEAD_EVENTS,
+        }),
         Err(why) => missing.push(Row::skipped("Node + RxJS", &why.to_string())),
     }
     (present, missing)
@@ -66,10 +81,12 @@ fn saturated_with(viewers: usize, effort: Effort) -> Result<Vec<Row>> {
     let ours: Measure<'_> = Box::new(move || fan_ours(viewers, effort));
     let mut variants = vec![("ours".to_owned(), ours)];
     for baseline in &present {
-        let measure: Measure<'_> = Box::new(move || {
-            let server = (baseline.start)()?;
-            Fan::of_baseline(&server, viewers, baseline.framing, baseline.lead)?.measure_saturated(&server, WARM_UP, effort.round)
-        });
+        let measure: Measure<'_> =
+            Box::new(move || {
+                let server = (baseline.start)()?;
+                Fan::of_baseline(&server, viewers, baseline.framing, baseline.lead)?
+                    .measure_saturated(&server, WARM_UP, effort.round)
+            });
         variants.push((baseline.name.to_owned(), measure));
     }
     let measured = interleave(effort, variants)?;
@@ -78,7 +95,13 @@ fn saturated_with(viewers: usize, effort: Effort) -> Result<Vec<Row>> {
     let ours = &measured[0];
     for theirs in &measured[1..] {
         let note = format!("{} against {} events/s", ours.rate(), theirs.rate());
-        let row = Row::ratio(&case, "µs/delivery", ours.cpu(), (&theirs.name, theirs.cpu()), target(&theirs.name));
+        let row = Row::ratio(
+            &case,
+            "µs/delivery",
+            ours.cpu(),
+            (&theirs.name, theirs.cpu()),
+            target(&theirs.name),
+        );
         rows.push(row.noting(note));
     }
     rows.extend(missing);
@@ -100,7 +123,12 @@ pub fn paced(effort: Effort) -> Result<Section> {
     let ours = |flags: &'static [&'static str]| -> Measure<'static> {
         Box::new(move || {
             let server = process::handler(flags)?;
-            Fan::of_task(&server, PACED_VIEWERS)?.measure_paced(&server, PACED_PER_SECOND, WARM_UP, round)
+            Fan::of_task(&server, PACED_VIEWERS)?.measure_paced(
+                &server,
+                PACED_PER_SECOND,
+                WARM_UP,
+                round,
+            )
         })
     };
     let theirs = |name: &'static str| -> Measure<'static> {
@@ -129,7 +157,12 @@ pub fn paced(effort: Effort) -> Result<Section> {
         row("fsync", fsync, raw, Target::AtMost(0.3)),
         row("memory", memory, raw, Target::None),
         row("fsync", fsync, axum, Target::None),
-        Row::figure("1,000 events/s × 100 viewers, fsync, publish to delivery p99", "ms", p99(fsync), Target::AtMost(15.0)),
+        Row::figure(
+            "1,000 events/s × 100 viewers, fsync, publish to delivery p99",
+            "ms",
+            p99(fsync),
+            Target::AtMost(15.0),
+        ),
         Row::figure("the same, memory", "ms", p99(memory), Target::None),
         Row::figure("the same, raw write loop", "ms", p99(raw), Target::None),
     ];
@@ -148,15 +181,25 @@ pub fn idle(effort: Effort) -> Result<Section> {
     });
     let mut variants = vec![("ours".to_owned(), ours)];
     for baseline in &present {
-        variants.push((baseline.name.to_owned(), Box::new(|| idle_kib(&(baseline.start)()?, "/stream"))));
+        variants.push((
+            baseline.name.to_owned(),
+            Box::new(|| idle_kib(&(baseline.start)()?, "/stream")),
+        ));
     }
     let measured = interleave(effort, variants)?;
     let kib = |measured: &Measured| measured.spread(|sample| sample.peak_mib * 1024.0);
     let case = format!("idle viewers, {IDLE_VIEWERS}");
-    let mut rows = vec![Row::figure(&case, "KiB resident each", kib(&measured[0]), Target::AtMost(12.0))];
+    let mut rows =
+        vec![Row::figure(&case, "KiB resident each", kib(&measured[0]), Target::AtMost(12.0))];
     for theirs in &measured[1..] {
         let baseline = (theirs.name.as_str(), kib(theirs));
-        rows.push(Row::ratio(&case, "KiB resident each", kib(&measured[0]), baseline, Target::None));
+        rows.push(Row::ratio(
+            &case,
+            "KiB resident each",
+            kib(&measured[0]),
+            baseline,
+            Target::None,
+        ));
     }
     rows.extend(missing);
     Ok(Section { rows, text: String::new() })
@@ -165,7 +208,9 @@ pub fn idle(effort: Effort) -> Result<Section> {
 /// Resident memory per viewer, given as MiB in the sample.
 fn idle_kib(server: &Server, path: &str) -> Result<Sample> {
     let before = server.resident_kib()?;
-    let _viewers = Viewers::connect(server.addr("http"), path, IDLE_VIEWERS, std::time::Instant::now())?.opened()?;
+    let _viewers =
+        Viewers::connect(server.addr("http"), path, IDLE_VIEWERS, std::time::Instant::now())?
+            .opened()?;
     // The last answers' work ends shortly after they are read.
     std::thread::sleep(Duration::from_millis(500));
     let each = (server.resident_kib()? - before) / IDLE_VIEWERS as f64;
@@ -188,14 +233,23 @@ pub fn with_ingest(effort: Effort) -> Result<Section> {
                     fan.measure_publishing(&server, WARM_UP, effort.round)
                 }) as Measure<'_>,
             ),
-            ("no viewers".into(), Box::new(move || saturate(&mut process::handler(&MEMORY)?, shape, effort))),
+            (
+                "no viewers".into(),
+                Box::new(move || saturate(&mut process::handler(&MEMORY)?, shape, effort)),
+            ),
         ],
     )?;
     let [viewed, alone] = &measured[..] else { anyhow::bail!("two variants make two results") };
     let case = "ingest + 10 viewers of all tasks, memory, saturated";
     let rate = Spread { ..viewed.rate() };
     let note = format!("{rate} entries/s, each delivered ten times");
-    let row = Row::ratio(case, "µs/entry", viewed.cpu(), ("no viewers", alone.cpu()), Target::AtMost(1.6));
+    let row = Row::ratio(
+        case,
+        "µs/entry",
+        viewed.cpu(),
+        ("no viewers", alone.cpu()),
+        Target::AtMost(1.6),
+    );
     let text = format!(
         "Pushing leads the slowest viewer by at most 16,384 entries, so that nobody misses any. Peak memory {} MiB.\n",
         short(viewed.spread(|sample| sample.peak_mib).max)

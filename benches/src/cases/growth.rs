@@ -7,9 +7,9 @@ use anyhow::Result;
 use super::fanout::fan_ours;
 use super::ingest::saturate;
 use crate::process;
-use crate::pusher::Shape;
 use crate::report::Section;
 use crate::rounds::{Effort, Measure, Measured, interleave};
+use crate::shape::Shape;
 use crate::stats::short;
 
 const TASKS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
@@ -51,7 +51,9 @@ fn mixed(tasks: usize) -> Shape {
 fn ingest<'a>(name: &'a str, shape: Shape, effort: Effort) -> (String, Measure<'a>) {
     let start = move || match name {
         "bare tonic" => process::baseline("bare-tonic", &[]),
-        durability => process::handler(&[&format!("--durability={durability}"), "--max-push-streams=20000"]),
+        durability => {
+            process::handler(&[&format!("--durability={durability}"), "--max-push-streams=20000"])
+        }
     };
     (shape.tasks.to_string(), Box::new(move || saturate(&mut start()?, shape, effort)))
 }

@@ -10,9 +10,10 @@ use crate::baselines::segment::{Entries, Segment};
 use crate::entry;
 use crate::foreign;
 use crate::process::{self, Server};
-use crate::pusher::{Pusher, Shape};
+use crate::pusher::Pusher;
 use crate::report::{Row, Section, Target};
 use crate::rounds::{Bracket, Effort, Measure, Measured, Sample, interleave};
+use crate::shape::Shape;
 use crate::stats::{percentile, short};
 
 /// Before measuring: windows open, allocators and caches warm.
@@ -72,17 +73,35 @@ pub fn saturated(effort: Effort) -> Result<Section> {
         .chain(foreign::node_grpc().ok().map(|node| saturating("Node", node, wide, effort)))
         .collect(),
     )?;
-    let [memory, tonic, fsync, segment, memory_64, tonic_64, fsync_64, node @ ..] = &measured[..] else {
+    let [memory, tonic, fsync, segment, memory_64, tonic_64, fsync_64, node @ ..] = &measured[..]
+    else {
         anyhow::bail!("too few results")
     };
-    let mut rows = against_tonic("ingest, memory, 8 × 64 streams", memory, tonic, Target::AtMost(0.75));
+    let mut rows =
+        against_tonic("ingest, memory, 8 × 64 streams", memory, tonic, Target::AtMost(0.75));
     rows.push(match node.first() {
-        Some(node) => Row::ratio("ingest, memory, 8 × 64 streams", "µs/entry", memory.cpu(), ("Node", node.cpu()), Target::None),
+        Some(node) => Row::ratio(
+            "ingest, memory, 8 × 64 streams",
+            "µs/entry",
+            memory.cpu(),
+            ("Node", node.cpu()),
+            Target::None,
+        ),
         None => Row::skipped("ingest, Node", "no node, or its packages are not installed"),
     });
-    rows.extend(against_tonic("ingest, fsync, 8 × 64 streams, to bare tonic", fsync, tonic, Target::None));
+    rows.extend(against_tonic(
+        "ingest, fsync, 8 × 64 streams, to bare tonic",
+        fsync,
+        tonic,
+        Target::None,
+    ));
     rows.push(against_both("ingest, fsync, 8 × 64 streams", fsync, tonic, segment));
-    rows.extend(against_tonic("ingest, memory, 8 × 8 streams", memory_64, tonic_64, Target::AtMost(0.75)));
+    rows.extend(against_tonic(
+        "ingest, memory, 8 × 8 streams",
+        memory_64,
+        tonic_64,
+        Target::AtMost(0.75),
+    ));
     rows.push(against_both("ingest, fsync, 8 × 8 streams", fsync_64, tonic_64, segment));
     let sample = entry::entry(1, 1, 12_345);
     let text = format!(
@@ -97,7 +116,8 @@ pub fn saturated(effort: Effort) -> Result<Section> {
 /// CPU and throughput against bare tonic's.
 fn against_tonic(case: &str, ours: &Measured, tonic: &Measured, target: Target) -> Vec<Row> {
     let cpu = Row::ratio(case, "µs/entry", ours.cpu(), (&tonic.name, tonic.cpu()), target);
-    let rate = Row::ratio(case, "entries/s", ours.rate(), (&tonic.name, tonic.rate()), Target::None);
+    let rate =
+        Row::ratio(case, "entries/s", ours.rate(), (&tonic.name, tonic.rate()), Target::None);
     vec![cpu, rate]
 }
 
@@ -106,7 +126,8 @@ fn against_both(case: &str, ours: &Measured, tonic: &Measured, segment: &Measure
     let samples = sums.map(|(a, b)| Sample { cpu_us: a.cpu_us + b.cpu_us, ..*a }).collect();
     let both = Measured { name: "bare tonic + raw segment".into(), samples };
     let note = format!("raw segment alone: {}", segment.cpu());
-    Row::ratio(case, "µs/entry", ours.cpu(), (&both.name, both.cpu()), Target::AtMost(1.0)).noting(note)
+    Row::ratio(case, "µs/entry", ours.cpu(), (&both.name, both.cpu()), Target::AtMost(1.0))
+        .noting(note)
 }
 
 fn peaks(measured: &[Measured]) -> String {
@@ -148,7 +169,12 @@ pub fn many_per_frame(effort: Effort) -> Result<Section> {
             saturating("bare tonic", bare_tonic, shape, effort),
         ],
     )?;
-    let rows = against_tonic("ingest, memory, 16 entries per frame", &measured[0], &measured[1], Target::AtMost(0.45));
+    let rows = against_tonic(
+        "ingest, memory, 16 entries per frame",
+        &measured[0],
+        &measured[1],
+        Target::AtMost(0.45),
+    );
     Ok(Section { rows, text: format!("Peak memory: {}.\n", peaks(&measured)) })
 }
 
@@ -166,15 +192,21 @@ pub fn paced(effort: Effort) -> Result<Section> {
             ("memory".into(), Box::new(move || pace(&mut memory()?, effort))),
         ],
     )?;
-    let [fsync, tonic, memory] = &measured[..] else { anyhow::bail!("three variants make three results") };
+    let [fsync, tonic, memory] = &measured[..] else {
+        anyhow::bail!("three variants make three results")
+    };
     let row = |case, ours: &Measured, target| {
-        Row::ratio(case, "µs/entry", ours.cpu(), (&tonic.name, tonic.cpu()), target).noting(latency(ours))
+        Row::ratio(case, "µs/entry", ours.cpu(), (&tonic.name, tonic.cpu()), target)
+            .noting(latency(ours))
     };
     let rows = vec![
         row("5,000 entries/s, 64 streams, fsync", fsync, Target::AtMost(0.6)),
         row("5,000 entries/s, 64 streams, memory", memory, Target::None),
     ];
-    Ok(Section { rows, text: format!("Bare tonic: {}. Peak memory: {}.\n", latency(tonic), peaks(&measured)) })
+    Ok(Section {
+        rows,
+        text: format!("Bare tonic: {}. Peak memory: {}.\n", latency(tonic), peaks(&measured)),
+    })
 }
 
 fn latency(measured: &Measured) -> String {
