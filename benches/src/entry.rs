@@ -19,8 +19,8 @@ pub fn entry(task: usize, worker: usize, number: usize) -> WorkerLogEntry {
         worker_id: worker_id.clone(),
         task_id: format!("build-{task:06}"),
         timestamp: format!("2026-11-24T07:{:02}:{:02}Z", number / 60 % 60, number % 60),
-        level: if number % 17 == 0 { "WARN" } else { "INFO" }.into(),
-        source: if number % 5 == 0 { "stderr" } else { "stdout" }.into(),
+        level: if number.is_multiple_of(17) { "WARN" } else { "INFO" }.into(),
+        source: if number.is_multiple_of(5) { "stderr" } else { "stdout" }.into(),
         message: message(number),
         pod_metadata: Some(WorkerMetadata {
             pod_name: worker_id,
@@ -36,13 +36,19 @@ pub fn entry(task: usize, worker: usize, number: usize) -> WorkerLogEntry {
 fn message(number: usize) -> String {
     let name = CRATES[number / 7 % CRATES.len()];
     let step = STEPS[number / 3 % STEPS.len()];
-    let hash = (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16;
-    let (major, minor) = (hash % 97, hash % 13);
+    let hash = scatter(number as u64);
+    let (second, third) = (scatter(hash), scatter(!hash));
     format!(
-        "[{number:>6}/98304] {step} {name} v1.{major}.{minor} target/debug/deps/{name}-{hash:012x}.rlib took {} ms t={:015}",
-        hash % 9973,
+        "{step} {name}-{hash:016x} {second:016x}{third:016x} x86_64-linux-gnu in {} ms t={:015}",
+        hash % 99_991,
         0
     )
+}
+
+/// Bits that look random, so that LZ4 finds no more in a line than in a real one.
+fn scatter(number: u64) -> u64 {
+    let mixed = (number ^ (number >> 31)).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
 }
 
 /// The same entry as viewers get it, with an offset and a line.

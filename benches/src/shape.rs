@@ -51,7 +51,7 @@ impl Shape {
         if self.heavy_every == 0 {
             return stream % self.tasks;
         }
-        let is_heavy = stream % self.heavy_every == 0;
+        let is_heavy = stream.is_multiple_of(self.heavy_every);
         let light = stream - stream / self.heavy_every;
         if is_heavy { 0 } else { 1 + light % (self.tasks - 1) }
     }

@@ -110,6 +110,6 @@ mod tests {
             "{}",
             prost::Message::encoded_len(&entry)
         );
-        assert!((415..445).contains(&entry::json(&entry).len()), "{}", entry::json(&entry).len());
+        assert!((420..480).contains(&entry::json(&entry).len()), "{}", entry::json(&entry).len());
     }
 }
