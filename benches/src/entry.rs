@@ -37,9 +37,9 @@ fn message(number: usize) -> String {
     let name = CRATES[number / 7 % CRATES.len()];
     let step = STEPS[number / 3 % STEPS.len()];
     let hash = scatter(number as u64);
-    let (second, third) = (scatter(hash), scatter(!hash));
+    let (second, third, fourth) = (scatter(hash), scatter(!hash), scatter(hash ^ 1));
     format!(
-        "{step} {name}-{hash:016x} {second:016x}{third:016x} x86_64-linux-gnu in {} ms t={:015}",
+        "{step} {name}-{hash:016x} {second:016x}{third:016x}{fourth:016x} in {} ms t={:015}",
         hash % 99_991,
         0
     )
