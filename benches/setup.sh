@@ -12,10 +12,14 @@ fi
 if [ ! -e /usr/lib/nginx/modules/ngx_nchan_module.so ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "setup: installing nginx with Nchan"
   export DEBIAN_FRONTEND=noninteractive
-  # The system's own nginx must not start: only its files are wanted.
-  printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d
+  # The system's own nginx must not start: only its files are wanted. A policy that is there
+  # already stays as it is.
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' > "$policy" && chmod +x "$policy"
+    trap 'rm -f "$policy"' EXIT
+  fi
   { apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx libnginx-mod-nchan >/dev/null; } \
     || echo "setup: no Nchan"
-  rm -f /usr/sbin/policy-rc.d
 fi
 exit 0

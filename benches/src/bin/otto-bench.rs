@@ -37,7 +37,7 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     if args.list {
-        CASES.iter().for_each(|case| println!("{:<14}{}", case.name, case.what));
+        CASES.iter().for_each(|case| println!("{:<16}{}", case.name, case.what));
         return Ok(());
     }
     let chosen = chosen(&args.cases)?;
