@@ -1,0 +1,219 @@
+//! One connection of a load: its streams take turns, one frame each, as grpc-go's writer does
+//! it, so that entries of all streams are mixed on the wire.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::time::Instant;
+
+use anyhow::Result;
+use mio::net::TcpStream;
+
+use crate::entry::{self, STAMP_DIGITS, STAMP_MARK};
+use crate::h2::{self, Answers};
+use crate::shape::{Shape, frame};
+
+/// What is written at once.
+const OUT_BYTES: usize = 64 * 1024;
+const IN_BYTES: usize = 256 * 1024;
+/// After how many answer bytes the connection's window is filled up again.
+const REFILL_BYTES: usize = 1 << 29;
+
+struct Stream {
+    window: i64,
+    frames: Vec<Vec<u8>>,
+    next: usize,
+    answers: Answers,
+    sent_at: VecDeque<Instant>,
+}
+
+/// A connection and its streams.
+pub struct Connection {
+    pub socket: TcpStream,
+    out: Vec<u8>,
+    written: usize,
+    input: Vec<u8>,
+    filled: usize,
+    window: i64,
+    initial_window: i64,
+    unrefilled: usize,
+    streams: Vec<Stream>,
+    next: usize,
+}
+
+impl Connection {
+    /// Connects and asks for the streams.
+    ///
+    /// # Errors
+    /// When nobody accepts.
+    pub fn open(addr: &str, shape: &Shape, index: usize) -> Result<Self> {
+        let socket = std::net::TcpStream::connect(addr)?;
+        socket.set_nodelay(true)?;
+        socket.set_nonblocking(true)?;
+        let mut out = Vec::with_capacity(2 * OUT_BYTES);
+        h2::put_greeting(&mut out);
+        let mut streams = Vec::new();
+        for number in 0..shape.streams_per_connection {
+            let id = 2 * number as u32 + 1;
+            h2::put_request(&mut out, id);
+            let stream = index * shape.streams_per_connection + number;
+            streams.push(Stream::new(id, stream, shape));
+        }
+        Ok(Self {
+            socket: TcpStream::from_std(socket),
+            out,
+            written: 0,
+            input: vec![0; IN_BYTES],
+            filled: 0,
+            window: h2::INITIAL_WINDOW,
+            initial_window: h2::INITIAL_WINDOW,
+            unrefilled: 0,
+            streams,
+            next: 0,
+        })
+    }
+
+    /// Appends up to `frames` frames to what is to be written, as far as windows allow.
+    pub fn fill(&mut self, frames: u64, stamp: Option<u64>, timed: bool) -> u64 {
+        let (mut filled, mut blocked) = (0, 0);
+        let streams = self.streams.len();
+        while filled < frames && self.out.len() < OUT_BYTES && blocked < streams {
+            let stream = &mut self.streams[self.next];
+            self.next = (self.next + 1) % streams;
+            let frame = &stream.frames[stream.next];
+            let cost = (frame.len() - h2::HEAD_BYTES) as i64;
+            if stream.window < cost || self.window < cost {
+                blocked += 1;
+                continue;
+            }
+            blocked = 0;
+            filled += 1;
+            stream.window -= cost;
+            self.window -= cost;
+            stream.next = (stream.next + 1) % stream.frames.len();
+            let start = self.out.len();
+            self.out.extend_from_slice(frame);
+            if let Some(nanos) = stamp {
+                stamp_all(&mut self.out[start..], nanos);
+            }
+            if timed {
+                stream.sent_at.push_back(Instant::now());
+            }
+        }
+        filled
+    }
+
+    /// Writes what the socket takes; whether that was all.
+    pub fn flush(&mut self) -> Result<bool> {
+        while self.written < self.out.len() {
+            match self.socket.write(&self.out[self.written..]) {
+                Ok(bytes) => self.written += bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.out.clear();
+        self.written = 0;
+        Ok(true)
+    }
+
+    /// Reads all there is; returns how many entries it answers.
+    pub fn receive(&mut self, mut latencies: Option<&mut Vec<f64>>) -> Result<u64> {
+        let mut acked = 0;
+        loop {
+            match self.socket.read(&mut self.input[self.filled..]) {
+                Ok(0) => anyhow::bail!("the server closed the connection"),
+                Ok(bytes) => self.filled += bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(acked),
+                Err(error) => return Err(error.into()),
+            }
+            let input = std::mem::take(&mut self.input);
+            let mut rest = &input[..self.filled];
+            while let Some(frame) = h2::split_frame(&mut rest) {
+                acked += self.on_frame(&frame, latencies.as_deref_mut())?;
+            }
+            let (start, end) = (self.filled - rest.len(), self.filled);
+            self.filled = rest.len();
+            self.input = input;
+            self.input.copy_within(start..end, 0);
+        }
+    }
+
+    fn on_frame(&mut self, frame: &h2::Frame<'_>, latencies: Option<&mut Vec<f64>>) -> Result<u64> {
+        h2::refuse_end(frame)?;
+        let acknowledged = frame.flags & h2::ACK != 0;
+        match frame.kind {
+            h2::DATA => return self.on_answers(frame, latencies),
+            h2::WINDOW_UPDATE => self.on_window(frame),
+            h2::SETTINGS if !acknowledged => {
+                if let Some(window) = h2::initial_window(frame.payload) {
+                    let more = window - std::mem::replace(&mut self.initial_window, window);
+                    self.streams.iter_mut().for_each(|stream| stream.window += more);
+                }
+                h2::put_frame(&mut self.out, h2::SETTINGS, h2::ACK, 0, &[]);
+            }
+            h2::PING if !acknowledged => {
+                h2::put_frame(&mut self.out, h2::PING, h2::ACK, 0, frame.payload);
+            }
+            _ => {}
+        }
+        Ok(0)
+    }
+
+    fn on_answers(
+        &mut self,
+        frame: &h2::Frame<'_>,
+        latencies: Option<&mut Vec<f64>>,
+    ) -> Result<u64> {
+        self.unrefilled += frame.payload.len();
+        if self.unrefilled >= REFILL_BYTES {
+            let more = (self.unrefilled as u32).to_be_bytes();
+            h2::put_frame(&mut self.out, h2::WINDOW_UPDATE, 0, 0, &more);
+            self.unrefilled = 0;
+        }
+        let stream = &mut self.streams[(frame.stream as usize - 1) / 2];
+        let answered = stream.answers.take(frame.payload)?;
+        // A frame's entries are answered one by one, its time of sending is kept once per frame.
+        if let Some(latencies) = latencies {
+            let answered = stream.sent_at.drain(..(answered as usize).min(stream.sent_at.len()));
+            latencies.extend(answered.map(|sent| sent.elapsed().as_secs_f64() * 1e6));
+        }
+        Ok(answered)
+    }
+
+    fn on_window(&mut self, frame: &h2::Frame<'_>) {
+        let Some(more) = frame.payload.first_chunk() else { return };
+        let more = i64::from(u32::from_be_bytes(*more));
+        if frame.stream == 0 {
+            self.window += more;
+        } else {
+            self.streams[(frame.stream as usize - 1) / 2].window += more;
+        }
+    }
+}
+
+impl Stream {
+    fn new(id: u32, stream: usize, shape: &Shape) -> Self {
+        let turns =
+            if shape.mixed { shape.cycle.next_multiple_of(shape.tasks) } else { shape.cycle };
+        let frames = (0..turns).map(|turn| frame(id, stream, turn, shape)).collect();
+        Self {
+            window: h2::INITIAL_WINDOW,
+            frames,
+            next: 0,
+            answers: Answers::default(),
+            sent_at: VecDeque::new(),
+        }
+    }
+}
+
+fn stamp_all(bytes: &mut [u8], nanos: u64) {
+    let places: Vec<usize> =
+        memchr::memmem::find_iter(bytes, STAMP_MARK).map(|at| at + STAMP_MARK.len()).collect();
+    for place in places {
+        if bytes.len() - place >= STAMP_DIGITS
+            && bytes[place..place + STAMP_DIGITS].iter().all(u8::is_ascii_digit)
+        {
+            entry::write_stamp(&mut bytes[place..], nanos);
+        }
+    }
+}
