@@ -55,6 +55,10 @@ docker: ## Check what can be checked of the Dockerfile without an engine
 bench: ## Measure, as interleaved ratios against baselines; writes docs/benchmarks.md
 	benches/run
 
+.PHONY: fuzz
+fuzz: ## Fuzz the entry decoder for FUZZ_SECONDS (630), with a nightly toolchain; not in test
+	fuzz/run
+
 .PHONY: clean
 clean: ## Remove what was built and installed here
-	rm -rf target .tools tests/browser/node_modules tests/interop/node/node_modules
+	rm -rf target .tools fuzz/target tests/browser/node_modules tests/interop/node/node_modules

@@ -1,0 +1,113 @@
+//! Any bytes as a producer's message: the product's one pass must do what the slow way does.
+
+#![no_main]
+
+mod slow;
+
+use bytes::BytesMut;
+use libfuzzer_sys::fuzz_target;
+use otto_handler::domain::{Kind, Records};
+use otto_handler::encode::{Layout, Scanner, write_entry};
+use otto_handler::ingest::{Accepted, EntryReader, Ids, Refusal};
+use serde_json::Value;
+use slow::{Kept, Verdict};
+
+const RECEIVED_AT: &str = "2026-11-24T06:57:29.123Z";
+
+fuzz_target!(|wire: &[u8]| {
+    for layout in [Layout::WorkerLogEntry, Layout::LogEntry] {
+        check_scanner(layout, wire);
+        check_reader(layout, wire);
+    }
+});
+
+/// The scanner accepts what prost accepts, and the JSON of both is the same.
+fn check_scanner(layout: Layout, wire: &[u8]) {
+    match (slow::decode(layout, wire), Scanner(layout).scan(wire)) {
+        (Ok(slow), Ok(fast)) => {
+            let mut body = BytesMut::new();
+            write_entry(&mut body, &fast, RECEIVED_AT);
+            assert_eq!(parse_line(&body), slow::json(&slow, RECEIVED_AT));
+        }
+        (Err(_), Err(_)) => {}
+        (slow, fast) => panic!("{layout:?}: prost says {slow:?}, the scanner {fast:?}"),
+    }
+}
+
+/// One reader takes a stream of messages, and none of them depends on those before it.
+fn check_reader(layout: Layout, wire: &[u8]) {
+    let (front, back) = wire.split_at(wire.len() / 2);
+    let mut reader = EntryReader::new(layout);
+    let (mut kept, mut bodies) = (Records::default(), Vec::new());
+    for message in [wire, front, back, wire] {
+        let item = reader.read(message);
+        assert_eq!(item.wire_bytes, message.len());
+        if let Some(records) = check_entry(slow::verdict(layout, message), item.entry) {
+            bodies.push(only_body(&records).to_vec());
+            kept.append(records);
+        }
+    }
+    let read: Vec<_> = kept.iter().map(|(_, body)| body.to_vec()).collect();
+    assert_eq!(read, bodies, "the records change when they stand in a row");
+    assert_eq!(kept.count() as usize, bodies.len());
+}
+
+/// The reader's word on one message is the slow way's; returns what it keeps.
+fn check_entry(slow: Verdict, fast: Result<Accepted, Refusal>) -> Option<Records> {
+    match (slow, fast) {
+        (Verdict::Keep(kept), Ok(accepted)) => {
+            check_accepted(&kept, &accepted);
+            Some(accepted.records)
+        }
+        (Verdict::Refuse { ids }, Err(refusal)) => {
+            assert_eq!(refusal.ids.as_ref().map(texts), ids);
+            assert!(!refusal.reason.is_empty(), "a refusal gives no reason");
+            None
+        }
+        (slow, fast) => panic!("expected {slow:?}, the reader says {fast:?}"),
+    }
+}
+
+fn check_accepted(kept: &Kept, accepted: &Accepted) {
+    assert_eq!(texts(&accepted.ids), kept.ids);
+    assert_eq!(accepted.seq, kept.seq);
+    let json = parse_line(only_body(&accepted.records));
+    assert_eq!(json, slow::json(&kept.entry, received_at(&json)));
+}
+
+/// The task and the worker.
+fn texts(ids: &Ids) -> (String, String) {
+    (ids.task.to_string(), ids.worker.to_string())
+}
+
+fn only_body(records: &Records) -> &[u8] {
+    let mut all = records.iter();
+    let (Some((Kind::Log, body)), None, 1) = (all.next(), all.next(), records.count()) else {
+        panic!("an entry is to become one log record, not {records:?}");
+    };
+    body
+}
+
+/// Parses a record's body, which must be one line of JSON without a repeated member.
+fn parse_line(body: &[u8]) -> Value {
+    let line = [b"{", body].concat();
+    assert!(!line.iter().any(|byte| matches!(byte, b'\n' | b'\r')), "a body is to be one line");
+    let json: Value = serde_json::from_slice(&line).expect("a body is to be JSON");
+    // Both write compactly and escape alike, so only a member that is there twice, of which the
+    // parser keeps one, makes a difference in length.
+    let again = serde_json::to_vec(&json).expect("a parsed value can be written");
+    assert_eq!(
+        line.len(),
+        again.len(),
+        "{:?} has a repeated member",
+        String::from_utf8_lossy(&line)
+    );
+    json
+}
+
+fn received_at(json: &Value) -> &str {
+    let text = json["receivedAt"].as_str().expect("a body is to have a receivedAt");
+    let is_stamp = text.len() == RECEIVED_AT.len() && text.ends_with('Z');
+    assert!(is_stamp, "receivedAt is {text:?}");
+    text
+}

@@ -1,0 +1,109 @@
+//! The slow and obvious way: prost decodes, the contract's rules are applied one by one, and
+//! serde_json makes the JSON.
+
+use std::sync::Arc;
+
+use otto_handler::encode::Layout;
+use otto_handler::proto::ottoscaler::{LogEntry, WorkerLogEntry};
+use prost::{DecodeError, Message};
+use serde_json::{Map, Value, json};
+
+/// The longest id, in bytes.
+const MAX_ID_BYTES: usize = 253;
+
+/// A message that is kept.
+#[derive(Debug)]
+pub struct Kept {
+    /// The task and the worker, both valid.
+    pub ids: (String, String),
+    /// The producer's session, and the entry's number in it.
+    pub seq: Option<(Arc<str>, u64)>,
+    /// The entry without the producer's numbering.
+    pub entry: WorkerLogEntry,
+}
+
+/// What is to become of a message.
+#[derive(Debug)]
+pub enum Verdict {
+    Keep(Kept),
+    /// The task and the worker are known when only the numbering is wrong.
+    Refuse {
+        ids: Option<(String, String)>,
+    },
+}
+
+/// Decodes either message; the two differ in their last fields.
+pub fn decode(layout: Layout, wire: &[u8]) -> Result<WorkerLogEntry, DecodeError> {
+    if layout == Layout::WorkerLogEntry {
+        return WorkerLogEntry::decode(wire);
+    }
+    let LogEntry { worker_id, task_id, timestamp, level, source, message, metadata } =
+        LogEntry::decode(wire)?;
+    let pod_metadata = None;
+    Ok(WorkerLogEntry {
+        worker_id,
+        task_id,
+        timestamp,
+        level,
+        source,
+        message,
+        pod_metadata,
+        metadata,
+    })
+}
+
+/// Judges one message by the contract's rules.
+pub fn verdict(layout: Layout, wire: &[u8]) -> Verdict {
+    let Ok(mut entry) = decode(layout, wire) else { return Verdict::Refuse { ids: None } };
+    if !is_id(&entry.task_id) || !is_id(&entry.worker_id) {
+        return Verdict::Refuse { ids: None };
+    }
+    let ids = (entry.task_id.clone(), entry.worker_id.clone());
+    let numbering = (entry.metadata.remove("otto.session"), entry.metadata.remove("otto.seq"));
+    let seq = match numbering {
+        (None, None) => Some(None),
+        (Some(session), Some(seq)) if is_id(&session) => {
+            seq.parse().ok().map(|seq| Some((session.into(), seq)))
+        }
+        _ => None,
+    };
+    match seq {
+        Some(seq) => Verdict::Keep(Kept { ids, seq, entry }),
+        None => Verdict::Refuse { ids: Some(ids) },
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    (1..=MAX_ID_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// The entry as readers get it, without its place in the store.
+pub fn json(entry: &WorkerLogEntry, received_at: &str) -> Value {
+    let or =
+        |value: &str, default: &str| if value.is_empty() { json!(default) } else { json!(value) };
+    let mut json = Map::new();
+    json.insert("taskId".into(), json!(entry.task_id));
+    json.insert("workerId".into(), json!(entry.worker_id));
+    json.insert("timestamp".into(), or(&entry.timestamp, received_at));
+    json.insert("level".into(), or(&entry.level, "INFO"));
+    json.insert("source".into(), or(&entry.source, "stdout"));
+    json.insert("message".into(), json!(entry.message));
+    if let Some(pod) = &entry.pod_metadata {
+        let members = [
+            ("podName", json!(pod.pod_name)),
+            ("namespace", json!(pod.namespace)),
+            ("nodeName", json!(pod.node_name)),
+            ("createdAt", json!(pod.created_at)),
+            ("labels", json!(pod.labels)),
+        ];
+        let is_set = |value: &Value| *value != json!("") && *value != json!({});
+        let members = members.into_iter().filter(|(_, value)| is_set(value));
+        let pod: Map<_, _> = members.map(|(name, value)| (name.to_string(), value)).collect();
+        json.insert("podMetadata".into(), Value::Object(pod));
+    }
+    if !entry.metadata.is_empty() {
+        json.insert("metadata".into(), json!(entry.metadata));
+    }
+    json.insert("receivedAt".into(), json!(received_at));
+    Value::Object(json)
+}
