@@ -37,7 +37,7 @@ unit: ## Unit and integration tests
 
 .PHONY: build
 build:
-	$(CARGO) build --locked
+	$(CARGO) test --locked --no-run # with the features that the tests have: built once
 
 .PHONY: browser
 browser: build ## The viewer in a headless Chromium

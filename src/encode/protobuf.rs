@@ -3,8 +3,8 @@
 //! Accepts and refuses what prost accepts and refuses; a property test holds the two together.
 //! Format: <https://protobuf.dev/programming-guides/encoding/>.
 
-/// How deep unknown groups may nest, as in prost.
-const MAX_GROUP_DEPTH: u32 = 100;
+/// How deep messages and unknown groups may nest together, as in prost.
+const MAX_DEPTH: u32 = 100;
 
 /// Bytes that are no protobuf message of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,13 +60,17 @@ impl<'a> Field<'a> {
     }
 }
 
-/// Takes the next field off `rest`; `None` at the end.
-pub(super) fn next_field<'a>(rest: &mut &'a [u8]) -> Result<Option<Field<'a>>, Malformed> {
+/// Takes the next field off `rest`, of a message that stands `depth` messages deep; `None` at
+/// the end.
+pub(super) fn next_field<'a>(
+    rest: &mut &'a [u8],
+    depth: u32,
+) -> Result<Option<Field<'a>>, Malformed> {
     if rest.is_empty() {
         return Ok(None);
     }
     let (number, wire_type) = key(rest)?;
-    let bytes = skip_value(rest, number, wire_type, 0)?;
+    let bytes = skip_value(rest, number, wire_type, depth)?;
     Ok(Some(Field { number, wire_type, bytes }))
 }
 
@@ -86,6 +90,9 @@ fn skip_value<'a>(
     wire_type: u8,
     depth: u32,
 ) -> Result<&'a [u8], Malformed> {
+    if depth >= MAX_DEPTH {
+        return Err(Malformed::Group);
+    }
     match wire_type {
         0 => varint(rest).map(|_| Default::default()),
         1 => take(rest, 8).map(|_| Default::default()),
@@ -100,9 +107,6 @@ fn skip_value<'a>(
 }
 
 fn skip_group(rest: &mut &[u8], number: u32, depth: u32) -> Result<(), Malformed> {
-    if depth >= MAX_GROUP_DEPTH {
-        return Err(Malformed::Group);
-    }
     loop {
         let (inner, wire_type) = key(rest)?;
         if wire_type == 4 {

@@ -44,7 +44,7 @@ impl Scanner {
     pub fn scan<'a>(&self, message: &'a [u8]) -> Result<EntryParts<'a>, Malformed> {
         let mut parts = EntryParts::default();
         let mut rest = message;
-        while let Some(field) = next_field(&mut rest)? {
+        while let Some(field) = next_field(&mut rest, 0)? {
             match field.number {
                 1 => parts.worker_id = field.text()?,
                 2 => parts.task_id = field.text()?,
@@ -53,7 +53,7 @@ impl Scanner {
                 5 => parts.source = field.text()?,
                 6 => parts.message = field.text()?,
                 number if number == self.0.metadata() => {
-                    put(&mut parts.metadata, pair(field.bytes()?)?)
+                    put(&mut parts.metadata, pair(field.bytes()?, 1)?)
                 }
                 number if Some(number) == self.0.pod_metadata() => {
                     scan_pod(field.bytes()?, parts.pod.get_or_insert_default())?;
@@ -70,13 +70,13 @@ impl Scanner {
 }
 
 fn scan_pod<'a>(mut rest: &'a [u8], pod: &mut PodParts<'a>) -> Result<(), Malformed> {
-    while let Some(field) = next_field(&mut rest)? {
+    while let Some(field) = next_field(&mut rest, 1)? {
         match field.number {
             1 => pod.pod_name = field.text()?,
             2 => pod.namespace = field.text()?,
             3 => pod.node_name = field.text()?,
             4 => pod.created_at = field.text()?,
-            5 => put(&mut pod.labels, pair(field.bytes()?)?),
+            5 => put(&mut pod.labels, pair(field.bytes()?, 2)?),
             _ => {}
         }
     }
@@ -84,9 +84,9 @@ fn scan_pod<'a>(mut rest: &'a [u8], pod: &mut PodParts<'a>) -> Result<(), Malfor
 }
 
 /// A map entry: a message with the key in field 1 and the value in field 2.
-fn pair(mut rest: &[u8]) -> Result<(&str, &str), Malformed> {
+fn pair(mut rest: &[u8], depth: u32) -> Result<(&str, &str), Malformed> {
     let (mut key, mut value) = ("", "");
-    while let Some(field) = next_field(&mut rest)? {
+    while let Some(field) = next_field(&mut rest, depth)? {
         match field.number {
             1 => key = field.text()?,
             2 => value = field.text()?,

@@ -131,6 +131,32 @@ fn a_malformed_entry_is_refused_with_the_place_and_the_rule() {
     assert_eq!(scan(b"\x00"), "it holds the impossible field key 0");
 }
 
+/// `inner` in `depth` groups of the unknown field 9.
+fn in_groups(depth: usize, inner: &[u8]) -> Vec<u8> {
+    [&vec![0x4b; depth], inner, &vec![0x4c; depth]].concat()
+}
+
+/// `payload` as a length-delimited field.
+fn field(number: u8, payload: &[u8]) -> Vec<u8> {
+    let length = [payload.len() as u8 & 0x7f | 0x80, (payload.len() >> 7) as u8];
+    [&[number << 3 | 2], &length[..], payload].concat()
+}
+
+#[test]
+fn unknown_groups_may_nest_as_deep_as_in_prost_in_every_message() {
+    for depth in 96..103 {
+        let groups = in_groups(depth, b"");
+        let cases = [
+            in_groups(depth, b"\x08\x01"),
+            groups.clone(),
+            field(7, &groups),
+            field(8, &groups),
+            field(7, &field(5, &groups)),
+        ];
+        cases.iter().for_each(|wire| assert_same(wire).unwrap());
+    }
+}
+
 #[test]
 fn a_map_of_a_hundred_thousand_repeats_keeps_the_last_and_takes_linear_time() {
     let mut wire = Vec::new();
