@@ -125,7 +125,7 @@ impl Committer {
             Message::Append(queued) => {
                 let waited = self.linger();
                 self.gather(queued);
-                self.pace.note(Instant::now(), waited, self.work.pending.len());
+                self.pace.note(Instant::now(), waited, self.work.size());
                 self.commit();
             }
         }
@@ -293,6 +293,12 @@ impl Work {
         let committed = self.staging.add(batch, known);
         self.pending.push(Pending { receipt, committed, _room: room });
         (committed.kept + committed.repeated) as usize
+    }
+
+    /// How many batches and entries the commit has.
+    fn size(&self) -> (usize, usize) {
+        let entries = |pending: &Pending| pending.committed.kept as usize;
+        (self.pending.len(), self.pending.iter().map(entries).sum())
     }
 
     /// Answers everyone in the commit.
