@@ -59,11 +59,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let secret = secret()?;
     let config = config(&args, &data.display().to_string(), &secret)?;
     start_logging(&config);
+    let stop = stop_signal()?;
     let server = Server::start(&config).await?;
     let to: Uri = format!("http://{}", server.addrs().grpc).parse()?;
     println!("{}", link(&server, &secret)?);
     let builds = tokio::spawn(rounds(to, args.rounds, args.seed));
-    let stop = stop_signal()?;
     let stopped = async {
         tokio::select! {
             () = stop => Ok(()),

@@ -13,11 +13,13 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let config = Config::new(args)?;
     start_logging(&config);
     tracing::info!("configuration: {}", config.effective);
+    // Before anyone learns that the server is there, and stops it.
+    let stop = stop_signal()?;
     let server = Server::start(&config).await?;
     if config.print_addrs {
         print_addrs(server.addrs())?;
     }
-    server.run_until(stop_signal()?).await?;
+    server.run_until(stop).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -28,6 +28,16 @@ async fn sigterm_answers_what_arrived_and_sends_producers_and_viewers_away() {
 }
 
 #[tokio::test]
+async fn sigterm_right_after_the_addresses_are_printed_is_a_clean_end() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..10 {
+        let data = dir.path().join(round.to_string());
+        let server = Process::start(&data, &[], None).await;
+        assert_eq!(server.terminate().await, Some(0), "round {round}");
+    }
+}
+
+#[tokio::test]
 async fn a_shutdown_in_the_middle_of_a_push_keeps_every_entry_that_it_acknowledged() {
     let server = TestServer::start().await;
     let mut producer = Producer::open(&mut connect(&server.grpc()).await).await;
