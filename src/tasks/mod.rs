@@ -87,11 +87,6 @@ impl Tasks {
         self.0.log.tasks().into_iter().map(|summary| self.with_state(summary)).collect()
     }
 
-    /// How many tasks a stream carries now.
-    pub fn carried(&self) -> usize {
-        self.0.lock().values().filter(|carried| carried.streams > 0).count()
-    }
-
     fn with_state(&self, summary: TaskSummary) -> Task {
         let carried = self.0.lock().get(&summary.task).copied();
         let state = self.0.state(&summary, carried);
