@@ -112,5 +112,5 @@ fn prepared(count: usize) -> Result<Batch> {
             records,
         })
     });
-    Ok(Batch { runs: runs.collect::<Result<_>>()? })
+    Ok(Batch { runs: runs.collect::<Result<_>>()?, cursor: None })
 }
