@@ -9,9 +9,6 @@ use super::{TaskId, WorkerId, WorkerState};
 /// The longest record body, in bytes; the record head has 29 bits for it.
 pub const MAX_BODY_BYTES: usize = (1 << 29) - 1;
 
-/// Bytes of a record's head: the kind in the top 3 bits, the body's length below.
-pub(super) const HEAD_BYTES: usize = 4;
-
 /// What a record is. The wire value stands in the record's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -61,6 +58,9 @@ pub struct Records {
 }
 
 impl Records {
+    /// Bytes of a record's head: the kind in the top 3 bits, the body's length below.
+    pub const HEAD_BYTES: usize = 4;
+
     /// Appends one record whose body `write` puts into the buffer; returns what `write` returns.
     ///
     /// # Panics
@@ -69,10 +69,10 @@ impl Records {
         let head_at = self.bytes.len();
         self.bytes.put_u32_le(0);
         let result = write(&mut self.bytes);
-        let body_bytes = self.bytes.len() - head_at - HEAD_BYTES;
+        let body_bytes = self.bytes.len() - head_at - Self::HEAD_BYTES;
         assert!(body_bytes <= MAX_BODY_BYTES, "a record body is {body_bytes} bytes");
         let head = (kind.code() << 29) | body_bytes as u32;
-        self.bytes[head_at..head_at + HEAD_BYTES].copy_from_slice(&head.to_le_bytes());
+        self.bytes[head_at..head_at + Self::HEAD_BYTES].copy_from_slice(&head.to_le_bytes());
         self.count += 1;
         result
     }
@@ -136,7 +136,7 @@ impl Records {
 
 /// Cuts one record off the front; `None` at the end or where the bytes make no record.
 pub(super) fn split_record<'a>(rest: &mut &'a [u8]) -> Option<(Kind, &'a [u8])> {
-    let (head, after) = rest.split_first_chunk::<HEAD_BYTES>()?;
+    let (head, after) = rest.split_first_chunk::<{ Records::HEAD_BYTES }>()?;
     let head = u32::from_le_bytes(*head);
     let kind = Kind::from_code(head >> 29)?;
     let (body, after) = after.split_at_checked((head & MAX_BODY_BYTES as u32) as usize)?;

@@ -1,12 +1,15 @@
 //! JSON strings (RFC 8259 §7).
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
+/// Looked at in one go, in bytes; as many as a vector instruction or two take.
+const BLOCK_BYTES: usize = 32;
+
 /// Appends `text` as a JSON string, with its quotes.
-pub fn write_text(out: &mut BytesMut, text: &str) {
+pub fn write_text(out: &mut impl BufMut, text: &str) {
     out.put_u8(b'"');
     let mut rest = text.as_bytes();
     loop {
@@ -17,6 +20,34 @@ pub fn write_text(out: &mut BytesMut, text: &str) {
         rest = &rest[plain + 1..];
     }
     out.put_u8(b'"');
+}
+
+/// Appends `bytes` as a JSON string, with its quotes, when they are UTF-8; otherwise gives the
+/// first bad byte's place. What needs neither check nor escape, as most does, is looked at once.
+pub(super) fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), usize> {
+    if is_plain(bytes) {
+        out.push(b'"');
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return Ok(());
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| error.valid_up_to())?;
+    write_text(out, text);
+    Ok(())
+}
+
+/// Whether all of it is ASCII that needs no escape.
+fn is_plain(bytes: &[u8]) -> bool {
+    let (blocks, rest) = bytes.as_chunks::<BLOCK_BYTES>();
+    let (words, tail) = rest.as_chunks::<8>();
+    let is_odd = |byte: &u8| is_special(*byte) || !byte.is_ascii();
+    // Without an early end within a block, so that its bytes are compared side by side.
+    blocks.iter().all(|block| !block.iter().fold(false, |odd, byte| odd | is_odd(byte)))
+        && words.iter().all(|word| {
+            let word = u64::from_le_bytes(*word);
+            word & HIGHS == 0 && !holds_special(word)
+        })
+        && !tail.iter().any(is_odd)
 }
 
 /// How many bytes at the front need no escape. Looks at eight at a time.
@@ -44,7 +75,7 @@ const fn holds_special(word: u64) -> bool {
     (control | quote | backslash) & HIGHS != 0
 }
 
-fn write_escape(out: &mut BytesMut, byte: u8) {
+fn write_escape(out: &mut impl BufMut, byte: u8) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let short = match byte {
         b'"' | b'\\' => byte,
@@ -65,6 +96,8 @@ fn write_escape(out: &mut BytesMut, byte: u8) {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
@@ -92,6 +125,22 @@ mod tests {
         #[test]
         fn any_text_is_written_as_serde_json_writes_it(text in any::<String>()) {
             prop_assert_eq!(&written(&text)[..], serde_json::to_vec(&text).unwrap());
+        }
+
+        #[test]
+        fn any_bytes_are_written_as_their_text_or_refused_at_the_first_bad_byte(
+            bytes in prop_oneof![vec(any::<u8>(), 0..80), vec(0x20..0x7fu8, 0..80)],
+        ) {
+            let mut out = Vec::new();
+            match std::str::from_utf8(&bytes) {
+                Ok(text) => {
+                    prop_assert_eq!(write_bytes(&mut out, &bytes), Ok(()));
+                    prop_assert_eq!(&out[..], &written(text)[..]);
+                }
+                Err(error) => {
+                    prop_assert_eq!(write_bytes(&mut out, &bytes), Err(error.valid_up_to()));
+                }
+            }
         }
     }
 }

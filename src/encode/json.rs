@@ -1,48 +1,13 @@
-//! Writes record bodies: the JSON members that follow `offset` and `line`.
+//! Writes the members of record bodies, those that follow `offset` and `line`.
 //!
 //! Member names are the contract's lowerCamelCase; members whose value is empty are left out,
 //! as in protobuf's own JSON mapping, except those that every reader shows.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use super::escape::write_text;
+use super::scan::PodParts;
 use crate::domain::WorkerState;
-
-/// A log line's parts, borrowed from wherever they arrived.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EntryParts<'a> {
-    /// Checked by the caller.
-    pub task_id: &'a str,
-    /// Checked by the caller.
-    pub worker_id: &'a str,
-    /// Empty: the time of receipt stands in.
-    pub timestamp: &'a str,
-    /// Empty: `INFO` stands in.
-    pub level: &'a str,
-    /// Empty: `stdout` stands in.
-    pub source: &'a str,
-    /// The line.
-    pub message: &'a str,
-    /// Where the worker runs.
-    pub pod: Option<PodParts<'a>>,
-    /// Keys are unique.
-    pub metadata: Vec<(&'a str, &'a str)>,
-}
-
-/// Where a worker runs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PodParts<'a> {
-    /// The pod's name.
-    pub pod_name: &'a str,
-    /// Its namespace.
-    pub namespace: &'a str,
-    /// The node it runs on.
-    pub node_name: &'a str,
-    /// RFC 3339.
-    pub created_at: &'a str,
-    /// Keys are unique.
-    pub labels: Vec<(&'a str, &'a str)>,
-}
 
 /// A status notification's parts.
 #[derive(Debug, Clone)]
@@ -61,22 +26,8 @@ pub struct StatusParts<'a> {
     pub metadata: Vec<(&'a str, &'a str)>,
 }
 
-/// Appends a log line's body.
-pub fn write_entry(out: &mut BytesMut, entry: &EntryParts<'_>, received_at: &str) {
-    write_ids(out, entry.task_id, entry.worker_id);
-    member(out, "timestamp", or(entry.timestamp, received_at));
-    member(out, "level", or(entry.level, "INFO"));
-    member(out, "source", or(entry.source, "stdout"));
-    member(out, "message", entry.message);
-    if let Some(pod) = &entry.pod {
-        write_pod(out, pod);
-    }
-    optional_map(out, "metadata", &entry.metadata);
-    write_end(out, received_at);
-}
-
 /// Appends a status's body.
-pub fn write_status(out: &mut BytesMut, status: &StatusParts<'_>, received_at: &str) {
+pub fn write_status(out: &mut impl BufMut, status: &StatusParts<'_>, received_at: &str) {
     write_ids(out, status.task_id, status.worker_id);
     member(out, "status", status.state.as_str());
     member(out, "timestamp", or(status.timestamp, received_at));
@@ -87,7 +38,7 @@ pub fn write_status(out: &mut BytesMut, status: &StatusParts<'_>, received_at: &
 
 /// Appends the body of a gap: `lines` of a worker that were sent and are not kept.
 pub fn write_gap(
-    out: &mut BytesMut,
+    out: &mut impl BufMut,
     ids: (&str, &str),
     lines: u64,
     reason: &str,
@@ -100,19 +51,19 @@ pub fn write_gap(
     write_end(out, received_at);
 }
 
-fn write_ids(out: &mut BytesMut, task_id: &str, worker_id: &str) {
+fn write_ids(out: &mut impl BufMut, task_id: &str, worker_id: &str) {
     out.put_slice(b"\"taskId\":");
     write_text(out, task_id);
     member(out, "workerId", worker_id);
 }
 
-fn write_end(out: &mut BytesMut, received_at: &str) {
+fn write_end(out: &mut impl BufMut, received_at: &str) {
     out.put_slice(b",\"receivedAt\":\"");
     out.put_slice(received_at.as_bytes());
     out.put_slice(b"\"}");
 }
 
-fn write_pod(out: &mut BytesMut, pod: &PodParts<'_>) {
+pub(super) fn write_pod(out: &mut impl BufMut, pod: &PodParts<'_>) {
     out.put_slice(b",\"podMetadata\":{");
     let members = [
         ("podName", pod.pod_name),
@@ -134,7 +85,7 @@ fn write_pod(out: &mut BytesMut, pod: &PodParts<'_>) {
     out.put_u8(b'}');
 }
 
-fn write_map(out: &mut BytesMut, pairs: &[(&str, &str)]) {
+pub(super) fn write_map(out: &mut impl BufMut, pairs: &[(&str, &str)]) {
     out.put_u8(b'{');
     let mut is_first = true;
     for (key, value) in pairs {
@@ -146,31 +97,31 @@ fn write_map(out: &mut BytesMut, pairs: &[(&str, &str)]) {
     out.put_u8(b'}');
 }
 
-fn separate(out: &mut BytesMut, is_first: &mut bool) {
+fn separate(out: &mut impl BufMut, is_first: &mut bool) {
     if !std::mem::take(is_first) {
         out.put_u8(b',');
     }
 }
 
-fn write_name(out: &mut BytesMut, name: &str) {
+fn write_name(out: &mut impl BufMut, name: &str) {
     out.put_u8(b'"');
     out.put_slice(name.as_bytes());
     out.put_slice(b"\":");
 }
 
-fn member(out: &mut BytesMut, name: &str, value: &str) {
+fn member(out: &mut impl BufMut, name: &str, value: &str) {
     out.put_u8(b',');
     write_name(out, name);
     write_text(out, value);
 }
 
-fn optional_member(out: &mut BytesMut, name: &str, value: &str) {
+fn optional_member(out: &mut impl BufMut, name: &str, value: &str) {
     if !value.is_empty() {
         member(out, name, value);
     }
 }
 
-fn optional_map(out: &mut BytesMut, name: &str, pairs: &[(&str, &str)]) {
+fn optional_map(out: &mut impl BufMut, name: &str, pairs: &[(&str, &str)]) {
     if !pairs.is_empty() {
         out.put_u8(b',');
         write_name(out, name);

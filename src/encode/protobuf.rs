@@ -123,7 +123,19 @@ fn take<'a>(rest: &mut &'a [u8], length: u64) -> Result<&'a [u8], Malformed> {
     Ok(taken)
 }
 
+#[inline]
 fn varint(rest: &mut &[u8]) -> Result<u64, Malformed> {
+    match rest.split_first() {
+        // Nearly all keys and lengths are this short.
+        Some((&byte, after)) if byte < 0x80 => {
+            *rest = after;
+            Ok(byte.into())
+        }
+        _ => long_varint(rest),
+    }
+}
+
+fn long_varint(rest: &mut &[u8]) -> Result<u64, Malformed> {
     let mut value = 0;
     for shift in (0..70).step_by(7) {
         let (&byte, after) = rest.split_first().ok_or(Malformed::Truncated)?;

@@ -1,8 +1,7 @@
-//! Finds a log line's parts in its protobuf bytes, without copying them.
+//! Finds the parts of a log line's nested messages, without copying them.
 
 use std::collections::HashMap;
 
-use super::json::{EntryParts, PodParts};
 use super::protobuf::{Malformed, next_field};
 
 /// Which of the contract's two log messages the bytes hold; they differ in their last fields.
@@ -22,7 +21,12 @@ impl Layout {
         }
     }
 
-    const fn metadata(self) -> u32 {
+    /// Whether a field of this number is `pod_metadata` or `metadata`.
+    pub(super) fn is_nested(self, number: u32) -> bool {
+        number == self.metadata() || Some(number) == self.pod_metadata()
+    }
+
+    pub(super) const fn metadata(self) -> u32 {
         match self {
             Self::WorkerLogEntry => 8,
             Self::LogEntry => 7,
@@ -30,46 +34,18 @@ impl Layout {
     }
 }
 
-/// Scans messages of one layout.
-#[derive(Debug, Clone, Copy)]
-pub struct Scanner(pub Layout);
-
-impl Scanner {
-    /// Finds the parts in `message`. As in prost, fields may stand in any order, unknown ones
-    /// are skipped, of a repeated scalar or map key the last wins, and a repeated
-    /// `pod_metadata` is merged.
-    ///
-    /// # Errors
-    /// Says what is wrong with the bytes.
-    pub fn scan<'a>(&self, message: &'a [u8]) -> Result<EntryParts<'a>, Malformed> {
-        let mut parts = EntryParts::default();
-        let mut rest = message;
-        while let Some(field) = next_field(&mut rest, 0)? {
-            match field.number {
-                1 => parts.worker_id = field.text()?,
-                2 => parts.task_id = field.text()?,
-                3 => parts.timestamp = field.text()?,
-                4 => parts.level = field.text()?,
-                5 => parts.source = field.text()?,
-                6 => parts.message = field.text()?,
-                number if number == self.0.metadata() => {
-                    put(&mut parts.metadata, pair(field.bytes()?, 1)?)
-                }
-                number if Some(number) == self.0.pod_metadata() => {
-                    scan_pod(field.bytes()?, parts.pod.get_or_insert_default())?;
-                }
-                _ => {}
-            }
-        }
-        drop_repeats(&mut parts.metadata);
-        if let Some(pod) = &mut parts.pod {
-            drop_repeats(&mut pod.labels);
-        }
-        Ok(parts)
-    }
+/// Where a worker runs.
+#[derive(Debug, Default)]
+pub(super) struct PodParts<'a> {
+    pub(super) pod_name: &'a str,
+    pub(super) namespace: &'a str,
+    pub(super) node_name: &'a str,
+    pub(super) created_at: &'a str,
+    pub(super) labels: Vec<(&'a str, &'a str)>,
 }
 
-fn scan_pod<'a>(mut rest: &'a [u8], pod: &mut PodParts<'a>) -> Result<(), Malformed> {
+/// Finds a pod's parts in the message `rest`, and merges them into `pod`.
+pub(super) fn scan_pod<'a>(mut rest: &'a [u8], pod: &mut PodParts<'a>) -> Result<(), Malformed> {
     while let Some(field) = next_field(&mut rest, 1)? {
         match field.number {
             1 => pod.pod_name = field.text()?,
@@ -84,7 +60,7 @@ fn scan_pod<'a>(mut rest: &'a [u8], pod: &mut PodParts<'a>) -> Result<(), Malfor
 }
 
 /// A map entry: a message with the key in field 1 and the value in field 2.
-fn pair(mut rest: &[u8], depth: u32) -> Result<(&str, &str), Malformed> {
+pub(super) fn pair(mut rest: &[u8], depth: u32) -> Result<(&str, &str), Malformed> {
     let (mut key, mut value) = ("", "");
     while let Some(field) = next_field(&mut rest, depth)? {
         match field.number {
@@ -100,7 +76,7 @@ fn pair(mut rest: &[u8], depth: u32) -> Result<(&str, &str), Malformed> {
 const FEW_PAIRS: usize = 16;
 
 /// Adds a pair; once there are many, repeats stay until [`drop_repeats`].
-fn put<'a>(pairs: &mut Vec<(&'a str, &'a str)>, pair: (&'a str, &'a str)) {
+pub(super) fn put<'a>(pairs: &mut Vec<(&'a str, &'a str)>, pair: (&'a str, &'a str)) {
     let same = |known: &&mut (&str, &str)| known.0 == pair.0;
     let known = if pairs.len() < FEW_PAIRS { pairs.iter_mut().find(same) } else { None };
     match known {
@@ -110,7 +86,7 @@ fn put<'a>(pairs: &mut Vec<(&'a str, &'a str)>, pair: (&'a str, &'a str)) {
 }
 
 /// Keeps each key's last value. Linear, so that a producer gains nothing by sending a huge map.
-fn drop_repeats(pairs: &mut Vec<(&str, &str)>) {
+pub(super) fn drop_repeats(pairs: &mut Vec<(&str, &str)>) {
     if pairs.len() > FEW_PAIRS {
         let last: HashMap<&str, &str> = pairs.iter().copied().collect();
         *pairs = last.into_iter().collect();

@@ -1,6 +1,5 @@
 //! The one-pass way held against the slow and obvious one: prost, then serde_json.
 
-use bytes::BytesMut;
 use proptest::collection::{hash_map, vec};
 use proptest::prelude::*;
 use prost::Message;
@@ -60,31 +59,64 @@ fn slow_json(entry: &WorkerLogEntry) -> Value {
     Value::Object(json)
 }
 
-fn fast_json(parts: &EntryParts<'_>) -> Value {
-    let mut body = BytesMut::from("{");
-    write_entry(&mut body, parts, RECEIVED_AT);
+/// The encoder's JSON of one message, and that the ids that it gives stand in it.
+fn fast_json(encoder: &mut EntryEncoder, wire: &[u8]) -> Result<Value, Malformed> {
+    let mut body = b"{".to_vec();
+    let encoded = encoder.encode(wire, RECEIVED_AT, &mut body)?;
     assert!(!body.contains(&b'\n'), "an entry must stay on one line");
-    serde_json::from_slice(&body).unwrap()
+    let json: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        (&json["taskId"], &json["workerId"]),
+        (&json!(encoded.task_id), &json!(encoded.worker_id))
+    );
+    Ok(json)
 }
 
-/// Either both ways refuse the bytes, or both make the same JSON of them.
-fn assert_same(wire: &[u8]) -> Result<(), TestCaseError> {
+/// Either both ways refuse the bytes, or both make the same JSON of them, whatever the encoder
+/// had before.
+fn assert_same_after(encoder: &mut EntryEncoder, wire: &[u8]) -> Result<(), TestCaseError> {
     let slow = WorkerLogEntry::decode(wire);
-    let fast = Scanner(Layout::WorkerLogEntry).scan(wire);
-    match (slow, fast) {
-        (Ok(slow), Ok(fast)) => prop_assert_eq!(fast_json(&fast), slow_json(&slow)),
+    match (slow, fast_json(encoder, wire)) {
+        (Ok(slow), Ok(fast)) => prop_assert_eq!(fast, slow_json(&slow)),
         (Err(_), Err(_)) => {}
-        (slow, fast) => prop_assert!(false, "prost: {slow:?}, scanner: {fast:?}"),
+        (slow, fast) => prop_assert!(false, "prost: {slow:?}, encoder: {fast:?}"),
     }
     Ok(())
+}
+
+fn assert_same(wire: &[u8]) -> Result<(), TestCaseError> {
+    assert_same_after(&mut EntryEncoder::new(Layout::WorkerLogEntry), wire)
 }
 
 proptest! {
     #[test]
     fn an_entry_becomes_the_json_that_prost_and_serde_make(entry in entry()) {
         let wire = entry.encode_to_vec();
-        prop_assert!(Scanner(Layout::WorkerLogEntry).scan(&wire).is_ok());
         assert_same(&wire)?;
+    }
+
+    #[test]
+    fn entries_in_a_row_are_written_as_each_would_be_alone(
+        all in vec(entry(), 1..4), order in vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..4u8), 1..12),
+    ) {
+        let mut encoder = EntryEncoder::new(Layout::WorkerLogEntry);
+        for (one, other, change) in order {
+            let mut entry = one.get(&all).clone();
+            let other = other.get(&all).clone();
+            match change {
+                0 => entry.message = other.message,
+                1 => entry.pod_metadata = other.pod_metadata,
+                2 => entry.metadata = other.metadata,
+                _ => {}
+            }
+            let mut wire = entry.encode_to_vec();
+            assert_same_after(&mut encoder, &wire)?;
+            // A scalar behind the nested fields, then the same bytes without it.
+            wire.extend_from_slice(b"\x32\x01x");
+            assert_same_after(&mut encoder, &wire)?;
+            wire.truncate(wire.len() - 3);
+            assert_same_after(&mut encoder, &wire)?;
+        }
     }
 
     #[test]
@@ -117,14 +149,17 @@ proptest! {
             entry.clone();
         let direct = LogEntry { worker_id, task_id, timestamp, level, source, message, metadata };
         let wire = direct.encode_to_vec();
-        let parts = Scanner(Layout::LogEntry).scan(&wire).unwrap();
-        prop_assert_eq!(fast_json(&parts), slow_json(&WorkerLogEntry { pod_metadata: None, ..entry }));
+        let fast = fast_json(&mut EntryEncoder::new(Layout::LogEntry), &wire).unwrap();
+        prop_assert_eq!(fast, slow_json(&WorkerLogEntry { pod_metadata: None, ..entry }));
     }
 }
 
 #[test]
 fn a_malformed_entry_is_refused_with_the_place_and_the_rule() {
-    let scan = |wire: &[u8]| Scanner(Layout::WorkerLogEntry).scan(wire).unwrap_err().to_string();
+    let scan = |wire: &[u8]| {
+        let mut encoder = EntryEncoder::new(Layout::WorkerLogEntry);
+        encoder.encode(wire, RECEIVED_AT, &mut Vec::new()).unwrap_err().to_string()
+    };
     assert_eq!(scan(b"\x32\x03ab\xff"), "field 6 is no UTF-8 text from its byte 2 on");
     assert_eq!(scan(b"\x32\x05ab"), "it ends in the middle of a field");
     assert_eq!(scan(b"\x30\x01"), "field 6 has wire type 0, it needs 2 (length-delimited)");
@@ -166,6 +201,6 @@ fn a_map_of_a_hundred_thousand_repeats_keeps_the_last_and_takes_linear_time() {
         wire.extend_from_slice(&[0x42, pair.len() as u8]);
         wire.extend_from_slice(&pair);
     }
-    let parts = Scanner(Layout::WorkerLogEntry).scan(&wire).unwrap();
-    assert_eq!(parts.metadata, [("k", "99999")]);
+    let json = fast_json(&mut EntryEncoder::new(Layout::WorkerLogEntry), &wire).unwrap();
+    assert_eq!(json["metadata"], json!({"k": "99999"}));
 }

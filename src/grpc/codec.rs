@@ -7,7 +7,7 @@ use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::ProstEncoder;
 
-use crate::encode::Layout;
+use crate::encode::{Layout, Stamp};
 use crate::ingest::{EntryReader, Item};
 use crate::proto::ottoscaler::{LogForwardResponse, LogResponse};
 
@@ -46,7 +46,10 @@ impl<R> Default for EntryCodec<R> {
 
 /// The decoding half of [`EntryCodec`].
 #[derive(Debug)]
-pub struct EntryDecoder(EntryReader);
+pub struct EntryDecoder {
+    reader: EntryReader,
+    clock: Stamp,
+}
 
 impl<R: Response> Codec for EntryCodec<R> {
     type Encode = R;
@@ -59,7 +62,7 @@ impl<R: Response> Codec for EntryCodec<R> {
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        EntryDecoder(EntryReader::new(R::ENTRY))
+        EntryDecoder { reader: EntryReader::new(R::ENTRY), clock: Stamp::now() }
     }
 }
 
@@ -69,14 +72,16 @@ impl Decoder for EntryDecoder {
 
     /// A message that is no entry is an item too: it is refused and the stream goes on.
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Item>, Status> {
+        self.clock.refresh();
+        let received_at = self.clock.as_str();
         let length = buffer.remaining();
         // The transport's buffer is contiguous; the copy is for the day it is not.
         let item = if buffer.chunk().len() == length {
-            let item = self.0.read(buffer.chunk());
+            let item = self.reader.read(buffer.chunk(), received_at);
             buffer.advance(length);
             item
         } else {
-            self.0.read(&buffer.copy_to_bytes(length))
+            self.reader.read(&buffer.copy_to_bytes(length), received_at)
         };
         Ok(Some(item))
     }

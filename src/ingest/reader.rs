@@ -3,19 +3,13 @@
 use std::sync::Arc;
 
 use crate::domain::{Kind, Records, TaskId, WorkerId};
-use crate::encode::{EntryParts, Layout, Scanner, Stamp, write_entry};
+use crate::encode::{Encoded, EntryEncoder, Layout, Numbering, SEQ_KEY, SESSION_KEY};
 
 /// The least room made at once in a stream's buffer; idle streams keep about this much.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// What an entry's JSON may take beyond its wire size without growing the buffer again.
-const ENCODED_SLACK_BYTES: usize = 256;
-
-/// Entry metadata that names the producer's session.
-const SESSION_KEY: &str = "otto.session";
-
-/// Entry metadata that numbers the entry within its session.
-const SEQ_KEY: &str = "otto.seq";
+/// What is kept at most of the room for one entry's body.
+const BODY_BYTES: usize = 4 * 1024;
 
 /// The task and worker that an entry belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -59,8 +53,9 @@ pub struct Item {
 /// which seldom change within a stream.
 #[derive(Debug)]
 pub struct EntryReader {
-    scanner: Scanner,
-    stamp: Stamp,
+    encoder: EntryEncoder,
+    /// The entry that is being read.
+    body: Vec<u8>,
     buffer: Records,
     last: Option<Ids>,
     session: Option<Arc<str>>,
@@ -69,54 +64,54 @@ pub struct EntryReader {
 impl EntryReader {
     /// A reader of messages in `layout`.
     pub fn new(layout: Layout) -> Self {
-        let stamp = Stamp::now();
-        let buffer = Records::default();
-        Self { scanner: Scanner(layout), stamp, buffer, last: None, session: None }
+        let (body, buffer, last, session) = Default::default();
+        Self { encoder: EntryEncoder::new(layout), body, buffer, last, session }
     }
 
-    /// Reads one message.
-    pub fn read(&mut self, message: &[u8]) -> Item {
-        Item { wire_bytes: message.len(), entry: self.entry(message) }
+    /// Reads one message, which arrived at `received_at`, RFC 3339.
+    pub fn read(&mut self, message: &[u8], received_at: &str) -> Item {
+        let mut body = std::mem::take(&mut self.body);
+        body.clear();
+        let entry = self.entry(message, received_at, &mut body);
+        body.shrink_to(BODY_BYTES);
+        self.body = body;
+        Item { wire_bytes: message.len(), entry }
     }
 
-    fn entry(&mut self, message: &[u8]) -> Result<Accepted, Refusal> {
-        let mut parts = self.scanner.scan(message).map_err(|malformed| Refusal {
-            ids: None,
-            reason: format!("the message is no log entry: {malformed}"),
+    fn entry(
+        &mut self,
+        message: &[u8],
+        received_at: &str,
+        body: &mut Vec<u8>,
+    ) -> Result<Accepted, Refusal> {
+        let encoded = self.encoder.encode(message, received_at, body).map_err(|malformed| {
+            Refusal { ids: None, reason: format!("the message is no log entry: {malformed}") }
         })?;
-        let ids = self.ids(&parts).map_err(|reason| Refusal { ids: None, reason })?;
-        let seq =
-            self.seq(&mut parts).map_err(|reason| Refusal { ids: Some(ids.clone()), reason })?;
-        self.buffer.make_room(message.len() + ENCODED_SLACK_BYTES, BUFFER_BYTES);
-        self.stamp.refresh();
-        let received_at = self.stamp.as_str();
-        self.buffer.push_with(Kind::Log, |out| write_entry(out, &parts, received_at));
+        let ids = self.ids(&encoded).map_err(|reason| Refusal { ids: None, reason })?;
+        let seq = self
+            .seq(encoded.numbering)
+            .map_err(|reason| Refusal { ids: Some(ids.clone()), reason })?;
+        self.buffer.make_room(body.len() + Records::HEAD_BYTES, BUFFER_BYTES);
+        self.buffer.push(Kind::Log, body);
         Ok(Accepted { ids, seq, records: self.buffer.split() })
     }
 
-    fn ids(&mut self, parts: &EntryParts<'_>) -> Result<Ids, String> {
+    fn ids(&mut self, encoded: &Encoded<'_>) -> Result<Ids, String> {
         let same = |last: &&Ids| {
-            last.task.as_str() == parts.task_id && last.worker.as_str() == parts.worker_id
+            last.task.as_str() == encoded.task_id && last.worker.as_str() == encoded.worker_id
         };
         if let Some(last) = self.last.as_ref().filter(same) {
             return Ok(last.clone());
         }
-        let task = TaskId::new(parts.task_id).map_err(|error| error.to_string())?;
-        let worker = WorkerId::new(parts.worker_id).map_err(|error| error.to_string())?;
+        let task = TaskId::new(encoded.task_id).map_err(|error| error.to_string())?;
+        let worker = WorkerId::new(encoded.worker_id).map_err(|error| error.to_string())?;
         let ids = Ids { task, worker };
         self.last = Some(ids.clone());
         Ok(ids)
     }
 
-    /// Takes the producer's numbering out of the metadata: it is for us, not for readers.
-    fn seq(&mut self, parts: &mut EntryParts<'_>) -> Result<Option<(Arc<str>, u64)>, String> {
-        let (mut session, mut seq) = (None, None);
-        parts.metadata.retain(|(key, value)| match *key {
-            SESSION_KEY => session.replace(*value).is_some(),
-            SEQ_KEY => seq.replace(*value).is_some(),
-            _ => true,
-        });
-        let (session, seq) = match (session, seq) {
+    fn seq(&mut self, numbering: Numbering<'_>) -> Result<Option<(Arc<str>, u64)>, String> {
+        let (session, seq) = match (numbering.session, numbering.seq) {
             (None, None) => return Ok(None),
             (Some(session), Some(seq)) => (session, seq),
             (Some(_), None) => return Err(format!("metadata has {SESSION_KEY} without {SEQ_KEY}")),
@@ -153,6 +148,8 @@ mod tests {
     use super::*;
     use crate::proto::ottoscaler::WorkerLogEntry;
 
+    const RECEIVED_AT: &str = "2026-11-24T06:57:29.123Z";
+
     fn entry(metadata: &[(&str, &str)]) -> WorkerLogEntry {
         let metadata = metadata.iter().map(|(key, value)| (key.to_string(), value.to_string()));
         let (worker_id, task_id) = ("w".into(), "t".into());
@@ -167,7 +164,8 @@ mod tests {
     }
 
     fn read(entry: &WorkerLogEntry) -> Result<Accepted, String> {
-        let item = EntryReader::new(Layout::WorkerLogEntry).read(&entry.encode_to_vec());
+        let item =
+            EntryReader::new(Layout::WorkerLogEntry).read(&entry.encode_to_vec(), RECEIVED_AT);
         item.entry.map_err(|refusal| refusal.reason)
     }
 
@@ -217,7 +215,7 @@ mod tests {
         let mut all = Records::default();
         for message in &messages {
             let wire = WorkerLogEntry { message: message.clone(), ..entry(&[]) }.encode_to_vec();
-            all.append(reader.read(&wire).entry.unwrap().records);
+            all.append(reader.read(&wire, RECEIVED_AT).entry.unwrap().records);
         }
         assert_eq!(all.count(), 500);
         for ((_, body), message) in all.iter().zip(&messages) {

@@ -15,7 +15,7 @@ use super::numbering::Numbering;
 use super::options::Options;
 use super::state::{Counters, State};
 use crate::domain::Cursor;
-use crate::encode::{Layout, StatusParts};
+use crate::encode::{Layout, Stamp, StatusParts};
 use crate::ingest::{EntryReader, Fetch, Intake, Notified, StatusError};
 use crate::proto::ottoscaler::WorkerStatusNotification;
 use crate::proto::ottoscaler::worker_status_notification::StatusType;
@@ -28,6 +28,7 @@ pub(super) struct Session {
     next: Option<Answer>,
     numbering: Numbering,
     reader: EntryReader,
+    clock: Stamp,
     fetch: Fetch,
     state: watch::Sender<State>,
     counters: Arc<Counters>,
@@ -54,6 +55,7 @@ impl Session {
             next: Some(first),
             numbering,
             reader: EntryReader::new(Layout::WorkerLogEntry),
+            clock: Stamp::now(),
             fetch: Fetch::new(intake),
             state,
             counters,
@@ -119,7 +121,10 @@ impl Session {
         };
         self.show(|caught_up, _| *caught_up = false);
         match (answer.entry, answer.status) {
-            (Some(entry), _) => self.fetch.add(self.reader.read(&entry), cursor),
+            (Some(entry), _) => {
+                self.clock.refresh();
+                self.fetch.add(self.reader.read(&entry, self.clock.as_str()), cursor);
+            }
             (None, Some(status)) => self.on_status(&status, cursor).await?,
             (None, None) => self.skip("an answer holds nothing that is known here", cursor),
         }

@@ -15,14 +15,16 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Batch, Kind, Records, Run, TaskId, WorkerId, WorkerState};
-use crate::encode::{EntryParts, StatusParts, write_entry, write_gap, write_status};
+use crate::encode::{EntryEncoder, Layout, StatusParts, write_gap, write_status};
 use crate::http::{Auth, Claims, Http, Options, Verifier, serve, sign};
 use crate::hub::Hub;
 use crate::ingest::{Intake, Limits};
+use crate::proto::ottoscaler::WorkerLogEntry;
 use crate::store::{self, Log, Store};
 use crate::subscribe::Source;
 use crate::tasks::Tasks;
 use crate::vitals::Vitals;
+use prost::Message as _;
 
 pub(super) const SECRET: &[u8] = b"a secret of the tests, long enough for HS256";
 pub(super) const TIME: &str = "2026-11-24T06:57:29.000Z";
@@ -125,13 +127,16 @@ impl Server {
     }
 
     pub(super) async fn push(&self, task: &str, worker: &str, messages: &[&str]) {
-        let entries =
-            messages.iter().map(|message| EntryParts { message, ..EntryParts::default() });
-        self.push_entries(task, worker, entries.collect()).await;
+        let entry = |message: &&str| WorkerLogEntry {
+            message: (*message).to_owned(),
+            ..WorkerLogEntry::default()
+        };
+        self.push_entries(task, worker, messages.iter().map(entry).collect()).await;
     }
 
     pub(super) async fn push_at(&self, task: &str, level: &str, message: &str) {
-        let entry = EntryParts { level, message, ..EntryParts::default() };
+        let (level, message) = (level.to_owned(), message.to_owned());
+        let entry = WorkerLogEntry { level, message, ..WorkerLogEntry::default() };
         self.push_entries(task, "w", vec![entry]).await;
     }
 
@@ -139,12 +144,16 @@ impl Server {
         &self,
         task: &str,
         worker: &str,
-        entries: Vec<EntryParts<'_>>,
+        entries: Vec<WorkerLogEntry>,
     ) {
+        let mut encoder = EntryEncoder::new(Layout::WorkerLogEntry);
         let mut records = Records::default();
         for entry in entries {
-            let entry = EntryParts { task_id: task, worker_id: worker, ..entry };
-            records.push_with(Kind::Log, |out| write_entry(out, &entry, TIME));
+            let (task_id, worker_id) = (task.to_owned(), worker.to_owned());
+            let wire = WorkerLogEntry { task_id, worker_id, ..entry }.encode_to_vec();
+            let mut body = Vec::new();
+            encoder.encode(&wire, TIME, &mut body).unwrap();
+            records.push(Kind::Log, &body);
         }
         self.append(task, worker, records).await;
     }

@@ -1,0 +1,306 @@
+//! From a log entry's protobuf bytes to a record's body, in one pass.
+//!
+//! Entries of one stream repeat most of what they say: the ids, the pod, the metadata. An
+//! [`EntryEncoder`] remembers how the last entry's were written and copies that where the bytes
+//! are the same, so that what is scanned, checked and escaped anew is the line itself.
+
+use super::escape::write_bytes;
+use super::json::{write_map, write_pod};
+use super::protobuf::{Field, Malformed, next_field};
+use super::scan::{Layout, PodParts, drop_repeats, pair, put, scan_pod};
+
+/// Entry metadata that names the producer's session.
+pub const SESSION_KEY: &str = "otto.session";
+
+/// Entry metadata that numbers the entry within its session.
+pub const SEQ_KEY: &str = "otto.seq";
+
+/// The longest piece of an entry that is remembered, in bytes on the wire.
+const MEMO_BYTES: usize = 2 * 1024;
+
+/// What the server itself wants to know of an entry; none of it is checked but for being UTF-8.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encoded<'a> {
+    /// The task.
+    pub task_id: &'a str,
+    /// The worker.
+    pub worker_id: &'a str,
+    /// The producer's numbering, which is for the server and not in the body.
+    pub numbering: Numbering<'a>,
+}
+
+/// A producer's own numbering, from the entry's metadata.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Numbering<'a> {
+    /// The value of [`SESSION_KEY`].
+    pub session: Option<&'a str>,
+    /// The value of [`SEQ_KEY`].
+    pub seq: Option<&'a str>,
+}
+
+/// Encodes the entries of one stream.
+#[derive(Debug)]
+pub struct EntryEncoder {
+    layout: Layout,
+    ids: Ids,
+    pod: Memo,
+    /// Of all from the first nested field to the message's end.
+    nested: Memo,
+}
+
+/// How the last ids were written.
+#[derive(Debug, Default)]
+struct Ids {
+    task_id: Vec<u8>,
+    worker_id: Vec<u8>,
+    json: Vec<u8>,
+}
+
+/// A piece of a message and what was written for it.
+#[derive(Debug, Default)]
+struct Memo {
+    wire: Vec<u8>,
+    json: Vec<u8>,
+}
+
+/// An entry's fields as they stand on the wire. Texts that were replaced by later ones are
+/// checked, the others are when they are written.
+#[derive(Debug, Default)]
+struct Found<'a> {
+    worker_id: &'a [u8],
+    task_id: &'a [u8],
+    timestamp: &'a [u8],
+    level: &'a [u8],
+    source: &'a [u8],
+    message: &'a [u8],
+    nested: Nested<'a>,
+}
+
+/// An entry's nested fields.
+#[derive(Debug, Default)]
+enum Nested<'a> {
+    #[default]
+    None,
+    /// The same as in the entry before.
+    Known,
+    New {
+        /// From the first of them to the message's end.
+        wire: &'a [u8],
+        /// Whether nothing that is no nested field stands there.
+        is_pure: bool,
+        pods: Vec<&'a [u8]>,
+        metadata: Vec<(&'a str, &'a str)>,
+    },
+}
+
+impl EntryEncoder {
+    /// An encoder of messages in `layout`.
+    pub fn new(layout: Layout) -> Self {
+        let (ids, pod, nested) = Default::default();
+        Self { layout, ids, pod, nested }
+    }
+
+    /// Appends the body of the record that `message` becomes. As in prost, fields may stand in
+    /// any order, unknown ones are skipped, of a repeated scalar or map key the last wins, and a
+    /// repeated `pod_metadata` is merged.
+    ///
+    /// # Errors
+    /// Says what is wrong with the bytes; `out` may have got more then.
+    pub fn encode<'a>(
+        &mut self,
+        message: &'a [u8],
+        received_at: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<Encoded<'a>, Malformed> {
+        let found = self.find(message)?;
+        let (task_id, worker_id) = (text(2, found.task_id)?, text(1, found.worker_id)?);
+        self.ids.write(out, task_id, worker_id)?;
+        let or = |value: &'a [u8], default| if value.is_empty() { default } else { value };
+        out.extend_from_slice(b",\"timestamp\":");
+        write(
+            out,
+            3,
+            if found.timestamp.is_empty() { received_at.as_bytes() } else { found.timestamp },
+        )?;
+        out.extend_from_slice(b",\"level\":");
+        write(out, 4, or(found.level, b"INFO"))?;
+        out.extend_from_slice(b",\"source\":");
+        write(out, 5, or(found.source, b"stdout"))?;
+        out.extend_from_slice(b",\"message\":");
+        write(out, 6, found.message)?;
+        let numbering = self.write_nested(out, found.nested)?;
+        out.extend_from_slice(b",\"receivedAt\":\"");
+        out.extend_from_slice(received_at.as_bytes());
+        out.extend_from_slice(b"\"}");
+        Ok(Encoded { task_id, worker_id, numbering })
+    }
+
+    fn find<'a>(&self, message: &'a [u8]) -> Result<Found<'a>, Malformed> {
+        let mut found = Found::default();
+        let mut rest = message;
+        loop {
+            let from_here = rest;
+            let Some(field) = next_field(&mut rest, 0)? else { return Ok(found) };
+            if !self.layout.is_nested(field.number) {
+                found.set(&field)?;
+                continue;
+            }
+            if matches!(found.nested, Nested::None) && self.nested.is_of(from_here) {
+                found.nested = Nested::Known;
+                return Ok(found);
+            }
+            found.nested.add(self.layout, &field, from_here)?;
+        }
+    }
+
+    fn write_nested<'a>(
+        &mut self,
+        out: &mut Vec<u8>,
+        nested: Nested<'a>,
+    ) -> Result<Numbering<'a>, Malformed> {
+        let (wire, is_pure, pods, mut metadata) = match nested {
+            Nested::None => return Ok(Numbering::default()),
+            Nested::Known => {
+                out.extend_from_slice(&self.nested.json);
+                return Ok(Numbering::default());
+            }
+            Nested::New { wire, is_pure, pods, metadata } => (wire, is_pure, pods, metadata),
+        };
+        let start = out.len();
+        self.write_pods(out, &pods)?;
+        drop_repeats(&mut metadata);
+        let numbering = Numbering::take(&mut metadata);
+        if !metadata.is_empty() {
+            out.extend_from_slice(b",\"metadata\":");
+            write_map(out, &metadata);
+        }
+        if is_pure && numbering == Numbering::default() {
+            self.nested.remember(wire, &out[start..]);
+        }
+        Ok(numbering)
+    }
+
+    fn write_pods(&mut self, out: &mut Vec<u8>, pods: &[&[u8]]) -> Result<(), Malformed> {
+        if let [pod] = pods
+            && self.pod.is_of(pod)
+        {
+            out.extend_from_slice(&self.pod.json);
+            return Ok(());
+        }
+        if pods.is_empty() {
+            return Ok(());
+        }
+        let start = out.len();
+        let mut parts = PodParts::default();
+        pods.iter().try_for_each(|pod| scan_pod(pod, &mut parts))?;
+        drop_repeats(&mut parts.labels);
+        write_pod(out, &parts);
+        if let [pod] = pods {
+            self.pod.remember(pod, &out[start..]);
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Found<'a> {
+    fn set(&mut self, field: &Field<'a>) -> Result<(), Malformed> {
+        let slot = match field.number {
+            1 => &mut self.worker_id,
+            2 => &mut self.task_id,
+            3 => &mut self.timestamp,
+            4 => &mut self.level,
+            5 => &mut self.source,
+            6 => &mut self.message,
+            _ => return Ok(()),
+        };
+        let replaced = std::mem::replace(slot, field.bytes()?);
+        if !replaced.is_empty() {
+            text(field.number, replaced)?;
+        }
+        if let Nested::New { is_pure, .. } = &mut self.nested {
+            *is_pure = false;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Nested<'a> {
+    /// Adds a nested field, with which `from_here` begins.
+    fn add(
+        &mut self,
+        layout: Layout,
+        field: &Field<'a>,
+        from_here: &'a [u8],
+    ) -> Result<(), Malformed> {
+        if matches!(self, Self::None) {
+            let (pods, metadata) = Default::default();
+            *self = Self::New { wire: from_here, is_pure: true, pods, metadata };
+        }
+        if let Self::New { pods, metadata, .. } = self {
+            let bytes = field.bytes()?;
+            if field.number == layout.metadata() {
+                put(metadata, pair(bytes, 1)?);
+            } else {
+                pods.push(bytes);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Numbering<'a> {
+    /// Takes the numbering out of an entry's metadata.
+    fn take(metadata: &mut Vec<(&'a str, &'a str)>) -> Self {
+        let mut numbering = Self::default();
+        metadata.retain(|(key, value)| match *key {
+            SESSION_KEY => numbering.session.replace(*value).is_some(),
+            SEQ_KEY => numbering.seq.replace(*value).is_some(),
+            _ => true,
+        });
+        numbering
+    }
+}
+
+impl Ids {
+    fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        task_id: &str,
+        worker_id: &str,
+    ) -> Result<(), Malformed> {
+        let is_known = self.task_id == task_id.as_bytes() && self.worker_id == worker_id.as_bytes();
+        if !is_known || self.json.is_empty() {
+            self.json.clear();
+            self.json.extend_from_slice(b"\"taskId\":");
+            write(&mut self.json, 2, task_id.as_bytes())?;
+            self.json.extend_from_slice(b",\"workerId\":");
+            write(&mut self.json, 1, worker_id.as_bytes())?;
+            task_id.as_bytes().clone_into(&mut self.task_id);
+            worker_id.as_bytes().clone_into(&mut self.worker_id);
+        }
+        out.extend_from_slice(&self.json);
+        Ok(())
+    }
+}
+
+impl Memo {
+    fn is_of(&self, wire: &[u8]) -> bool {
+        !wire.is_empty() && self.wire == wire
+    }
+
+    fn remember(&mut self, wire: &[u8], json: &[u8]) {
+        if wire.len() <= MEMO_BYTES {
+            wire.clone_into(&mut self.wire);
+            json.clone_into(&mut self.json);
+        }
+    }
+}
+
+fn text(number: u32, bytes: &[u8]) -> Result<&str, Malformed> {
+    std::str::from_utf8(bytes)
+        .map_err(|error| Malformed::Utf8 { number, position: error.valid_up_to() })
+}
+
+fn write(out: &mut Vec<u8>, number: u32, bytes: &[u8]) -> Result<(), Malformed> {
+    write_bytes(out, bytes).map_err(|position| Malformed::Utf8 { number, position })
+}
