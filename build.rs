@@ -55,30 +55,15 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// The services whose entries the server reads with a codec of its own instead of prost.
+/// The log services, but for the methods that push entries: the server reads those itself.
 fn log_services() -> [manual::Service; 2] {
-    let forward = method("ForwardWorkerLogs", "forward_worker_logs")
-        .input_type("crate::ingest::Item")
-        .output_type("crate::proto::ottoscaler::LogForwardResponse")
-        .codec_path("crate::grpc::ForwardCodec")
-        .client_streaming()
-        .server_streaming();
     let notify = method("NotifyWorkerStatus", "notify_worker_status")
         .input_type("crate::proto::ottoscaler::WorkerStatusNotification")
         .output_type("crate::proto::ottoscaler::WorkerStatusAck");
-    let stream = method("StreamLogs", "stream_logs")
-        .input_type("crate::ingest::Item")
-        .output_type("crate::proto::ottoscaler::LogResponse")
-        .codec_path("crate::grpc::StreamCodec")
-        .client_streaming()
-        .server_streaming();
     let register = method("RegisterWorker", "register_worker")
         .input_type("crate::proto::ottoscaler::WorkerRegistration")
         .output_type("crate::proto::ottoscaler::RegistrationResponse");
-    [
-        service("OttoHandlerLogService", [forward, notify]),
-        service("LogStreamingService", [stream, register]),
-    ]
+    [service("OttoHandlerLogService", notify), service("LogStreamingService", register)]
 }
 
 fn method(route: &str, name: &str) -> manual::MethodBuilder {
@@ -86,7 +71,7 @@ fn method(route: &str, name: &str) -> manual::MethodBuilder {
     method.codec_path("tonic_prost::ProstCodec")
 }
 
-fn service(name: &str, methods: [manual::MethodBuilder; 2]) -> manual::Service {
+fn service(name: &str, method: manual::MethodBuilder) -> manual::Service {
     let service = manual::Service::builder().name(name).package("ottoscaler.v1");
-    methods.into_iter().fold(service, |service, method| service.method(method.build())).build()
+    service.method(method.build()).build()
 }

@@ -1,42 +1,48 @@
 //! `OttoHandlerLogService`.
 
-use std::pin::Pin;
+use tonic::body::Body;
+use tonic::{Request, Response, Status};
 
-use futures_util::{Stream, StreamExt};
-use tonic::{Code, Request, Response, Status, Streaming};
-
-use super::generated::log::otto_handler_log_service_server::OttoHandlerLogService;
-use crate::encode::StatusParts;
-use crate::ingest::{AckMode, Answer, End, Exchange, Intake, Item, Notified, Outcome, Slot};
+use super::MESSAGE_BYTES;
+use super::generated::log::otto_handler_log_service_server::{
+    OttoHandlerLogService, OttoHandlerLogServiceServer,
+};
+use super::push::{WithPush, answers, entries};
+use crate::encode::{Layout, StatusParts};
+use crate::ingest::{AckMode, Answer, Exchange, Intake, Notified, Outcome, Slot};
 use crate::proto::ottoscaler::log_forward_response::Status as ForwardStatus;
 use crate::proto::ottoscaler::worker_status_ack::Status as AckStatus;
 use crate::proto::ottoscaler::worker_status_notification::StatusType;
 use crate::proto::ottoscaler::{LogForwardResponse, WorkerStatusAck, WorkerStatusNotification};
 
+const FORWARD: &str = "/ottoscaler.v1.OttoHandlerLogService/ForwardWorkerLogs";
+
 /// Request metadata that asks for cumulative ACKs, with the value `cumulative`.
 const ACK_MODE_KEY: &str = "otto-ack-mode";
 
 pub(super) struct LogService {
-    pub(super) intake: Intake,
+    intake: Intake,
 }
 
-type Responses = Pin<Box<dyn Stream<Item = Result<LogForwardResponse, Status>> + Send>>;
+/// The service, for the server.
+pub(super) fn service(intake: Intake) -> WithPush<OttoHandlerLogServiceServer<LogService>> {
+    let pushed = intake.clone();
+    let others = OttoHandlerLogServiceServer::new(LogService { intake })
+        .max_decoding_message_size(MESSAGE_BYTES);
+    WithPush::new(FORWARD, move |request| forward(&pushed, request), others)
+}
+
+/// `ForwardWorkerLogs`.
+fn forward(intake: &Intake, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
+    let mode = ack_mode(request.headers())?;
+    let slot = open(intake)?;
+    let entries = entries(request, Layout::WorkerLogEntry)?;
+    let exchange = Exchange::new(intake.clone(), slot, mode, entries);
+    Ok(answers(exchange, response))
+}
 
 #[tonic::async_trait]
 impl OttoHandlerLogService for LogService {
-    type ForwardWorkerLogsStream = Responses;
-
-    async fn forward_worker_logs(
-        &self,
-        request: Request<Streaming<Item>>,
-    ) -> Result<Response<Responses>, Status> {
-        let mode = ack_mode(&request)?;
-        let slot = open(&self.intake)?;
-        let exchange = Exchange::new(self.intake.clone(), slot, mode, request.into_inner());
-        let responses = exchange.map(|answer| answer.map(response).map_err(status));
-        Ok(Response::new(Box::pin(responses)))
-    }
-
     async fn notify_worker_status(
         &self,
         request: Request<WorkerStatusNotification>,
@@ -79,8 +85,8 @@ pub(super) fn open(intake: &Intake) -> Result<Slot, Status> {
     })
 }
 
-fn ack_mode<T>(request: &Request<T>) -> Result<AckMode, Status> {
-    match request.metadata().get(ACK_MODE_KEY).map(|value| value.as_bytes()) {
+fn ack_mode(headers: &http::HeaderMap) -> Result<AckMode, Status> {
+    match headers.get(ACK_MODE_KEY).map(|value| value.as_bytes()) {
         None | Some(b"each") => Ok(AckMode::Each),
         Some(b"cumulative") => Ok(AckMode::Cumulative),
         Some(other) => Err(Status::invalid_argument(format!(
@@ -103,18 +109,4 @@ fn response(answer: Answer) -> LogForwardResponse {
     let sequence = i64::try_from(answer.sequence).unwrap_or(i64::MAX);
     let throttle_ms = i32::try_from(answer.throttle_ms).unwrap_or(i32::MAX);
     LogForwardResponse { status: status.into(), message, sequence, throttle_ms }
-}
-
-/// The one place where an exchange's end becomes a gRPC status.
-pub(super) fn status(end: End<Status>) -> Status {
-    match end {
-        // tonic says OUT_OF_RANGE for a message above its limit; gRPC's own servers say
-        // RESOURCE_EXHAUSTED, which is what clients know how to read.
-        End::Inbound(status) if status.code() == Code::OutOfRange => {
-            Status::resource_exhausted(status.message())
-        }
-        End::Inbound(status) => status,
-        End::Log(error) => Status::unavailable(error.to_string()),
-        End::Draining => Status::unavailable("the server is shutting down, connect again"),
-    }
 }

@@ -2,18 +2,22 @@
 //!
 //! Serves `OttoHandlerLogService`, `LogStreamingService`, health and reflection. The only module that knows tonic.
 
-mod codec;
+mod answers;
+mod entries;
 mod health;
 mod late_end;
 mod log_service;
+mod push;
 mod serve;
 mod streaming_service;
 
-pub use codec::{EntryCodec, ForwardCodec, StreamCodec};
 pub use health::Health;
 pub use serve::{Options, serve};
 
-/// The server sides of the log services, generated over [`EntryCodec`].
+/// A message above this many bytes ends its call, before anything is allocated for it.
+const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// The methods of the log services that push nothing.
 mod generated {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
     pub mod log {

@@ -9,12 +9,9 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
-use super::generated::log::otto_handler_log_service_server::OttoHandlerLogServiceServer;
-use super::generated::streaming::log_streaming_service_server::LogStreamingServiceServer;
 use super::health::{Health, SERVICES};
 use super::late_end::LateEnd;
-use super::log_service::LogService;
-use super::streaming_service::StreamingService;
+use super::{log_service, streaming_service};
 use crate::ingest::{Intake, Registry};
 use crate::proto;
 
@@ -31,9 +28,6 @@ const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
 
 /// Streams of one connection at once: 22 × 32 KiB × 1024 stays below half the window above.
 const STREAMS_PER_CONNECTION: u32 = 1024;
-
-/// A message above this many bytes ends its stream, before anything is allocated for it.
-const MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Request headers in all, in bytes.
 const HEADER_LIST_BYTES: u32 = 16 * 1024;
@@ -70,17 +64,13 @@ pub async fn serve(
     drain: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
     let Options { intake, registry, health } = options;
-    let log_service = OttoHandlerLogServiceServer::new(LogService { intake: intake.clone() })
-        .max_decoding_message_size(MESSAGE_BYTES);
-    let streaming_service = LogStreamingServiceServer::new(StreamingService { intake, registry })
-        .max_decoding_message_size(MESSAGE_BYTES);
     Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_max_header_list_size(HEADER_LIST_BYTES)
-        .add_service(log_service)
-        .add_service(streaming_service)
+        .add_service(log_service::service(intake.clone()))
+        .add_service(streaming_service::service(intake, registry))
         .add_service(health.service())
         .add_service(reflection().build_v1().expect("the built-in descriptors are valid"))
         .add_service(reflection().build_v1alpha().expect("the built-in descriptors are valid"))

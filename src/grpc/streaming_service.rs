@@ -1,21 +1,28 @@
 //! `LogStreamingService`: worker pods that push without ottoscaler between.
 
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
-use futures_util::{Stream, StreamExt};
-use tonic::{Request, Response, Status, Streaming};
+use futures_util::StreamExt;
+use tonic::body::Body;
+use tonic::{Request, Response, Status};
 
-use super::generated::streaming::log_streaming_service_server::LogStreamingService;
-use super::log_service::{open, status};
+use super::MESSAGE_BYTES;
+use super::generated::streaming::log_streaming_service_server::{
+    LogStreamingService, LogStreamingServiceServer,
+};
+use super::log_service::open;
+use super::push::{WithPush, answers, entries};
 use crate::domain::{IdError, TaskId, WorkerId};
-use crate::ingest::{AckMode, Answer, Exchange, Ids, Intake, Item, Outcome, Registered, Registry};
+use crate::encode::Layout;
+use crate::ingest::{AckMode, Answer, Exchange, Ids, Intake, Outcome, Registered, Registry};
 use crate::proto::ottoscaler::log_response::Status as EntryStatus;
 use crate::proto::ottoscaler::registration_response::Status as RegistrationStatus;
 use crate::proto::ottoscaler::{
     LogResponse, LoggingConfig, RegistrationResponse, WorkerRegistration,
 };
+
+const STREAM: &str = "/ottoscaler.v1.LogStreamingService/StreamLogs";
 
 /// What ottoscaler asks of its workers. Advice: a worker that does more is served all the same.
 const LOGGING_CONFIG: LoggingConfig = LoggingConfig {
@@ -26,37 +33,42 @@ const LOGGING_CONFIG: LoggingConfig = LoggingConfig {
 };
 
 pub(super) struct StreamingService {
-    pub(super) intake: Intake,
-    pub(super) registry: Registry,
+    registry: Registry,
 }
 
-type Responses = Pin<Box<dyn Stream<Item = Result<LogResponse, Status>> + Send>>;
+/// The service, for the server.
+pub(super) fn service(
+    intake: Intake,
+    registry: Registry,
+) -> WithPush<LogStreamingServiceServer<StreamingService>> {
+    let known = registry.clone();
+    let others = LogStreamingServiceServer::new(StreamingService { registry })
+        .max_decoding_message_size(MESSAGE_BYTES);
+    WithPush::new(STREAM, move |request| stream(&intake, &known, request), others)
+}
+
+/// `StreamLogs`.
+fn stream(
+    intake: &Intake,
+    registry: &Registry,
+    request: http::Request<Body>,
+) -> Result<http::Response<Body>, Status> {
+    let slot = open(intake)?;
+    let numbering = Numbering::default();
+    let (registry, counting) = (registry.clone(), numbering.clone());
+    let inbound = entries(request, Layout::LogEntry)?.map(move |item| {
+        item.map(|item| {
+            let (item, count) = registry.admit(item);
+            counting.note(count);
+            item
+        })
+    });
+    let exchange = Exchange::new(intake.clone(), slot, AckMode::Each, inbound);
+    Ok(answers(exchange, move |answer| numbering.response(answer)))
+}
 
 #[tonic::async_trait]
 impl LogStreamingService for StreamingService {
-    type StreamLogsStream = Responses;
-
-    async fn stream_logs(
-        &self,
-        request: Request<Streaming<Item>>,
-    ) -> Result<Response<Responses>, Status> {
-        let slot = open(&self.intake)?;
-        let numbering = Numbering::default();
-        let registry = self.registry.clone();
-        let counting = numbering.clone();
-        let inbound = request.into_inner().map(move |item| {
-            item.map(|item| {
-                let (item, count) = registry.admit(item);
-                counting.note(count);
-                item
-            })
-        });
-        let exchange = Exchange::new(self.intake.clone(), slot, AckMode::Each, inbound);
-        let responses = exchange
-            .map(move |answer| answer.map(|answer| numbering.response(answer)).map_err(status));
-        Ok(Response::new(Box::pin(responses)))
-    }
-
     async fn register_worker(
         &self,
         request: Request<WorkerRegistration>,

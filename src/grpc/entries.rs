@@ -1,0 +1,266 @@
+//! The request's body of a push, read as entries.
+//!
+//! An entry never becomes a message struct, nor is it copied on the way: the scan, the checks and
+//! the encoding for readers happen in one pass over the transport's own frames. Only a message
+//! that is spread over several frames is put together first.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use futures_util::Stream;
+use http_body::Body as _;
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use super::MESSAGE_BYTES;
+use crate::encode::{Layout, Stamp};
+use crate::ingest::{EntryReader, Item};
+
+/// What stands before each message: whether it is compressed, and its length.
+/// <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>, `Length-Prefixed-Message`.
+pub(super) const PREFIX_BYTES: usize = 5;
+
+/// Room for a message in parts that is kept for the next one, in bytes.
+const KEPT_BYTES: usize = 16 * 1024;
+
+/// How many messages have one time of receipt at most, where they come without a pause.
+const MESSAGES_PER_TICK: u32 = 16;
+
+/// The entries of one request. Ends with the body, or where the peer cancels.
+pub(super) struct Entries {
+    body: Body,
+    reader: EntryReader,
+    clock: Stamp,
+    /// Messages that may still be read before the clock is.
+    ticks: u32,
+    /// What is left of the last frame.
+    frame: Bytes,
+    /// The beginning of a message that continues in the next frame.
+    begun: Vec<u8>,
+}
+
+impl Entries {
+    pub(super) fn new(body: Body, layout: Layout) -> Self {
+        let (frame, begun) = Default::default();
+        let reader = EntryReader::new(layout);
+        Self { body, reader, clock: Stamp::now(), ticks: 0, frame, begun }
+    }
+
+    /// The next message that has arrived whole.
+    fn arrived(&mut self) -> Result<Option<Item>, Status> {
+        if self.begun.is_empty() {
+            match whole(&self.frame)? {
+                Some(end) => {
+                    let item =
+                        self.reader.read(&self.frame[PREFIX_BYTES..end], self.clock.as_str());
+                    self.frame.advance(end);
+                    return Ok(Some(item));
+                }
+                None if self.frame.is_empty() => return Ok(None),
+                None => {}
+            }
+        }
+        self.arrived_in_parts()
+    }
+
+    /// The message that began in an earlier frame, once it has arrived whole.
+    fn arrived_in_parts(&mut self) -> Result<Option<Item>, Status> {
+        self.take(PREFIX_BYTES);
+        let Some(wanted) = end(&self.begun)? else { return Ok(None) };
+        self.take(wanted);
+        if self.begun.len() < wanted {
+            return Ok(None);
+        }
+        let item = self.reader.read(&self.begun[PREFIX_BYTES..], self.clock.as_str());
+        self.begun.clear();
+        self.begun.shrink_to(KEPT_BYTES);
+        Ok(Some(item))
+    }
+
+    /// Moves from the frame to the begun message until that has `wanted` bytes.
+    fn take(&mut self, wanted: usize) {
+        let missing = wanted.saturating_sub(self.begun.len()).min(self.frame.len());
+        self.begun.extend_from_slice(&self.frame.split_to(missing));
+    }
+
+    /// Ready with whether there is a frame more.
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, Status>> {
+        loop {
+            return Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) if data.is_empty() => continue,
+                    Ok(data) => {
+                        self.frame = data;
+                        Ok(true)
+                    }
+                    // Trailers: nothing comes behind them.
+                    Err(_) => self.end(),
+                },
+                // The peer cancelled. What arrived before it is kept, and nobody is there to be
+                // told of a message that is not whole.
+                Some(Err(status)) if status.code() == Code::Cancelled => Ok(false),
+                Some(Err(status)) => Err(status),
+                None => self.end(),
+            });
+        }
+    }
+
+    fn end(&self) -> Result<bool, Status> {
+        if self.begun.is_empty() {
+            return Ok(false);
+        }
+        let bytes = self.begun.len();
+        Err(Status::internal(format!("the stream ends {bytes} bytes into a message")))
+    }
+
+    fn read_clock(&mut self) {
+        match self.ticks.checked_sub(1) {
+            Some(left) => self.ticks = left,
+            None => {
+                self.clock.refresh();
+                self.ticks = MESSAGES_PER_TICK;
+            }
+        }
+    }
+}
+
+impl Stream for Entries {
+    type Item = Result<Item, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.read_clock();
+        loop {
+            if let Some(item) = self.arrived()? {
+                return Poll::Ready(Some(Ok(item)));
+            }
+            match self.poll_frame(context)? {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return Poll::Ready(None),
+                Poll::Pending => {
+                    self.ticks = 0;
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+/// Where the message at the beginning of `bytes` ends; `None` while its prefix is not whole.
+fn end(bytes: &[u8]) -> Result<Option<usize>, Status> {
+    let Some([compressed, length @ ..]) = bytes.first_chunk::<PREFIX_BYTES>() else {
+        return Ok(None);
+    };
+    match compressed {
+        0 => {}
+        1 => {
+            return Err(Status::internal(
+                "a message has its compressed flag set, and the request names no grpc-encoding",
+            ));
+        }
+        other => {
+            return Err(Status::internal(format!(
+                "a message's compressed flag is {other}, it needs 0 or 1"
+            )));
+        }
+    }
+    let length = u32::from_be_bytes(*length) as usize;
+    if length > MESSAGE_BYTES {
+        return Err(Status::resource_exhausted(format!(
+            "a message is {length} bytes, the limit is {MESSAGE_BYTES}"
+        )));
+    }
+    Ok(Some(PREFIX_BYTES + length))
+}
+
+/// Where the message at the beginning of `bytes` ends, when all of it is there.
+fn whole(bytes: &[u8]) -> Result<Option<usize>, Status> {
+    Ok(end(bytes)?.filter(|end| *end <= bytes.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use futures_util::StreamExt;
+    use http_body::Frame;
+    use prost::Message;
+
+    use super::*;
+    use crate::proto::ottoscaler::WorkerLogEntry;
+
+    /// A body of these frames.
+    struct Frames(VecDeque<Bytes>);
+
+    impl http_body::Body for Frames {
+        type Data = Bytes;
+        type Error = Status;
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            Poll::Ready(self.0.pop_front().map(|data| Ok(Frame::data(data))))
+        }
+    }
+
+    fn prefixed(compressed: u8, length: usize, message: &[u8]) -> Vec<u8> {
+        [&[compressed], &(length as u32).to_be_bytes()[..], message].concat()
+    }
+
+    fn entry(message: &str) -> Vec<u8> {
+        let (task_id, worker_id, message) = ("t".into(), "w".into(), message.into());
+        let wire = WorkerLogEntry { task_id, worker_id, message, ..Default::default() };
+        let wire = wire.encode_to_vec();
+        prefixed(0, wire.len(), &wire)
+    }
+
+    /// What comes of `wire` in frames of `bytes`: the sizes of the messages, and the end.
+    async fn read(wire: &[u8], bytes: usize) -> (Vec<(usize, bool)>, Option<Status>) {
+        let frames = wire.chunks(bytes).map(Bytes::copy_from_slice).collect();
+        let mut entries = Entries::new(Body::new(Frames(frames)), Layout::WorkerLogEntry);
+        let mut read = Vec::new();
+        while let Some(item) = entries.next().await {
+            match item {
+                Ok(item) => read.push((item.wire_bytes, item.entry.is_ok())),
+                Err(status) => return (read, Some(status)),
+            }
+        }
+        (read, None)
+    }
+
+    #[tokio::test]
+    async fn messages_come_out_whole_wherever_the_frames_are_cut() {
+        let long = "x".repeat(300);
+        let empty = prefixed(0, 0, b"");
+        let wire = [entry("one"), empty, entry(&long), entry("last")].concat();
+        let whole = read(&wire, wire.len()).await;
+        let sizes: Vec<_> = whole.0.iter().map(|(bytes, _)| *bytes).collect();
+        assert_eq!(sizes, [11, 0, 309, 12]);
+        for bytes in 1..wire.len() {
+            let cut = read(&wire, bytes).await;
+            assert_eq!(cut.0, whole.0, "frames of {bytes} bytes");
+            assert!(cut.1.is_none(), "frames of {bytes} bytes: {:?}", cut.1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_a_rule_ends_with_a_status_that_says_which() {
+        let too_long = prefixed(0, MESSAGE_BYTES + 1, b"");
+        let cut = &entry("cut")[..9];
+        let cases = [
+            (&too_long[..], Code::ResourceExhausted, "a message is 4194305 bytes, the limit is"),
+            (&prefixed(1, 0, b""), Code::Internal, "its compressed flag set"),
+            (&prefixed(7, 0, b""), Code::Internal, "compressed flag is 7, it needs 0 or 1"),
+            (cut, Code::Internal, "the stream ends 9 bytes into a message"),
+        ];
+        for (wire, code, reason) in cases {
+            let wire = [&entry("good"), wire].concat();
+            for bytes in [1, 3, wire.len()] {
+                let (read, status) = read(&wire, bytes).await;
+                let status = status.expect(reason);
+                assert_eq!((read, status.code()), (vec![(12, true)], code));
+                assert!(status.message().contains(reason), "{status}");
+            }
+        }
+    }
+}
