@@ -3,9 +3,9 @@
 //! Serves `OttoHandlerLogService`, `LogStreamingService`, health and reflection. The only module that knows tonic.
 
 mod answers;
+mod connection;
 mod entries;
 mod health;
-mod late_end;
 mod log_service;
 mod push;
 mod serve;

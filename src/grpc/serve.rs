@@ -9,8 +9,9 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
+use super::connection::Connection;
 use super::health::{Health, SERVICES};
-use super::late_end::LateEnd;
+
 use super::{log_service, streaming_service};
 use crate::ingest::{Intake, Registry};
 use crate::proto;
@@ -78,12 +79,14 @@ pub async fn serve(
         .await
 }
 
-fn incoming(connections: impl Stream<Item = TcpStream>) -> impl Stream<Item = io::Result<LateEnd>> {
+fn incoming(
+    connections: impl Stream<Item = TcpStream>,
+) -> impl Stream<Item = io::Result<Connection>> {
     connections.map(|connection| {
         if let Err(error) = tune(&connection) {
             tracing::debug!(%error, "a connection keeps the system's settings");
         }
-        Ok(LateEnd::new(connection))
+        Ok(Connection::new(connection))
     })
 }
 
