@@ -4,6 +4,7 @@
 //! the encoding for readers happen in one pass over the transport's own frames. Only a message
 //! that is spread over several frames is put together first.
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -26,6 +27,15 @@ const KEPT_BYTES: usize = 16 * 1024;
 
 /// How many messages have one time of receipt at most, where they come without a pause.
 const MESSAGES_PER_TICK: u32 = 16;
+
+thread_local! {
+    static READ: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many pushed messages this thread has read.
+pub fn messages_of_this_thread() -> u64 {
+    READ.get()
+}
 
 /// The entries of one request. Ends with the body, or where the peer cancels.
 pub(super) struct Entries {
@@ -132,6 +142,7 @@ impl Stream for Entries {
         self.read_clock();
         loop {
             if let Some(item) = self.arrived()? {
+                READ.set(READ.get() + 1);
                 return Poll::Ready(Some(Ok(item)));
             }
             match self.poll_frame(context)? {

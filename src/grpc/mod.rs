@@ -11,6 +11,7 @@ mod push;
 mod serve;
 mod streaming_service;
 
+pub use entries::messages_of_this_thread;
 pub use health::Health;
 pub use serve::{Options, serve};
 

@@ -6,6 +6,7 @@
 //! rest and marks its end.
 
 mod accept;
+mod moderation;
 mod workers;
 
 use std::net::SocketAddr;

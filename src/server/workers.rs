@@ -4,10 +4,15 @@
 //! its own tasks: measured against the multi-threaded runtime it took a third of the CPU.
 
 use std::io;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
+
+use super::moderation::Moderation;
+use crate::grpc;
 
 /// Running workers.
 pub(super) struct Workers {
@@ -50,7 +55,10 @@ impl Workers {
 
 impl Worker {
     fn start(number: usize, stop: CancellationToken) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let moderation = Mutex::new(Moderation::new());
+        let before_wait = move || pause(&moderation);
+        let runtime =
+            Builder::new_current_thread().enable_all().on_thread_park(before_wait).build()?;
         let handle = runtime.handle().clone();
         let name = format!("worker-{number}");
         let run = move || {
@@ -59,5 +67,13 @@ impl Worker {
             runtime.shutdown_background();
         };
         Ok(Self { handle, thread: thread::Builder::new().name(name).spawn(run)? })
+    }
+}
+
+/// Called by a worker before it waits for input.
+fn pause(moderation: &Mutex<Moderation>) {
+    let mut moderation = moderation.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(pause) = moderation.pause(Instant::now(), grpc::messages_of_this_thread()) {
+        thread::sleep(pause);
     }
 }

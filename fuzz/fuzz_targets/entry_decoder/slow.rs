@@ -54,13 +54,13 @@ pub fn decode(layout: Layout, wire: &[u8]) -> Result<WorkerLogEntry, DecodeError
 
 /// Judges one message by the contract's rules.
 pub fn verdict(layout: Layout, wire: &[u8]) -> Verdict {
-    let Ok(mut entry) = decode(layout, wire) else { return Verdict::Refuse { ids: None } };
+    let Ok(entry) = decode(layout, wire) else { return Verdict::Refuse { ids: None } };
     if !is_id(&entry.task_id) || !is_id(&entry.worker_id) {
         return Verdict::Refuse { ids: None };
     }
     let ids = (entry.task_id.clone(), entry.worker_id.clone());
-    let numbering = (entry.metadata.remove("otto.session"), entry.metadata.remove("otto.seq"));
-    let seq = match numbering {
+    let (entry, session, seq) = numbering(entry);
+    let seq = match (session, seq) {
         (None, None) => Some(None),
         (Some(session), Some(seq)) if is_id(&session) => {
             seq.parse().ok().map(|seq| Some((session.into(), seq)))
@@ -71,6 +71,13 @@ pub fn verdict(layout: Layout, wire: &[u8]) -> Verdict {
         Some(seq) => Verdict::Keep(Kept { ids, seq, entry }),
         None => Verdict::Refuse { ids: Some(ids) },
     }
+}
+
+/// The entry as readers see it, and the producer's session and number in it.
+pub fn numbering(mut entry: WorkerLogEntry) -> (WorkerLogEntry, Option<String>, Option<String>) {
+    let session = entry.metadata.remove("otto.session");
+    let seq = entry.metadata.remove("otto.seq");
+    (entry, session, seq)
 }
 
 fn is_id(text: &str) -> bool {
