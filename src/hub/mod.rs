@@ -14,10 +14,10 @@
 
 mod window;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::domain::{Block, Offset, TaskId};
+use crate::domain::{Block, IdMap, Offset, TaskId};
 use crate::store::Scope;
 
 pub use window::Window;
@@ -45,14 +45,14 @@ struct State {
     ring: VecDeque<Arc<Block>>,
     bytes: usize,
     tail: Offset,
-    windows: HashMap<TaskId, Arc<Window>>,
+    windows: IdMap<TaskId, Arc<Window>>,
 }
 
 impl Hub {
     /// A hub that keeps up to `budget_bytes` of blocks, for a log that is still empty.
     pub fn new(budget_bytes: usize) -> Self {
         let tail = Offset::FIRST;
-        let state = State { ring: VecDeque::new(), bytes: 0, tail, windows: HashMap::new() };
+        let state = State { ring: VecDeque::new(), bytes: 0, tail, windows: IdMap::default() };
         let all = Arc::new(Window::new(tail));
         Self(Arc::new(Shared { budget_bytes, all, state: Mutex::new(state) }))
     }
