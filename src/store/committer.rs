@@ -301,7 +301,7 @@ impl Work {
         (self.pending.len(), entries.sum())
     }
 
-    /// Lets the commit's runs go, then their room in the queue, then answers everyone in it.
+    /// Lets what was staged go, then its room in the queue, then answers everyone in it.
     fn end(&mut self, outcome: Result<(), Arc<str>>) {
         self.staging.clear();
         self.room = None;

@@ -22,7 +22,7 @@ const MAX_SPARE_RUNS: usize = 4096;
 /// What one commit gathers, and the blocks that it makes of it. Reused from commit to commit.
 ///
 /// Runs stay where they arrived, chained by task, until the commit is over: nothing moves, and
-/// what they say of their workers needs no copy of the ids.
+/// what they say of their workers needs no copy of the ids. Only their records go at once.
 #[derive(Debug, Default)]
 pub(super) struct Staging {
     runs: Vec<StagedRun>,
@@ -158,6 +158,8 @@ impl Staging {
             encode_run(&mut payload, &staged.run);
             staged.told = Told::by(&staged.run.records, base + u64::from(count));
             count += staged.run.records.count();
+            // Its room serves the next payload.
+            drop(std::mem::take(&mut staged.run.records));
             lines += staged.told.lines as u32;
             at = staged.next;
         }
