@@ -123,8 +123,10 @@ impl Shared {
         self.all.pop_front();
         if let Some(window) = state.windows.get(&block.task) {
             window.pop_front();
+            if is_unused(window) {
+                state.windows.remove(&block.task);
+            }
         }
-        state.forget_if_unused(&block.task);
     }
 }
 
@@ -143,13 +145,17 @@ impl State {
         self.window_from(task, self.tail)
     }
 
-    /// Lets go of a window that is empty and that only the hub still holds.
+    /// Lets go of a window that nobody uses.
     fn forget_if_unused(&mut self, task: &TaskId) {
-        let unused = |window: &Arc<Window>| window.is_empty() && Arc::strong_count(window) == 1;
-        if self.windows.get(task).is_some_and(unused) {
+        if self.windows.get(task).is_some_and(is_unused) {
             self.windows.remove(task);
         }
     }
+}
+
+/// Whether a window is empty and only the hub still holds it.
+fn is_unused(window: &Arc<Window>) -> bool {
+    window.is_empty() && Arc::strong_count(window) == 1
 }
 
 fn weight(block: &Block) -> usize {
