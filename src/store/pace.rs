@@ -19,8 +19,9 @@ const PLENTY_OF_ENTRIES: u32 = 512;
 /// Shorter waits cost more than they gather.
 const SHORTEST_WAIT: Duration = Duration::from_micros(100);
 
-/// Commits made at once after a wait that was not worth it.
+/// Commits made at once after a wait that was not worth it; twice as many after each further one.
 const COMMITS_AT_ONCE: u32 = 64;
+const MOST_COMMITS_AT_ONCE: u32 = 1024;
 
 /// The committer's pace.
 #[derive(Debug)]
@@ -31,12 +32,14 @@ pub(super) struct Pace {
     distance: Duration,
     last: Option<Instant>,
     at_once: u32,
+    /// How many commits are made at once after the next wait that is not worth it.
+    next_at_once: u32,
 }
 
 impl Pace {
     /// Commits up to `interval` apart, while that is worth it.
     pub(super) fn new(interval: Duration) -> Self {
-        Self { interval, distance: interval, last: None, at_once: 0 }
+        Self { interval, distance: interval, last: None, at_once: 0, next_at_once: COMMITS_AT_ONCE }
     }
 
     /// How long to wait before the next commit; nothing after a pause.
@@ -51,10 +54,13 @@ impl Pace {
         if let Some(last) = self.last.replace(now) {
             self.fit(now.saturating_duration_since(last), entries);
         }
-        if waited && batches < WORTHWHILE_BATCHES {
-            self.at_once = COMMITS_AT_ONCE;
-        } else if !waited {
+        if !waited {
             self.at_once = self.at_once.saturating_sub(1);
+        } else if batches < WORTHWHILE_BATCHES {
+            self.at_once = self.next_at_once;
+            self.next_at_once = (2 * self.next_at_once).min(MOST_COMMITS_AT_ONCE);
+        } else {
+            self.next_at_once = COMMITS_AT_ONCE;
         }
     }
 
@@ -90,12 +96,18 @@ mod tests {
         pace.note(now, true, (WORTHWHILE_BATCHES, 20));
         assert!(pace.wait(now).is_some());
         pace.note(now + INTERVAL, true, (WORTHWHILE_BATCHES - 1, 20));
-        for _ in 0..COMMITS_AT_ONCE {
-            now += INTERVAL / 4;
-            assert_eq!(pace.wait(now), None);
-            pace.note(now, false, (1, 1));
-        }
-        assert!(pace.wait(now).is_some());
+        let mut commits_until_next_wait = || {
+            let first = now;
+            while pace.wait(now).is_none() {
+                now += INTERVAL / 4;
+                pace.note(now, false, (1, 1));
+            }
+            pace.note(now, true, (1, 1));
+            ((now - first).as_micros() / (INTERVAL / 4).as_micros()) as u32
+        };
+        let commits: Vec<_> = (0..6).map(|_| commits_until_next_wait()).collect();
+        let expected = [1, 2, 4, 8, 16, 16].map(|times| times * COMMITS_AT_ONCE);
+        assert_eq!(commits, expected);
     }
 
     /// The pace after many commits `distance` apart, of so many entries each.
