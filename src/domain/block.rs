@@ -193,6 +193,17 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
+/// How many bytes [`encode_run`] appends.
+pub fn encoded_run_bytes(run: &Run) -> usize {
+    let text = |bytes: usize| varint_bytes(bytes as u64) + bytes;
+    let session = run.session.as_ref().map_or(1, |session| {
+        text(session.id.len()) + varint_bytes(session.seqs.last().copied().unwrap_or(0))
+    });
+    let records = run.records.as_bytes().len();
+    let counts = varint_bytes(u64::from(run.records.count()));
+    text(run.worker.as_str().len()) + session + counts + text(records)
+}
+
 /// Appends `run` to a payload.
 pub fn encode_run(payload: &mut Vec<u8>, run: &Run) {
     let records = run.records.as_bytes();
@@ -236,6 +247,10 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
         value >>= 7;
     }
     out.push(value as u8);
+}
+
+fn varint_bytes(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 fn split_varint(rest: &mut &[u8]) -> Option<u64> {
@@ -306,6 +321,23 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         let expected = "{\"offset\":10,\"line\":5,\"a\":1}{\"offset\":11,\"line\":6,\"a\":2}{\"offset\":12,\"s\":1}";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_runs_encoded_size_is_known_before() {
+        let long = "x".repeat(200);
+        for seqs in [vec![], vec![0], vec![127], vec![128], vec![1, 16_384], vec![u64::MAX]] {
+            for id in ["s", &long] {
+                let session = Session { id: id.into(), seqs: seqs.clone() };
+                let bodies = vec![(Kind::Log, id); seqs.len()];
+                for session in [Some(session.clone()), None] {
+                    let run = run(id, session, &bodies);
+                    let mut payload = Vec::new();
+                    encode_run(&mut payload, &run);
+                    assert_eq!(encoded_run_bytes(&run), payload.len(), "{run:?}");
+                }
+            }
+        }
     }
 
     #[test]

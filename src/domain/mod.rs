@@ -6,11 +6,13 @@
 
 mod batch;
 mod block;
+mod id_map;
 mod ids;
 mod summary;
 
 pub use batch::{Batch, Cursor, Kind, MAX_BODY_BYTES, Records, Run, Session};
-pub use block::{Block, Damaged, Entries, Entry, encode_run};
+pub use block::{Block, Damaged, Entries, Entry, encode_run, encoded_run_bytes};
+pub use id_map::{IdHash, IdMap};
 pub use ids::{Epoch, EventId, EventIdError, IdError, MAX_ID_BYTES, Offset, TaskId, WorkerId};
 pub use summary::{TaskSummary, WorkerState, WorkerSummary};
 

@@ -14,10 +14,10 @@
 
 mod window;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::domain::{Block, Offset, TaskId};
+use crate::domain::{Block, IdMap, Offset, TaskId};
 use crate::store::Scope;
 
 pub use window::Window;
@@ -45,14 +45,14 @@ struct State {
     ring: VecDeque<Arc<Block>>,
     bytes: usize,
     tail: Offset,
-    windows: HashMap<TaskId, Arc<Window>>,
+    windows: IdMap<TaskId, Arc<Window>>,
 }
 
 impl Hub {
     /// A hub that keeps up to `budget_bytes` of blocks, for a log that is still empty.
     pub fn new(budget_bytes: usize) -> Self {
         let tail = Offset::FIRST;
-        let state = State { ring: VecDeque::new(), bytes: 0, tail, windows: HashMap::new() };
+        let state = State { ring: VecDeque::new(), bytes: 0, tail, windows: IdMap::default() };
         let all = Arc::new(Window::new(tail));
         Self(Arc::new(Shared { budget_bytes, all, state: Mutex::new(state) }))
     }
@@ -123,8 +123,10 @@ impl Shared {
         self.all.pop_front();
         if let Some(window) = state.windows.get(&block.task) {
             window.pop_front();
+            if is_unused(window) {
+                state.windows.remove(&block.task);
+            }
         }
-        state.forget_if_unused(&block.task);
     }
 }
 
@@ -143,13 +145,17 @@ impl State {
         self.window_from(task, self.tail)
     }
 
-    /// Lets go of a window that is empty and that only the hub still holds.
+    /// Lets go of a window that nobody uses.
     fn forget_if_unused(&mut self, task: &TaskId) {
-        let unused = |window: &Arc<Window>| window.is_empty() && Arc::strong_count(window) == 1;
-        if self.windows.get(task).is_some_and(unused) {
+        if self.windows.get(task).is_some_and(is_unused) {
             self.windows.remove(task);
         }
     }
+}
+
+/// Whether a window is empty and only the hub still holds it.
+fn is_unused(window: &Arc<Window>) -> bool {
+    window.is_empty() && Arc::strong_count(window) == 1
 }
 
 fn weight(block: &Block) -> usize {

@@ -27,6 +27,7 @@
 //! look like a chunk are one only where they were written.
 
 use bytes::Bytes;
+use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 
 use crate::domain::{Block, Offset, TaskId};
 
@@ -41,6 +42,12 @@ const COMPRESS_FROM_BYTES: usize = 1400;
 
 /// No chunk holds more: a cut payload and one record of the greatest size.
 const MAX_RAW_BYTES: u32 = 1 << 30;
+
+/// Payloads below it are compressed with the small table, as `lz4_flex` itself chooses.
+const SMALL_TABLE_BELOW_BYTES: usize = u16::MAX as usize;
+
+/// What a packer keeps from chunk to chunk at most.
+const MAX_SPACE_BYTES: usize = 1024 * 1024;
 
 const FLAG_LZ4: u8 = 1;
 const FLAG_SYNCED: u8 = 2;
@@ -103,9 +110,44 @@ impl Found {
     }
 }
 
+/// Compresses payloads. What that needs is made once: new tables and zeroed room for each
+/// payload cost more than small payloads themselves.
+pub(super) struct Packer {
+    small: CompressTable,
+    large: CompressTable,
+    space: Vec<u8>,
+}
+
+impl Default for Packer {
+    fn default() -> Self {
+        Self { small: CompressTable::small(), large: CompressTable::large(), space: Vec::new() }
+    }
+}
+
+impl Packer {
+    /// The compressed bytes; `None` where that saves nothing.
+    fn packed(&mut self, raw: &[u8]) -> Option<&[u8]> {
+        if raw.len() < COMPRESS_FROM_BYTES {
+            return None;
+        }
+        let most = get_maximum_output_size(raw.len());
+        if self.space.len() > MAX_SPACE_BYTES {
+            self.space = Vec::new();
+        }
+        if self.space.len() < most {
+            self.space.resize(most, 0);
+        }
+        let is_small = raw.len() < SMALL_TABLE_BELOW_BYTES;
+        let table = if is_small { &mut self.small } else { &mut self.large };
+        let bytes = compress_into_with_table(raw, &mut self.space, table).ok()?;
+        (bytes < raw.len()).then(|| &self.space[..bytes])
+    }
+}
+
 /// Appends a chunk that will stand at `position`.
 pub(super) fn encode(
     out: &mut Vec<u8>,
+    packer: &mut Packer,
     site: Site,
     position: u64,
     header: &Header,
@@ -115,7 +157,9 @@ pub(super) fn encode(
     out.resize(start + HEADER_BYTES, 0);
     out.extend_from_slice(task.as_bytes());
     let payload_at = out.len();
-    let lz4 = put_payload(out, raw);
+    let packed = packer.packed(raw);
+    let lz4 = packed.is_some();
+    out.extend_from_slice(packed.unwrap_or(raw));
     let flags = u8::from(header.synced) * FLAG_SYNCED + u8::from(lz4) * FLAG_LZ4;
     let payload_crc = crc32c::crc32c(&out[payload_at..]);
     let stored_bytes = (out.len() - payload_at) as u32;
@@ -149,24 +193,6 @@ impl Fixed<'_> {
         self.bytes[self.at..self.at + field.len()].copy_from_slice(field);
         self.at += field.len();
     }
-}
-
-/// Appends the payload, compressed where that pays; returns whether it is.
-fn put_payload(out: &mut Vec<u8>, raw: &[u8]) -> bool {
-    let start = out.len();
-    if raw.len() >= COMPRESS_FROM_BYTES {
-        let most = lz4_flex::block::get_maximum_output_size(raw.len());
-        out.resize(start + most, 0);
-        match lz4_flex::block::compress_into(raw, &mut out[start..]) {
-            Ok(bytes) if bytes < raw.len() => {
-                out.truncate(start + bytes);
-                return true;
-            }
-            _ => out.truncate(start),
-        }
-    }
-    out.extend_from_slice(raw);
-    false
 }
 
 /// The chunk header at the start of `bytes`, which stand at `position`; `None` where there is
@@ -285,7 +311,7 @@ mod tests {
 
     fn chunk(raw: &[u8]) -> Vec<u8> {
         let mut out = b"before".to_vec();
-        encode(&mut out, site(), 4096, &HEADER, ("task", raw));
+        encode(&mut out, &mut Packer::default(), site(), 4096, &HEADER, ("task", raw));
         out.split_off(6)
     }
 
@@ -299,6 +325,20 @@ mod tests {
             assert_eq!((block.task.as_str(), block.payload.as_ref()), ("task", &raw[..]));
         }
         assert!(chunk(&[b'b'; 10_000]).len() < 1000);
+    }
+
+    #[test]
+    fn a_packer_makes_of_each_payload_what_a_new_one_would() {
+        let mut packer = Packer::default();
+        let random = |bytes: usize| (0..bytes).map(|_| fastrand::u8(..)).collect::<Vec<_>>();
+        let words = |bytes: usize| random(64).repeat(bytes / 64 + 1)[..bytes].to_vec();
+        for bytes in [1399, 1400, 9000, 65_534, 65_535, 300_000, 1_200_000, 2000] {
+            for raw in [words(bytes), random(bytes)] {
+                let fresh = lz4_flex::block::compress(&raw);
+                let pays = bytes >= COMPRESS_FROM_BYTES && fresh.len() < raw.len();
+                assert_eq!(packer.packed(&raw), pays.then_some(&fresh[..]), "{bytes} bytes");
+            }
+        }
     }
 
     #[test]

@@ -13,17 +13,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Shared;
-use super::chunk::{self, Header};
-use super::cursors::Cursors;
-use super::directory::Placed;
-use super::facts::Facts;
+use super::chunk::{self, Header, Packer};
+use super::directory::{Directory, Placed};
 use super::index::ChunkRef;
 use super::log::{AppendError, Committed};
 use super::options::{Durability, Options};
 use super::pace::Pace;
 use super::segment::Active;
 use super::settle::{Settle, settle};
-use super::staging::{StagedBlock, Staging};
+use super::staging::Staging;
 use crate::domain::{Batch, Block, Offset, now_ms};
 
 /// How often age and retention are looked at.
@@ -47,13 +45,6 @@ pub(super) struct Queued {
     pub(super) room: OwnedSemaphorePermit,
 }
 
-/// A batch in the running commit.
-struct Pending {
-    receipt: Settle,
-    committed: Committed,
-    _room: OwnedSemaphorePermit,
-}
-
 /// The committer's own state; see the module.
 pub(super) struct Committer {
     pub(super) options: Options,
@@ -75,8 +66,11 @@ pub(super) struct Committer {
 #[derive(Default)]
 struct Work {
     staging: Staging,
-    pending: Vec<Pending>,
+    pending: Vec<(Settle, Committed)>,
+    /// The share of the queue that the commit's batches have together.
+    room: Option<OwnedSemaphorePermit>,
     closing: Vec<oneshot::Sender<()>>,
+    packer: Packer,
     /// The bytes of the commit's chunks.
     bytes: Vec<u8>,
     places: Vec<ChunkRef>,
@@ -156,46 +150,48 @@ impl Committer {
 
     fn commit(&mut self) {
         let time_ms = now_ms();
-        let blocks = self.work.staging.blocks(&self.shared.directory(), time_ms);
-        let cursors = self.work.staging.take_cursors();
+        self.work.staging.make_blocks(&self.shared.directory(), time_ms);
         let outcome = match self.shared.failed() {
             Some(reason) => Err(reason),
-            None if blocks.is_empty() => Ok(()),
-            None => self.keep(&blocks, &cursors, time_ms),
+            None => self.keep(time_ms),
         };
-        if outcome.is_ok() && !cursors.is_empty() {
-            self.shared.directory_mut().cursors.advance_all(&cursors);
-        }
-        self.work.settle(outcome);
+        self.work.end(outcome);
     }
 
-    /// Makes `blocks` durable together with `cursors`, then visible.
-    fn keep(
-        &mut self,
-        blocks: &[StagedBlock],
-        cursors: &Cursors,
-        time_ms: u64,
-    ) -> Result<(), Arc<str>> {
+    /// Makes what is staged durable, then visible.
+    fn keep(&mut self, time_ms: u64) -> Result<(), Arc<str>> {
+        if !self.work.staging.blocks().is_empty() {
+            self.keep_blocks(time_ms)?;
+        }
+        let cursors = &self.work.staging.cursors;
+        if !cursors.is_empty() {
+            self.shared.directory_mut().cursors.advance_all(cursors);
+        }
+        Ok(())
+    }
+
+    fn keep_blocks(&mut self, time_ms: u64) -> Result<(), Arc<str>> {
         if self.options.durability == Durability::Memory {
-            self.active.note(blocks.iter().map(|staged| staged.block.payload.len()));
+            let blocks = self.work.staging.blocks();
+            self.active.note(blocks.iter().map(|block| block.payload.len()));
         } else {
-            self.encode(blocks, cursors, time_ms);
+            self.encode(time_ms);
             self.write().map_err(|error| self.shared.poison("a commit", &error))?;
         }
         self.next_commit += 1;
         self.active.last_time_ms = time_ms;
-        self.publish(blocks);
+        self.publish();
         Ok(())
     }
 
-    fn encode(&mut self, blocks: &[StagedBlock], cursors: &Cursors, time_ms: u64) {
+    fn encode(&mut self, time_ms: u64) {
         let is_synced = self.options.durability == Durability::Fsync;
-        let of = blocks.len() as u32 + u32::from(!cursors.is_empty());
-        let work = &mut self.work;
-        work.bytes.clear();
-        work.places.clear();
-        for (index, staged) in (0..).zip(blocks) {
-            let block = &staged.block;
+        let Work { staging, packer, bytes, places, .. } = &mut self.work;
+        let cursors = &staging.cursors;
+        let of = staging.blocks().len() as u32 + u32::from(!cursors.is_empty());
+        bytes.clear();
+        places.clear();
+        for (index, (block, previous, _)) in (0..).zip(staging.told_blocks()) {
             let header = Header {
                 synced: is_synced,
                 commit: self.next_commit,
@@ -206,26 +202,26 @@ impl Committer {
                 count: block.count,
                 lines: block.lines,
                 time_ms: block.time_ms,
-                previous: staged.previous,
+                previous,
             };
-            let start = work.bytes.len();
+            let start = bytes.len();
             let position = self.active.position + start as u64;
             let content = (block.task.as_str(), &block.payload[..]);
-            chunk::encode(&mut work.bytes, self.active.site, position, &header, content);
-            work.places.push(ChunkRef {
+            chunk::encode(bytes, packer, self.active.site, position, &header, content);
+            places.push(ChunkRef {
                 position,
                 base: header.base,
                 base_line: header.base_line,
-                bytes: (work.bytes.len() - start) as u32,
+                bytes: (bytes.len() - start) as u32,
                 count: header.count,
             });
         }
-        if let Some(last) = blocks.last().filter(|_| !cursors.is_empty()) {
-            let mark = Header::mark(self.next_commit, last.block.end().0, time_ms);
+        if let Some(last) = staging.blocks().last().filter(|_| !cursors.is_empty()) {
+            let mark = Header::mark(self.next_commit, last.end().0, time_ms);
             let mark = Header { synced: is_synced, index: of - 1, of, ..mark };
-            let position = self.active.position + work.bytes.len() as u64;
+            let position = self.active.position + bytes.len() as u64;
             let content = ("", &cursors.encode()[..]);
-            chunk::encode(&mut work.bytes, self.active.site, position, &mark, content);
+            chunk::encode(bytes, packer, self.active.site, position, &mark, content);
         }
     }
 
@@ -241,21 +237,20 @@ impl Committer {
     }
 
     /// Shows a commit to readers, then to the hub.
-    fn publish(&mut self, blocks: &[StagedBlock]) {
-        let facts: Vec<_> = blocks.iter().map(|staged| Facts::of(&staged.block)).collect();
+    fn publish(&self) {
+        let Work { staging, places, .. } = &self.work;
+        let mut entries = 0;
         let mut directory = self.shared.directory_mut();
-        for (index, (staged, facts)) in blocks.iter().zip(&facts).enumerate() {
-            let at = self.work.places.get(index).copied();
-            let block = &*staged.block;
-            directory.place(&Placed { block, facts, previous: staged.previous, at });
+        for (index, (block, previous, facts)) in staging.told_blocks().enumerate() {
+            let at = places.get(index).copied();
+            directory.place(&Placed { block, previous, at }, facts);
+            entries += u64::from(block.count);
         }
         let tail = Offset(directory.tail);
         drop(directory);
         self.shared.advance(tail);
-        let entries: u64 = blocks.iter().map(|staged| u64::from(staged.block.count)).sum();
-        self.shared.counters.note_commit(blocks.len(), entries);
-        let blocks: Vec<_> = blocks.iter().map(|staged| staged.block.clone()).collect();
-        (self.on_commit)(&blocks, tail);
+        self.shared.counters.note_commit(staging.blocks().len(), entries);
+        (self.on_commit)(staging.blocks(), tail);
     }
 
     /// Commits what is still queued, marks the end and lets the directory go.
@@ -278,7 +273,8 @@ impl Committer {
         self.active.sync()?;
         let header = Header::mark(self.next_commit, self.shared.directory().tail, now_ms());
         let mut mark = Vec::new();
-        chunk::encode(&mut mark, self.active.site, self.active.position, &header, ("", payload));
+        let (packer, position) = (&mut self.work.packer, self.active.position);
+        chunk::encode(&mut mark, packer, self.active.site, position, &header, ("", payload));
         self.active.append(&mark, 1)?;
         self.active.sync()?;
         self.next_commit += 1;
@@ -288,28 +284,32 @@ impl Committer {
 
 impl Work {
     /// Takes a batch into the commit; returns how many entries it adds.
-    fn take(&mut self, queued: Queued, known: &super::directory::Directory) -> usize {
+    fn take(&mut self, queued: Queued, known: &Directory) -> usize {
         let Queued { batch, receipt, room } = queued;
         let committed = self.staging.add(batch, known);
-        self.pending.push(Pending { receipt, committed, _room: room });
+        self.pending.push((receipt, committed));
+        match &mut self.room {
+            Some(held) => held.merge(room),
+            None => self.room = Some(room),
+        }
         (committed.kept + committed.repeated) as usize
     }
 
     /// How many batches and entries the commit has.
     fn size(&self) -> (usize, usize) {
-        let entries = |pending: &Pending| pending.committed.kept as usize;
-        (self.pending.len(), self.pending.iter().map(entries).sum())
+        let entries = self.pending.iter().map(|(_, committed)| committed.kept as usize);
+        (self.pending.len(), entries.sum())
     }
 
-    /// Answers everyone in the commit.
-    fn settle(&mut self, outcome: Result<(), Arc<str>>) {
-        let answered = self.pending.drain(..).map(|pending| {
-            let answer = match &outcome {
-                Ok(()) => Ok(pending.committed),
-                Err(reason) => Err(AppendError::Poisoned { reason: reason.clone() }),
-            };
-            (pending.receipt, answer)
-        });
-        settle(answered.collect());
+    /// Lets what was staged go, then its room in the queue, then answers everyone in it.
+    fn end(&mut self, outcome: Result<(), Arc<str>>) {
+        self.staging.clear();
+        self.room = None;
+        let answer = |committed| match &outcome {
+            Ok(()) => Ok(committed),
+            Err(reason) => Err(AppendError::Poisoned { reason: reason.clone() }),
+        };
+        let pending = self.pending.drain(..);
+        settle(pending.map(|(receipt, committed)| (receipt, answer(committed))));
     }
 }

@@ -3,16 +3,16 @@
 //! The committer changes it, after each commit and under one short lock; readers look places up
 //! in it and then read the files without holding it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use super::cursors::Cursors;
-use super::facts::Facts;
+use super::facts::RunFacts;
 use super::footer::TaskRecord;
 use super::index::{ChunkRef, IndexAt};
 use super::task::{Span, Task, task_cost};
-use crate::domain::{Block, Offset, TaskId, TaskSummary};
+use crate::domain::{Block, IdMap, Offset, TaskId, TaskSummary};
 
 /// The index in store order has about one chunk in this many bytes.
 const SPARSE_INDEX_BYTES: u64 = 64 * 1024;
@@ -49,11 +49,10 @@ pub(super) struct Sealed {
     pub(super) sparse: IndexAt,
 }
 
-/// One committed chunk: where it stands, what it holds, and the task's entry before it.
+/// One committed chunk: where it stands, its block, and the task's entry before it.
 #[derive(Debug)]
 pub(super) struct Placed<'a> {
     pub(super) block: &'a Block,
-    pub(super) facts: &'a Facts<'a>,
     pub(super) previous: u64,
     /// `None` where the store has no files.
     pub(super) at: Option<ChunkRef>,
@@ -62,7 +61,7 @@ pub(super) struct Placed<'a> {
 /// What is known in memory.
 #[derive(Debug)]
 pub(super) struct Directory {
-    pub(super) tasks: HashMap<TaskId, Task>,
+    pub(super) tasks: IdMap<TaskId, Task>,
     /// Oldest first; the last one is the active one.
     pub(super) segments: VecDeque<Arc<Segment>>,
     /// The offset that the next entry will get.
@@ -80,7 +79,7 @@ pub(super) struct Directory {
 impl Directory {
     pub(super) fn new() -> Self {
         Self {
-            tasks: HashMap::new(),
+            tasks: IdMap::default(),
             segments: VecDeque::new(),
             tail: Offset::FIRST.0,
             active_end: 0,
@@ -107,23 +106,31 @@ impl Directory {
         self.sparse.clear();
     }
 
-    /// Takes a committed chunk in.
-    pub(super) fn place(&mut self, chunk: &Placed<'_>) {
+    /// Takes a committed chunk in, whose runs say `facts`.
+    pub(super) fn place<'a>(
+        &mut self,
+        chunk: &Placed<'_>,
+        facts: impl IntoIterator<Item = RunFacts<'a>>,
+    ) {
         if let Some(at) = chunk.at {
             self.active_end = at.position + u64::from(at.bytes);
             put_sparse(&mut self.sparse, at);
         }
         self.tail = chunk.block.end().0;
         let active = self.active().clone();
-        if !self.tasks.contains_key(&chunk.block.task) {
-            self.bytes += task_cost(&chunk.block.task);
-        }
-        let task = self.tasks.entry(chunk.block.task.clone()).or_default();
+        let id = &chunk.block.task;
+        let task = match self.tasks.get_mut(id) {
+            Some(task) => task,
+            None => {
+                self.bytes += task_cost(id);
+                self.tasks.entry(id.clone()).or_default()
+            }
+        };
         self.bytes += task.extend_span(&active, chunk);
         task.chunks.extend(chunk.at);
-        for run in &chunk.facts.runs {
-            self.bytes += task.note_run(run.worker, run);
-            task.lost_lines += run.lost_lines;
+        for run in facts {
+            self.bytes += task.note_run(&run);
+            task.lost_lines += run.told.lost_lines;
         }
     }
 

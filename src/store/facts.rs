@@ -1,20 +1,20 @@
-//! What a block says of its workers: counted once, for the directory.
+//! What runs say of their workers: counted once, for the directory.
 
 use serde::Deserialize;
 
-use crate::domain::{Block, Kind, WorkerState};
-
-/// What a block says, run by run.
-#[derive(Debug, Default)]
-pub(super) struct Facts<'a> {
-    pub(super) runs: Vec<RunFacts<'a>>,
-}
+use crate::domain::{Block, Kind, Records, Run, WorkerState};
 
 /// What consecutive entries of one worker and session say.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct RunFacts<'a> {
     pub(super) worker: &'a str,
     pub(super) session: Option<(&'a str, u64)>,
+    pub(super) told: Told,
+}
+
+/// What records tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Told {
     pub(super) lines: u64,
     /// Lines that could not be kept, by `gap` records.
     pub(super) lost_lines: u64,
@@ -24,28 +24,50 @@ pub(super) struct RunFacts<'a> {
     pub(super) last: u64,
 }
 
-impl<'a> Facts<'a> {
-    /// Walks `block` once.
-    pub(super) fn of(block: &'a Block) -> Self {
-        let mut runs: Vec<RunFacts<'a>> = Vec::new();
+impl Told {
+    /// What `records` tell, the first of which gets the offset `first`.
+    pub(super) fn by(records: &Records, first: u64) -> Self {
+        let mut told = Self::default();
+        for (offset, (kind, body)) in (first..).zip(records.iter()) {
+            told.note(kind, body, offset);
+        }
+        told
+    }
+
+    fn note(&mut self, kind: Kind, body: &[u8], offset: u64) {
+        self.last = offset;
+        match kind {
+            Kind::Log => self.lines += 1,
+            Kind::Gap => self.lost_lines += lost_lines(body),
+            Kind::Status(state) => self.state = Some((state, offset)),
+        }
+    }
+}
+
+impl<'a> RunFacts<'a> {
+    /// What `run` says, whose records tell `told`.
+    pub(super) fn of_run(run: &'a Run, told: Told) -> Self {
+        let last_seq = |seqs: &[u64]| seqs.last().copied().unwrap_or(0);
+        let session = run.session.as_ref();
+        let session = session.map(|session| (&*session.id, last_seq(&session.seqs)));
+        Self { worker: run.worker.as_str(), session, told }
+    }
+
+    /// What `block` says, run by run: walks it once.
+    pub(super) fn of_block(block: &'a Block) -> Vec<Self> {
+        let mut runs: Vec<Self> = Vec::new();
         for entry in block.entries() {
             let (worker, session) = (entry.worker, entry.session);
-            let goes_on = |run: &RunFacts<'_>| {
+            let goes_on = |run: &Self| {
                 std::ptr::eq(run.worker, worker) && run.session.is_some() == session.is_some()
             };
             if !runs.last().is_some_and(goes_on) {
-                let (lines, lost_lines, last) = (0, 0, 0);
-                runs.push(RunFacts { worker, session, lines, lost_lines, state: None, last });
+                runs.push(Self { worker, session, told: Told::default() });
             }
             let run = runs.last_mut().expect("one was there or was pushed");
-            run.last = entry.offset.0;
-            match entry.kind {
-                Kind::Log => run.lines += 1,
-                Kind::Gap => run.lost_lines += lost_lines(entry.body),
-                Kind::Status(state) => run.state = Some((state, entry.offset.0)),
-            }
+            run.told.note(entry.kind, entry.body, entry.offset.0);
         }
-        Self { runs }
+        runs
     }
 }
 

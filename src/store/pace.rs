@@ -3,8 +3,10 @@
 //! What a lone entry costs is its commit: two thread switches, a write, an fsync. Where many
 //! producers send a little each, waiting a moment shares that cost. Where they wait for their
 //! acknowledgements before they send more, waiting gains nothing and slows them down. So the
-//! committer tries: it waits as long as waiting gathers enough, and asks again now and then. Nor
-//! does it wait where a commit has plenty anyway: entries are cheapest while the cache has them.
+//! committer tries: it waits as long as waiting gathers enough, and asks again now and then.
+//!
+//! Nor does it wait longer than until a commit has plenty: entries are cheapest while the cache
+//! has them. The faster they come, the closer the commits.
 
 use std::time::{Duration, Instant};
 
@@ -12,41 +14,61 @@ use std::time::{Duration, Instant};
 const WORTHWHILE_BATCHES: usize = 8;
 
 /// Entries with which a commit has plenty.
-const PLENTY_OF_ENTRIES: usize = 512;
+const PLENTY_OF_ENTRIES: u32 = 512;
 
-/// Commits made at once after a wait that was not worth it.
+/// Shorter waits cost more than they gather.
+const SHORTEST_WAIT: Duration = Duration::from_micros(100);
+
+/// Commits made at once after a wait that was not worth it; twice as many after each further one.
 const COMMITS_AT_ONCE: u32 = 64;
+const MOST_COMMITS_AT_ONCE: u32 = 1024;
 
 /// The committer's pace.
 #[derive(Debug)]
 pub(super) struct Pace {
+    /// The greatest distance between commits that is waited for.
     interval: Duration,
+    /// The distance in which plenty of entries come, as far as is known.
+    distance: Duration,
     last: Option<Instant>,
     at_once: u32,
+    /// How many commits are made at once after the next wait that is not worth it.
+    next_at_once: u32,
 }
 
 impl Pace {
-    /// Commits at least `interval` apart, while that is worth it.
+    /// Commits up to `interval` apart, while that is worth it.
     pub(super) fn new(interval: Duration) -> Self {
-        Self { interval, last: None, at_once: 0 }
+        Self { interval, distance: interval, last: None, at_once: 0, next_at_once: COMMITS_AT_ONCE }
     }
 
-    /// How long to wait before the next commit; nothing after a pause of an interval.
+    /// How long to wait before the next commit; nothing after a pause.
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         let since = now.saturating_duration_since(self.last?);
-        let left = self.interval.checked_sub(since)?;
-        (self.at_once == 0 && !left.is_zero()).then_some(left)
+        let left = self.distance.checked_sub(since)?;
+        (self.at_once == 0 && left >= SHORTEST_WAIT).then_some(left)
     }
 
     /// Notes a commit of so many batches and entries, begun at `now`, after a wait or not.
     pub(super) fn note(&mut self, now: Instant, waited: bool, (batches, entries): (usize, usize)) {
-        self.last = Some(now);
-        let in_vain = batches < WORTHWHILE_BATCHES || entries >= PLENTY_OF_ENTRIES;
-        if waited && in_vain {
-            self.at_once = COMMITS_AT_ONCE;
-        } else if !waited {
-            self.at_once = self.at_once.saturating_sub(1);
+        if let Some(last) = self.last.replace(now) {
+            self.fit(now.saturating_duration_since(last), entries);
         }
+        if !waited {
+            self.at_once = self.at_once.saturating_sub(1);
+        } else if batches < WORTHWHILE_BATCHES {
+            self.at_once = self.next_at_once;
+            self.next_at_once = (2 * self.next_at_once).min(MOST_COMMITS_AT_ONCE);
+        } else {
+            self.next_at_once = COMMITS_AT_ONCE;
+        }
+    }
+
+    /// Moves the distance halfway to the one that would have gathered plenty.
+    fn fit(&mut self, took: Duration, entries: usize) {
+        let entries = u32::try_from(entries).unwrap_or(u32::MAX).max(1);
+        let fitting = took.saturating_mul(PLENTY_OF_ENTRIES) / entries;
+        self.distance = (self.distance + fitting.min(self.interval)) / 2;
     }
 }
 
@@ -69,22 +91,49 @@ mod tests {
 
     #[test]
     fn a_wait_that_gathers_too_little_is_not_repeated_for_a_while() {
-        let start = Instant::now();
+        let mut now = Instant::now();
         let mut pace = Pace::new(INTERVAL);
-        pace.note(start, true, (WORTHWHILE_BATCHES, 20));
-        assert!(pace.wait(start).is_some());
-        pace.note(start, true, (WORTHWHILE_BATCHES - 1, 20));
-        for _ in 0..COMMITS_AT_ONCE {
-            assert_eq!(pace.wait(start), None);
-            pace.note(start, false, (1, 1));
-        }
-        assert!(pace.wait(start).is_some());
+        pace.note(now, true, (WORTHWHILE_BATCHES, 20));
+        assert!(pace.wait(now).is_some());
+        pace.note(now + INTERVAL, true, (WORTHWHILE_BATCHES - 1, 20));
+        let mut commits_until_next_wait = || {
+            let first = now;
+            while pace.wait(now).is_none() {
+                now += INTERVAL / 4;
+                pace.note(now, false, (1, 1));
+            }
+            pace.note(now, true, (1, 1));
+            ((now - first).as_micros() / (INTERVAL / 4).as_micros()) as u32
+        };
+        let commits: Vec<_> = (0..6).map(|_| commits_until_next_wait()).collect();
+        let expected = [1, 2, 4, 8, 16, 16].map(|times| times * COMMITS_AT_ONCE);
+        assert_eq!(commits, expected);
     }
+
+    /// The pace after many commits `distance` apart, of so many entries each.
+    fn after(distance: Duration, entries: usize) -> (Pace, Instant) {
+        let (mut pace, mut now) = (Pace::new(INTERVAL), Instant::now());
+        for _ in 0..32 {
+            now += distance;
+            pace.note(now, true, (WORTHWHILE_BATCHES, entries));
+        }
+        (pace, now)
+    }
+
     #[test]
-    fn where_a_commit_has_plenty_there_is_no_wait_for_a_while() {
-        let start = Instant::now();
-        let mut pace = Pace::new(INTERVAL);
-        pace.note(start, true, (WORTHWHILE_BATCHES, PLENTY_OF_ENTRIES));
-        assert_eq!(pace.wait(start), None);
+    fn commits_come_as_close_as_each_has_plenty_and_no_farther_apart_than_the_interval() {
+        let plenty = PLENTY_OF_ENTRIES as usize;
+        let (pace, now) = after(INTERVAL, 2 * plenty);
+        let wait = pace.wait(now).unwrap();
+        assert!(wait.abs_diff(INTERVAL / 2) < Duration::from_micros(1), "{wait:?}");
+        let (pace, now) = after(INTERVAL, plenty / 8);
+        let wait = pace.wait(now).unwrap();
+        assert!(wait.abs_diff(INTERVAL) < Duration::from_micros(1), "{wait:?}");
+    }
+
+    #[test]
+    fn where_plenty_comes_at_once_there_is_no_wait() {
+        let (pace, now) = after(SHORTEST_WAIT, 2 * PLENTY_OF_ENTRIES as usize);
+        assert_eq!(pace.wait(now), None);
     }
 }

@@ -15,7 +15,7 @@ use super::chunk::{self, Found, Site};
 use super::cursors::Cursors;
 use super::directory::{Directory, Placed, Segment};
 use super::disk::Disk;
-use super::facts::Facts;
+use super::facts::RunFacts;
 use super::footer::{self, TaskRecord, Trailer};
 use super::index::ChunkRef;
 use super::open_error::OpenError;
@@ -336,8 +336,9 @@ impl Walk<'_> {
             match &seen.content {
                 Content::Cursors(cursors) => self.directory.cursors.advance_all(cursors),
                 Content::Entries(block) => {
-                    let (facts, previous, at) = (Facts::of(block), seen.previous, Some(seen.at));
-                    self.directory.place(&Placed { block, facts: &facts, previous, at });
+                    let (previous, at) = (seen.previous, Some(seen.at));
+                    let facts = RunFacts::of_block(block);
+                    self.directory.place(&Placed { block, previous, at }, facts);
                 }
             }
         }

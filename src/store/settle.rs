@@ -24,33 +24,81 @@ impl Settle {
     pub(super) fn new(receipt: oneshot::Sender<Answer>) -> Self {
         Self { receipt, home: Handle::try_current().ok() }
     }
+}
 
-    fn tell(self, answer: Answer) {
-        let _nobody_waits = self.receipt.send(answer);
-    }
+/// The receipts of one runtime, or of none.
+struct Home {
+    runtime: Option<Handle>,
+    answered: Vec<(oneshot::Sender<Answer>, Answer)>,
 }
 
 /// Settles them all.
-pub(super) fn settle(mut answered: Vec<(Settle, Answer)>) {
-    while let Some((first, _)) = answered.first() {
-        let home = first.home.clone();
-        let is_at_home = |other: &Option<Handle>| match (&home, other) {
-            (Some(home), Some(other)) => home.id() == other.id(),
-            (home, other) => home.is_none() && other.is_none(),
-        };
-        let (at_home, elsewhere): (Vec<_>, _) =
-            answered.into_iter().partition(|(settle, _)| is_at_home(&settle.home));
-        answered = elsewhere;
-        settle_at(home.as_ref(), at_home);
+pub(super) fn settle(answered: impl ExactSizeIterator<Item = (Settle, Answer)>) {
+    let mut homes: Vec<Home> = Vec::with_capacity(1);
+    let mut left = answered.len();
+    for (Settle { receipt, home }, answer) in answered {
+        let at = homes.iter().position(|known| is_same(known.runtime.as_ref(), home.as_ref()));
+        let at = at.unwrap_or_else(|| {
+            homes.push(Home { runtime: home, answered: Vec::with_capacity(left) });
+            homes.len() - 1
+        });
+        homes[at].answered.push((receipt, answer));
+        left -= 1;
+    }
+    homes.into_iter().for_each(Home::settle);
+}
+
+fn is_same(one: Option<&Handle>, other: Option<&Handle>) -> bool {
+    one.map(Handle::id) == other.map(Handle::id)
+}
+
+impl Home {
+    fn settle(self) {
+        let Self { runtime, answered } = self;
+        match runtime {
+            Some(runtime) if answered.len() > 1 => {
+                drop(runtime.spawn(async move { tell_all(answered) }));
+            }
+            _ => tell_all(answered),
+        }
     }
 }
 
-fn settle_at(home: Option<&Handle>, answered: Vec<(Settle, Answer)>) {
-    let tell_all = |answered: Vec<(Settle, Answer)>| {
-        answered.into_iter().for_each(|(settle, answer)| settle.tell(answer));
-    };
-    match home {
-        Some(home) if answered.len() > 1 => drop(home.spawn(async move { tell_all(answered) })),
-        _ => tell_all(answered),
+fn tell_all(answered: Vec<(oneshot::Sender<Answer>, Answer)>) {
+    for (receipt, answer) in answered {
+        let _nobody_waits = receipt.send(answer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Receipt;
+
+    /// Receipts that are made on `runtime`, numbered by what they are to be answered.
+    fn receipts(runtime: Option<&Handle>, numbers: [u32; 3]) -> Vec<(Settle, Receipt, Answer)> {
+        let _guard = runtime.map(Handle::enter);
+        let receipt = |kept| {
+            let (sender, receipt) = Receipt::channel();
+            (Settle::new(sender), receipt, Ok(Committed { kept, repeated: 0 }))
+        };
+        numbers.into_iter().map(receipt).collect()
+    }
+
+    #[test]
+    fn receipts_of_several_runtimes_and_of_none_each_get_their_own_answer() {
+        let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
+        let (one, other) = (runtime().unwrap(), runtime().unwrap());
+        let mut all = receipts(Some(one.handle()), [1, 2, 3]);
+        all.extend(receipts(Some(other.handle()), [4, 5, 6]));
+        all.extend(receipts(None, [7, 8, 9]));
+        all.swap(1, 4);
+        all.swap(2, 7);
+        let expected: Vec<_> = all.iter().map(|(.., answer)| answer.clone()).collect();
+        let (told, awaited): (Vec<_>, Vec<_>) =
+            all.into_iter().map(|(settle, receipt, answer)| ((settle, answer), receipt)).unzip();
+        settle(told.into_iter());
+        let answers: Vec<_> = awaited.into_iter().map(|receipt| one.block_on(receipt)).collect();
+        assert_eq!(answers, expected);
     }
 }

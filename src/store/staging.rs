@@ -1,45 +1,65 @@
 //! Makes the blocks of one commit: groups runs by task, drops repeats, cuts chunks.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::cursors::Cursors;
 use super::directory::Directory;
+use super::facts::{RunFacts, Told};
 use super::log::Committed;
 use super::task::Task;
 use crate::domain::{
-    Batch, Block, Kind, Offset, Records, Run, Session, TaskId, WorkerId, encode_run,
+    Batch, Block, IdMap, Offset, Records, Run, Session, TaskId, WorkerId, encode_run,
+    encoded_run_bytes,
 };
 
-/// A chunk takes no further run once its payload has this many bytes, and longer runs are cut.
+/// A chunk takes no further run once it has this many bytes of records, and longer runs are cut.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// A run's head in a payload is at most about this long beside the worker and session ids.
-const RUN_HEAD_BYTES: usize = 32;
+/// Room for this many runs is kept from commit to commit.
+const MAX_SPARE_RUNS: usize = 4096;
 
-/// A block that is to be committed, and the task's entry before it.
-#[derive(Debug)]
-pub(super) struct StagedBlock {
-    pub(super) block: Arc<Block>,
-    pub(super) previous: u64,
-}
-
-#[derive(Debug)]
-struct StagedTask {
-    task: TaskId,
-    runs: Vec<Run>,
-}
-
-/// What one commit gathers. Reused from commit to commit.
+/// What one commit gathers, and the blocks that it makes of it. Reused from commit to commit.
+///
+/// Runs stay where they arrived, chained by task, until the commit is over: nothing moves, and
+/// what they say of their workers needs no copy of the ids. Only their records go at once.
 #[derive(Debug, Default)]
 pub(super) struct Staging {
-    tasks: Vec<StagedTask>,
-    by_task: HashMap<TaskId, usize>,
+    runs: Vec<StagedRun>,
+    tasks: Vec<Chain>,
+    by_task: IdMap<TaskId, usize>,
     /// The last staged number of each session.
-    sessions: HashMap<(usize, WorkerId, Arc<str>), u64>,
+    sessions: IdMap<(usize, WorkerId, Arc<str>), u64>,
+    blocks: Vec<Arc<Block>>,
+    /// Beside each block, where it comes from.
+    origins: Vec<Origin>,
     /// What the commit advances.
-    cursors: Cursors,
+    pub(super) cursors: Cursors,
+}
+
+#[derive(Debug)]
+struct StagedRun {
+    run: Run,
+    told: Told,
+    /// The next run of the same task.
+    next: Option<usize>,
+}
+
+/// The runs of one task; none where all were repeats.
+#[derive(Debug, Default, Clone, Copy)]
+struct Chain {
+    first: Option<usize>,
+    last: Option<usize>,
+}
+
+/// Where a block comes from.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    /// Its first run, and how many there are.
+    first: usize,
+    runs: usize,
+    /// The task's entry before it.
+    previous: u64,
 }
 
 impl Staging {
@@ -54,8 +74,10 @@ impl Staging {
             let kept = run.records.count();
             committed.kept += kept;
             committed.repeated += offered - kept;
-            if kept > 0 {
-                self.tasks[at].runs.push(run);
+            if run.records.as_bytes().len() > CHUNK_BYTES {
+                parts(&run).into_iter().for_each(|part| self.push(at, part));
+            } else if kept > 0 {
+                self.push(at, run);
             }
         }
         committed
@@ -67,8 +89,18 @@ impl Staging {
         }
         let at = self.tasks.len();
         self.by_task.insert(task.clone(), at);
-        self.tasks.push(StagedTask { task: task.clone(), runs: Vec::new() });
+        self.tasks.push(Chain::default());
         at
+    }
+
+    fn push(&mut self, task: usize, run: Run) {
+        let at = self.runs.len();
+        self.runs.push(StagedRun { run, told: Told::default(), next: None });
+        let chain = &mut self.tasks[task];
+        match chain.last.replace(at) {
+            Some(last) => self.runs[last].next = Some(at),
+            None => chain.first = Some(at),
+        }
     }
 
     fn without_repeats(&mut self, at: usize, run: Run, known: &Directory) -> Run {
@@ -88,26 +120,99 @@ impl Staging {
         run
     }
 
-    /// The cursors that were taken in; leaves none.
-    pub(super) fn take_cursors(&mut self) -> Cursors {
-        std::mem::take(&mut self.cursors)
+    /// Makes the blocks of what was taken in, each task's together.
+    pub(super) fn make_blocks(&mut self, known: &Directory, time_ms: u64) {
+        let mut base = known.tail;
+        for at in 0..self.tasks.len() {
+            let Some(first) = self.tasks[at].first else { continue };
+            let known = known.tasks.get(&self.runs[first].run.task);
+            let mut line = known.map_or(1, Task::next_line);
+            let mut previous = known.map_or(0, Task::last);
+            let mut rest = Some(first);
+            while let Some(first) = rest {
+                let (block, runs);
+                (block, runs, rest) = self.make_block(first, (base, line), time_ms);
+                self.origins.push(Origin { first, runs, previous });
+                base = block.end().0;
+                line += u64::from(block.lines);
+                previous = block.last().0;
+                self.blocks.push(Arc::new(block));
+            }
+        }
     }
 
-    /// The blocks of what was taken in, each task's together; leaves the staging empty.
-    pub(super) fn blocks(&mut self, known: &Directory, time_ms: u64) -> Vec<StagedBlock> {
-        let mut blocks = Blocks { blocks: Vec::new(), next: known.tail, time_ms };
-        for StagedTask { task, runs } in self.tasks.drain(..) {
-            let known = known.tasks.get(&task);
-            let mut draft = Draft {
-                next_line: known.map_or(1, Task::next_line),
-                previous: known.map_or(0, Task::last),
-                task,
-            };
-            each_chunk(runs, |runs| blocks.push(&mut draft, runs));
+    /// One chunk's block, how many runs it has, and the task's run after them.
+    fn make_block(
+        &mut self,
+        first: usize,
+        (base, line): (u64, u64),
+        time_ms: u64,
+    ) -> (Block, usize, Option<usize>) {
+        let (runs, encoded_bytes) = self.measure_chunk(first);
+        // The exact room: a payload that has more would be shared at the price of an allocation.
+        let mut payload = Vec::with_capacity(encoded_bytes);
+        let (mut count, mut lines) = (0, 0);
+        let mut at = Some(first);
+        for _ in 0..runs {
+            let Some(staged) = at.map(|at| &mut self.runs[at]) else { break };
+            encode_run(&mut payload, &staged.run);
+            staged.told = Told::by(&staged.run.records, base + u64::from(count));
+            count += staged.run.records.count();
+            // Its room serves the next payload.
+            drop(std::mem::take(&mut staged.run.records));
+            lines += staged.told.lines as u32;
+            at = staged.next;
         }
+        let task = self.runs[first].run.task.clone();
+        let block = Block::new(task, Offset(base), line, (count, lines), time_ms, payload.into());
+        (block, runs, at)
+    }
+
+    /// How many runs from `first` on go into one chunk, and their bytes once encoded.
+    fn measure_chunk(&self, first: usize) -> (usize, usize) {
+        let (mut runs, mut record_bytes, mut encoded_bytes) = (0, 0, 0);
+        for StagedRun { run, .. } in self.chain(first) {
+            runs += 1;
+            record_bytes += run.records.as_bytes().len();
+            encoded_bytes += encoded_run_bytes(run);
+            if record_bytes >= CHUNK_BYTES {
+                break;
+            }
+        }
+        (runs, encoded_bytes)
+    }
+
+    fn chain(&self, first: usize) -> impl Iterator<Item = &StagedRun> {
+        let staged = |at: usize| &self.runs[at];
+        std::iter::successors(Some(staged(first)), move |run| run.next.map(staged))
+    }
+
+    /// The blocks that were made.
+    pub(super) fn blocks(&self) -> &[Arc<Block>] {
+        &self.blocks
+    }
+
+    /// Each block with the task's entry before it and what its runs say.
+    pub(super) fn told_blocks(
+        &self,
+    ) -> impl Iterator<Item = (&Block, u64, impl Iterator<Item = RunFacts<'_>>)> {
+        self.blocks.iter().zip(&self.origins).map(|(block, origin)| {
+            let runs = self.chain(origin.first).take(origin.runs);
+            let facts = runs.map(|staged| RunFacts::of_run(&staged.run, staged.told));
+            (&**block, origin.previous, facts)
+        })
+    }
+
+    /// Lets everything go.
+    pub(super) fn clear(&mut self) {
+        self.runs.clear();
+        self.runs.shrink_to(MAX_SPARE_RUNS);
+        self.tasks.clear();
         self.by_task.clear();
         self.sessions.clear();
-        blocks.blocks
+        self.blocks.clear();
+        self.origins.clear();
+        self.cursors = Cursors::default();
     }
 }
 
@@ -134,31 +239,6 @@ fn increasing(run: Run, last: Option<u64>) -> Run {
     Run { session, records, ..run }
 }
 
-/// Calls `each` with the runs of each chunk.
-fn each_chunk(runs: Vec<Run>, mut each: impl FnMut(&[Run])) {
-    let mut gathered = Vec::with_capacity(runs.len());
-    let mut bytes = 0;
-    let mut gather = |run: Run| {
-        bytes += run.records.as_bytes().len();
-        gathered.push(run);
-        if bytes >= CHUNK_BYTES {
-            each(&gathered);
-            gathered.clear();
-            bytes = 0;
-        }
-    };
-    for run in runs {
-        if run.records.as_bytes().len() <= CHUNK_BYTES {
-            gather(run);
-        } else {
-            parts(&run).into_iter().for_each(&mut gather);
-        }
-    }
-    if !gathered.is_empty() {
-        each(&gathered);
-    }
-}
-
 /// A run that is too long for a chunk, in parts.
 fn parts(run: &Run) -> Vec<Run> {
     let mut parts = Vec::new();
@@ -183,41 +263,82 @@ fn part(run: &Run, range: Range<usize>, records: Records) -> Run {
     Run { task: run.task.clone(), worker: run.worker.clone(), session, records }
 }
 
-/// A task whose blocks are being made.
-struct Draft {
-    task: TaskId,
-    next_line: u64,
-    previous: u64,
-}
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
 
-struct Blocks {
-    blocks: Vec<StagedBlock>,
-    next: u64,
-    time_ms: u64,
-}
+    use super::*;
+    use crate::domain::{Entry, Kind, WorkerState};
 
-impl Blocks {
-    fn push(&mut self, draft: &mut Draft, runs: &[Run]) {
-        let mut payload = Vec::with_capacity(runs.iter().map(encoded_bytes).sum());
-        let (mut count, mut lines) = (0, 0);
-        for run in runs {
-            encode_run(&mut payload, run);
-            count += run.records.count();
-            lines += run.records.iter().filter(|(kind, _)| *kind == Kind::Log).count() as u32;
-        }
-        let base = Offset(self.next);
-        let line = draft.next_line;
-        let task = draft.task.clone();
-        let block = Block::new(task, base, line, (count, lines), self.time_ms, payload.into());
-        let previous = draft.previous;
-        self.next = block.end().0;
-        draft.next_line += u64::from(lines);
-        draft.previous = block.last().0;
-        self.blocks.push(StagedBlock { block: Arc::new(block), previous });
+    /// Task, worker, whether numbered, and the records' kinds and sizes.
+    type Spec = (u8, u8, bool, Vec<(u8, usize)>);
+
+    fn specs() -> impl Strategy<Value = Vec<Spec>> {
+        let size = prop_oneof![12 => 0..200_usize, 1 => 100_000..300_000_usize];
+        let records = prop::collection::vec((0..4_u8, size), 0..6);
+        prop::collection::vec((0..3_u8, 0..3_u8, any::<bool>(), records), 1..12)
     }
-}
 
-fn encoded_bytes(run: &Run) -> usize {
-    let session = run.session.as_ref().map_or(0, |session| session.id.len());
-    RUN_HEAD_BYTES + run.worker.as_str().len() + session + run.records.as_bytes().len()
+    fn run((task, worker, is_numbered, kinds): &Spec, seq: &mut u64) -> Run {
+        let mut records = Records::default();
+        let mut seqs = Vec::new();
+        for (kind, size) in kinds {
+            let kind = match kind {
+                0 | 1 => Kind::Log,
+                2 => Kind::Gap,
+                _ => Kind::Status(WorkerState::Running),
+            };
+            let body = format!("\"lines\":{size},\"text\":\"{}\"}}", "x".repeat(*size));
+            records.push(kind, body.as_bytes());
+            *seq += 1;
+            seqs.push(*seq);
+        }
+        let session = is_numbered.then(|| Session { id: "s".into(), seqs });
+        let task = TaskId::new(&format!("t{task}")).unwrap();
+        let worker = WorkerId::new(&format!("w{worker}")).unwrap();
+        Run { task, worker, session, records }
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_hold_what_was_added_and_their_facts_are_those_of_a_reader(specs in specs()) {
+            let known = Directory::new();
+            let mut staging = Staging::default();
+            let mut seq = 0;
+            let runs: Vec<_> = specs.iter().map(|spec| run(spec, &mut seq)).collect();
+            let offered: u32 = runs.iter().map(|run| run.records.count()).sum();
+            let committed = staging.add(Batch::of(runs.clone()), &known);
+            prop_assert_eq!(committed, Committed { kept: offered, repeated: 0 });
+            staging.make_blocks(&known, 5);
+            let mut next = known.tail;
+            let mut last = IdMap::default();
+            let mut kept = Vec::new();
+            for (block, previous, facts) in staging.told_blocks() {
+                prop_assert_eq!(block.check(), Ok(()));
+                prop_assert_eq!(block.base.0, next);
+                next = block.end().0;
+                let (known_previous, line) = last.get(&block.task).copied().unwrap_or((0, 1));
+                prop_assert_eq!((previous, block.base_line), (known_previous, line));
+                last.insert(&block.task, (block.last().0, line + u64::from(block.lines)));
+                prop_assert_eq!(facts.collect::<Vec<_>>(), RunFacts::of_block(block));
+                let entry = |entry: Entry<'_>| {
+                    (block.task.clone(), entry.worker.to_owned(), entry.kind, entry.body.to_vec())
+                };
+                kept.extend(block.entries().map(entry));
+            }
+            for task in staging.blocks().iter().map(|block| &block.task) {
+                let of_task = runs.iter().filter(|run| run.task == *task);
+                let added = of_task.flat_map(|run| {
+                    run.records.iter().map(|(kind, body)| {
+                        (task.clone(), run.worker.to_string(), kind, body.to_vec())
+                    })
+                });
+                let kept = kept.iter().filter(|(kept, ..)| kept == task).cloned();
+                prop_assert!(added.eq(kept), "the entries of {task} differ");
+            }
+            prop_assert_eq!(kept.len(), offered as usize);
+            staging.clear();
+            prop_assert_eq!(staging.blocks().len(), 0);
+        }
+    }
 }

@@ -1,13 +1,13 @@
 //! What is known of one task: where its entries stand, and its workers.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::directory::{Placed, Segment};
 use super::facts::RunFacts;
 use super::footer::{TaskRecord, WorkerRecord};
 use super::index::{ChunkRef, IndexAt};
-use crate::domain::{Offset, TaskId, TaskSummary, WorkerId, WorkerState, WorkerSummary};
+use crate::domain::{IdMap, Offset, TaskId, TaskSummary, WorkerId, WorkerState, WorkerSummary};
 
 /// Sessions remembered per worker; a producer has one, and a new one when it restarts.
 const MAX_SESSIONS_PER_WORKER: usize = 4;
@@ -58,7 +58,7 @@ pub(super) struct Task {
     /// Its chunks in the active segment.
     pub(super) chunks: Vec<ChunkRef>,
     pub(super) lost_lines: u64,
-    workers: HashMap<WorkerId, Worker>,
+    workers: IdMap<WorkerId, Worker>,
     next_ordinal: u32,
 }
 
@@ -108,20 +108,21 @@ impl Task {
     }
 
     /// Notes what a run says of its worker; returns the bytes it added.
-    pub(super) fn note_run(&mut self, id: &str, run: &RunFacts<'_>) -> usize {
+    pub(super) fn note_run(&mut self, run: &RunFacts<'_>) -> usize {
         let mut added = 0;
-        if !self.workers.contains_key(id) {
-            let Ok(id) = WorkerId::new(id) else { return 0 };
-            added += worker_cost(&id);
-            let ordinal = self.next_ordinal;
-            self.next_ordinal += 1;
-            let worker = Worker { ordinal, lines: 0, state: None, last: 0, sessions: Vec::new() };
-            self.workers.insert(id, worker);
-        }
-        let Some(worker) = self.workers.get_mut(id) else { return added };
-        worker.lines += run.lines;
-        worker.last = run.last;
-        worker.state = run.state.or(worker.state);
+        let worker = match self.workers.get_mut(run.worker) {
+            Some(worker) => worker,
+            None => {
+                let Ok(id) = WorkerId::new(run.worker) else { return 0 };
+                added += worker_cost(&id);
+                let ordinal = self.next_ordinal;
+                self.next_ordinal += 1;
+                self.workers.entry(id).or_insert(Worker::new(ordinal))
+            }
+        };
+        worker.lines += run.told.lines;
+        worker.last = run.told.last;
+        worker.state = run.told.state.or(worker.state);
         added + run.session.map_or(0, |(session, seq)| worker.note_session(session, seq))
     }
 
@@ -227,6 +228,10 @@ impl Task {
 }
 
 impl Worker {
+    fn new(ordinal: u32) -> Self {
+        Self { ordinal, lines: 0, state: None, last: 0, sessions: Vec::new() }
+    }
+
     /// Notes a session's last number; returns the bytes it added.
     fn note_session(&mut self, session: &str, seq: u64) -> usize {
         if let Some(at) = self.sessions.iter().position(|(id, _)| **id == *session) {

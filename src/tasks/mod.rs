@@ -3,11 +3,10 @@
 //! A task is **complete** when each of its workers has ended and no stream carries it, or when
 //! no stream has carried it for the quiet period. A later line reopens it.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::domain::{TaskId, TaskSummary, WorkerState, now_ms};
+use crate::domain::{IdMap, TaskId, TaskSummary, WorkerState, now_ms};
 use crate::hub::Hub;
 use crate::store::Log;
 
@@ -52,7 +51,7 @@ struct Shared {
     log: Arc<dyn Log>,
     hub: Hub,
     quiet_period: Duration,
-    carried: Mutex<HashMap<TaskId, Carried>>,
+    carried: Mutex<IdMap<TaskId, Carried>>,
 }
 
 /// Which streams carry a task, or until when one did.
@@ -95,7 +94,7 @@ impl Tasks {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, HashMap<TaskId, Carried>> {
+    fn lock(&self) -> MutexGuard<'_, IdMap<TaskId, Carried>> {
         self.carried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
