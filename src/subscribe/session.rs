@@ -1,11 +1,10 @@
 //! One reader's way through the log.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
 
+use super::ticks::{Tick, Ticks};
 use crate::domain::{EventId, Offset};
 use crate::hub::{Hub, Read, STRETCH_BYTES, Stretch, Watch};
 use crate::store::{Gap, Log, ReadError, Scope};
@@ -20,8 +19,8 @@ pub struct Source {
     pub hub: Hub,
     /// When a task is complete.
     pub tasks: Tasks,
-    /// The least time between two reads of a busy stream; an idle one is served at once.
-    pub tick: Duration,
+    /// When busy streams are read; an idle one is served at once.
+    pub ticks: Ticks,
 }
 
 /// Where a session begins.
@@ -69,7 +68,8 @@ pub struct Session {
     until: Option<Offset>,
     /// Set when the id to resume from names another store.
     reset: bool,
-    not_before: Option<Instant>,
+    /// Set by a read to the end of the window: the next is due at a later tick.
+    paced: Option<Tick>,
 }
 
 impl Session {
@@ -90,7 +90,7 @@ impl Session {
         let resume = Resume { source: &source, scope: &scope, tail };
         let (cursor, reset) = resume.cursor(start).await?;
         let until = (!follow).then_some(tail);
-        Ok(Self { source, scope, window, wakes, cursor, until, reset, not_before: None })
+        Ok(Self { source, scope, window, wakes, cursor, until, reset, paced: None })
     }
 
     /// The next offset that the session wants.
@@ -130,9 +130,9 @@ impl Session {
 
     /// Holds a busy stream back to one read a tick.
     async fn pace(&mut self) {
-        if let Some(not_before) = self.not_before {
-            sleep_until(not_before).await;
-            self.not_before = None;
+        if let Some(last) = self.paced {
+            self.source.ticks.after(last).await;
+            self.paced = None;
         }
     }
 
@@ -146,7 +146,7 @@ impl Session {
                 // The window ends here, so nothing in scope stands before the end.
                 Read::Nothing => return Ok(Some(Event::End)),
                 Read::Blocks { stretch, more } => {
-                    self.not_before = (!more).then(|| Instant::now() + self.source.tick);
+                    self.paced = (!more).then(|| self.source.ticks.last());
                     return Ok(Some(self.entries(stretch)));
                 }
                 Read::Behind => {

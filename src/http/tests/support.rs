@@ -20,7 +20,7 @@ use crate::http::{Auth, Claims, Http, Options, Verifier, serve, sign};
 use crate::hub::Hub;
 use crate::ingest::{Intake, Limits};
 use crate::store::{self, Log, Store};
-use crate::subscribe::Source;
+use crate::subscribe::{Source, Ticks};
 use crate::tasks::Tasks;
 use crate::vitals::Vitals;
 
@@ -79,8 +79,8 @@ impl Server {
         hub.begin_at(store.tail());
         let log: Arc<dyn Log> = Arc::new(store.clone());
         let tasks = Tasks::new(log.clone(), hub.clone(), Duration::from_secs(300));
-        let tick = Duration::from_millis(1);
-        let source = Source { log, hub, tasks: tasks.clone(), tick };
+        let ticks = Ticks::every(Duration::from_millis(1));
+        let source = Source { log, hub, tasks: tasks.clone(), ticks };
         let drain = CancellationToken::new();
         let intake = Intake::new(source.log.clone(), tasks.clone(), limits(), drain.clone());
         let vitals = Vitals::new(intake, crate::pull::Handle::off(), store.clone());
