@@ -9,8 +9,6 @@
 //! `len`, `seq`, `count` and `bytes` are LEB128. `len session` is 0 where the producer
 //! does not number its entries, and only then `seq`, the last number of the run, is absent.
 
-use std::sync::OnceLock;
-
 use bytes::{BufMut, Bytes};
 
 use super::batch::split_record;
@@ -33,8 +31,6 @@ pub struct Block {
     pub time_ms: u64,
     /// The runs, see the module.
     pub payload: Bytes,
-    /// What [`Block::derived`] made, for the next reader.
-    derived: OnceLock<Bytes>,
 }
 
 /// Payload bytes that make no run or record.
@@ -83,8 +79,8 @@ impl Entry<'_> {
     }
 }
 
-/// Appends `value` in decimal; `write!` costs several times as much on this path.
-fn write_decimal(out: &mut Vec<u8>, mut value: u64) {
+/// Appends `value` in decimal; `write!` costs several times as much on the way of every entry.
+pub fn write_decimal(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0; 20];
     let mut start = digits.len();
     loop {
@@ -108,12 +104,7 @@ impl Block {
         time_ms: u64,
         payload: Bytes,
     ) -> Self {
-        Self { task, base, base_line, count, lines, time_ms, payload, derived: OnceLock::new() }
-    }
-
-    /// The bytes that `derive` makes of the whole block: made once, shared by all who read it.
-    pub fn derived(&self, derive: impl FnOnce(&Self) -> Bytes) -> Bytes {
-        self.derived.get_or_init(|| derive(self)).clone()
+        Self { task, base, base_line, count, lines, time_ms, payload }
     }
 
     /// The last entry's offset.

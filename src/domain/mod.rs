@@ -11,7 +11,7 @@ mod ids;
 mod summary;
 
 pub use batch::{Batch, Cursor, Kind, MAX_BODY_BYTES, Records, Run, Session};
-pub use block::{Block, Damaged, Entries, Entry, encode_run, encoded_run_bytes};
+pub use block::{Block, Damaged, Entries, Entry, encode_run, encoded_run_bytes, write_decimal};
 pub use id_map::{IdHash, IdMap};
 pub use ids::{Epoch, EventId, EventIdError, IdError, MAX_ID_BYTES, Offset, TaskId, WorkerId};
 pub use summary::{TaskSummary, WorkerState, WorkerSummary};

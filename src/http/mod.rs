@@ -37,7 +37,7 @@ pub use auth::{Auth, Claims, SignError, Verifier, sign};
 pub use server::serve;
 pub use sign_in::LoginCodes;
 
-use crate::subscribe::Source;
+use crate::subscribe::{Source, Ticks};
 use crate::vitals::Vitals;
 use seats::Seats;
 
@@ -87,9 +87,9 @@ pub enum OptionsError {
 /// The longest heartbeat or stall timeout.
 const MAX_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The HTTP side's state. Clones share it.
+/// The HTTP side's state, and the ticks of the runtime that it serves on. Clones share both.
 #[derive(Clone)]
-pub struct Http(Arc<Shared>);
+pub struct Http(Arc<Shared>, Ticks);
 
 struct Shared {
     options: Options,
@@ -122,7 +122,8 @@ impl Http {
         let login_codes = LoginCodes::default();
         let shared =
             Shared { options, frontend, source, vitals, failure, drain, seats, login_codes };
-        Ok(Self(Arc::new(shared)))
+        let ticks = shared.source.ticks.clone();
+        Ok(Self(Arc::new(shared), ticks))
     }
 
     /// Single-use codes that sign a browser in.
@@ -135,6 +136,11 @@ impl Http {
         self.0.seats.taken()
     }
 
+    /// The same, served on another runtime: its viewers wait for ticks of their own.
+    fn on_another_runtime(&self) -> Self {
+        Self(Arc::clone(&self.0), self.1.for_another_runtime())
+    }
+
     fn options(&self) -> &Options {
         &self.0.options
     }
@@ -145,6 +151,11 @@ impl Http {
 
     fn source(&self) -> &Source {
         &self.0.source
+    }
+
+    /// What a viewer served here reads from.
+    fn viewer_source(&self) -> Source {
+        Source { ticks: self.1.clone(), ..self.0.source.clone() }
     }
 
     /// Why the store takes no more writes, once that is so.

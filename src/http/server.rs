@@ -39,7 +39,7 @@ pub async fn serve(
     drain: CancellationToken,
 ) {
     let stall_timeout = http.options().viewer_stall_timeout;
-    let router = router::router(http);
+    let router = router::router(http.on_another_runtime());
     let running = TaskTracker::new();
     let mut connections = pin!(connections.take_until(drain.clone().cancelled_owned()));
     while let Some(stream) = connections.next().await {

@@ -61,7 +61,7 @@ async fn open(
     query: Query,
 ) -> Result<Response, Problem> {
     let seat = http.0.seats.take()?;
-    let source = http.source().clone();
+    let source = http.viewer_source();
     let epoch = source.log.epoch();
     let session = Session::open(source, scope, query.start, query.follow).await?;
     if query.is_resumed && session.finished().is_some() {

@@ -5,13 +5,16 @@
 //!   floor reads here; one below it reads the log until it has caught up. Nobody is disconnected.
 //! - Memory: the blocks of all windows together stay within one byte budget. The oldest block
 //!   of the whole hub goes first.
+//! - Readers at one cursor get one [`Stretch`], and what is derived from it is made once. The
+//!   stretches read last are kept within a share of the budget; the oldest goes first.
 //! - There is no queue per subscriber: a reader keeps a cursor and is woken by a `watch`.
 //!   A task that nobody reads costs one push per block.
 //!
 //! # Locks
-//! `Hub::state` before `Window::blocks`; never the other way round. Both are held for a few
-//! moves only, and the wake comes after both are released.
+//! `Hub::state` before `Window::blocks` before `Stretches::recent`; never the other way round.
+//! All are held for a few moves only, and the wake comes after they are released.
 
+mod stretch;
 mod window;
 
 use std::collections::VecDeque;
@@ -20,13 +23,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::domain::{Block, IdMap, Offset, TaskId};
 use crate::store::Scope;
 
-pub use window::Window;
+pub use stretch::Stretch;
+pub use window::{Read, STRETCH_BYTES, Window};
+
+use stretch::Stretches;
 
 /// What a block is reckoned to cost beside its payload: its own fields and its places in two windows.
 const BLOCK_OVERHEAD_BYTES: usize = 256;
 
-/// The payload and, once a reader asked for it, the frames derived from it.
-const COPIES: usize = 2;
+/// The part of the budget that stretches and what is derived from them may take.
+const STRETCHES_SHARE: usize = 4;
 
 /// All windows. Clones share them.
 #[derive(Clone, Debug)]
@@ -34,8 +40,10 @@ pub struct Hub(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    budget_bytes: usize,
+    /// What the windows' blocks may take.
+    blocks_bytes: usize,
     all: Arc<Window>,
+    stretches: Arc<Stretches>,
     state: Mutex<State>,
 }
 
@@ -46,15 +54,28 @@ struct State {
     bytes: usize,
     tail: Offset,
     windows: IdMap<TaskId, Arc<Window>>,
+    stretches: Arc<Stretches>,
 }
 
 impl Hub {
-    /// A hub that keeps up to `budget_bytes` of blocks, for a log that is still empty.
+    /// A hub that keeps up to `budget_bytes`, for a log that is still empty.
     pub fn new(budget_bytes: usize) -> Self {
         let tail = Offset::FIRST;
-        let state = State { ring: VecDeque::new(), bytes: 0, tail, windows: IdMap::default() };
-        let all = Arc::new(Window::new(tail));
-        Self(Arc::new(Shared { budget_bytes, all, state: Mutex::new(state) }))
+        let stretches_bytes = budget_bytes / STRETCHES_SHARE;
+        let stretches = Arc::new(Stretches::new(stretches_bytes));
+        let state = State {
+            ring: VecDeque::new(),
+            bytes: 0,
+            tail,
+            windows: IdMap::default(),
+            stretches: Arc::clone(&stretches),
+        };
+        Self(Arc::new(Shared {
+            blocks_bytes: budget_bytes - stretches_bytes,
+            all: Arc::new(Window::new(tail, Arc::clone(&stretches))),
+            stretches,
+            state: Mutex::new(state),
+        }))
     }
 
     /// Notes that the log begins with `tail` as its next offset; before the first publish.
@@ -88,9 +109,9 @@ impl Hub {
         }
     }
 
-    /// Bytes that the windows hold now, as reckoned against the budget.
+    /// Bytes that windows and stretches hold now, as reckoned against the budget.
     pub fn bytes(&self) -> usize {
-        self.0.lock().bytes
+        self.0.lock().bytes + self.0.stretches.bytes()
     }
 }
 
@@ -111,7 +132,7 @@ impl Shared {
             touched.push(window);
         }
         state.tail = tail;
-        while state.bytes > self.budget_bytes && state.ring.len() > 1 {
+        while state.bytes > self.blocks_bytes && state.ring.len() > 1 {
             self.evict_oldest(&mut state);
         }
         touched
@@ -136,7 +157,7 @@ impl State {
         if let Some(window) = self.windows.get(task) {
             return Arc::clone(window);
         }
-        let window = Arc::new(Window::new(floor));
+        let window = Arc::new(Window::new(floor, Arc::clone(&self.stretches)));
         self.windows.insert(task.clone(), Arc::clone(&window));
         window
     }
@@ -159,7 +180,7 @@ fn is_unused(window: &Arc<Window>) -> bool {
 }
 
 fn weight(block: &Block) -> usize {
-    COPIES * block.payload.len() + BLOCK_OVERHEAD_BYTES
+    block.payload.len() + BLOCK_OVERHEAD_BYTES
 }
 
 /// A reader's hold on a window; the window of a quiet task goes with its last reader.

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::domain::{Kind, Records, Run, WorkerId, encode_run};
 
@@ -6,8 +8,12 @@ fn task(name: &str) -> TaskId {
 }
 
 fn block(name: &str, base: u64, count: u32) -> Arc<Block> {
+    block_of(name, base, count, b"\"m\":1}")
+}
+
+fn block_of(name: &str, base: u64, count: u32, body: &[u8]) -> Arc<Block> {
     let mut records = Records::default();
-    (0..count).for_each(|_| records.push(Kind::Log, b"\"m\":1}"));
+    (0..count).for_each(|_| records.push(Kind::Log, body));
     let worker = WorkerId::new("w").unwrap();
     let run = Run { task: task(name), worker, session: None, records };
     let mut payload = Vec::new();
@@ -15,8 +21,18 @@ fn block(name: &str, base: u64, count: u32) -> Arc<Block> {
     Arc::new(Block::new(task(name), Offset(base), 1, (count, count), 0, payload.into()))
 }
 
-fn bases(blocks: Option<Vec<Arc<Block>>>) -> Option<Vec<u64>> {
-    blocks.map(|blocks| blocks.iter().map(|block| block.base.0).collect())
+/// The first offsets of what was read; `None` when it is behind the window.
+fn bases(read: Read) -> Option<Vec<u64>> {
+    match read {
+        Read::Behind => None,
+        Read::Nothing => Some(vec![]),
+        Read::Blocks { stretch, .. } => Some(stretch.blocks().iter().map(|b| b.base.0).collect()),
+    }
+}
+
+fn stretch(read: Read) -> Arc<Stretch> {
+    let Read::Blocks { stretch, .. } = read else { panic!("{read:?} has no blocks") };
+    stretch
 }
 
 #[test]
@@ -25,13 +41,12 @@ fn a_reader_gets_its_own_tasks_blocks_from_its_cursor_on() {
     hub.publish(&[block("a", 1, 3), block("b", 4, 2)], Offset(6));
     hub.publish(&[block("a", 6, 1)], Offset(7));
     let a = hub.watch(&Scope::Task(task("a")));
-    assert_eq!(bases(a.read(Offset(1), usize::MAX)), Some(vec![1, 6]));
-    assert_eq!(bases(a.read(Offset(3), usize::MAX)), Some(vec![1, 6]));
-    assert_eq!(bases(a.read(Offset(4), usize::MAX)), Some(vec![6]));
-    assert_eq!(bases(a.read(Offset(7), usize::MAX)), Some(vec![]));
-    assert_eq!(bases(a.read(Offset(1), 1)), Some(vec![1]));
+    assert_eq!(bases(a.read(Offset(1))), Some(vec![1, 6]));
+    assert_eq!(bases(a.read(Offset(3))), Some(vec![1, 6]));
+    assert_eq!(bases(a.read(Offset(4))), Some(vec![6]));
+    assert_eq!(bases(a.read(Offset(7))), Some(vec![]));
     let all = hub.watch(&Scope::All);
-    assert_eq!(bases(all.read(Offset(4), usize::MAX)), Some(vec![4, 6]));
+    assert_eq!(bases(all.read(Offset(4))), Some(vec![4, 6]));
 }
 
 #[test]
@@ -39,18 +54,19 @@ fn a_reader_below_the_floor_is_sent_to_the_log() {
     let hub = Hub::new(1 << 20);
     hub.begin_at(Offset(100));
     let early = hub.watch(&Scope::Task(task("a")));
-    assert_eq!(bases(early.read(Offset(99), usize::MAX)), None);
-    assert_eq!(bases(early.read(Offset(100), usize::MAX)), Some(vec![]));
+    assert_eq!(bases(early.read(Offset(99))), None);
+    assert_eq!(bases(early.read(Offset(100))), Some(vec![]));
     hub.publish(&[block("b", 100, 1)], Offset(101));
     let b = hub.watch(&Scope::Task(task("b")));
-    assert_eq!(bases(b.read(Offset(99), usize::MAX)), None);
-    assert_eq!(bases(b.read(Offset(100), usize::MAX)), Some(vec![100]));
+    assert_eq!(bases(b.read(Offset(99))), None);
+    assert_eq!(bases(b.read(Offset(100))), Some(vec![100]));
 }
 
 #[test]
 fn the_budget_holds_and_the_oldest_block_of_any_task_goes_first() {
     let one = weight(&block("a", 1, 10));
-    let hub = Hub::new(3 * one);
+    // A quarter is the stretches'.
+    let hub = Hub::new(4 * one);
     let a = hub.watch(&Scope::Task(task("a")));
     hub.publish(&[block("a", 1, 10)], Offset(11));
     for turn in 0..20 {
@@ -58,11 +74,11 @@ fn the_budget_holds_and_the_oldest_block_of_any_task_goes_first() {
         hub.publish(&[block("b", base, 10)], Offset(base + 10));
         assert!(hub.bytes() <= 3 * one, "{} bytes after {turn} more", hub.bytes());
     }
-    assert_eq!(bases(a.read(Offset(1), usize::MAX)), None);
-    assert_eq!(bases(a.read(Offset(11), usize::MAX)), Some(vec![]));
+    assert_eq!(bases(a.read(Offset(1))), None);
+    assert_eq!(bases(a.read(Offset(11))), Some(vec![]));
     let all = hub.watch(&Scope::All);
-    assert_eq!(bases(all.read(Offset(181), usize::MAX)), Some(vec![181, 191, 201]));
-    assert_eq!(bases(all.read(Offset(180), usize::MAX)), None);
+    assert_eq!(bases(all.read(Offset(181))), Some(vec![181, 191, 201]));
+    assert_eq!(bases(all.read(Offset(180))), None);
 }
 
 #[test]
@@ -86,4 +102,106 @@ async fn publishing_wakes_the_tasks_readers_and_no_others() {
     assert!(!b_wakes.has_changed().unwrap());
     hub.wake(&task("a"));
     assert!(a_wakes.has_changed().unwrap());
+}
+
+#[test]
+fn readers_at_one_cursor_share_a_stretch_and_what_is_derived_from_it() {
+    let hub = Hub::new(1 << 20);
+    let scope = Scope::Task(task("a"));
+    let (one, other) = (hub.watch(&scope), hub.watch(&scope));
+    let _waiting = (one.wakes(), other.wakes());
+    hub.publish(&[block("a", 1, 3)], Offset(4));
+    let derive = |watch: &Watch| stretch(watch.read(Offset(1))).derived(|_| vec![7; 9].into());
+    assert_eq!(derive(&one).as_ptr(), derive(&other).as_ptr());
+    hub.publish(&[block("a", 4, 1)], Offset(5));
+    assert_eq!(bases(one.read(Offset(1))), Some(vec![1, 4]));
+    assert_eq!(bases(other.read(Offset(4))), Some(vec![4]));
+}
+
+#[test]
+fn readers_who_came_to_different_cursors_meet_at_the_next_page() {
+    let hub = Hub::new(8 * STRETCH_BYTES);
+    let all = hub.watch(&Scope::All);
+    let half = vec![b' '; STRETCH_BYTES / 2];
+    (1..=6).for_each(|base| hub.publish(&[block_of("a", base, 1, &half)], Offset(base + 1)));
+    let ends: Vec<_> = (1..=6).map(|cursor| stretch(all.read(Offset(cursor))).end().0).collect();
+    assert_eq!(ends, [3, 3, 5, 5, 7, 7]);
+    assert!(matches!(all.read(Offset(4)), Read::Blocks { more: true, .. }));
+    assert!(matches!(all.read(Offset(5)), Read::Blocks { more: false, .. }));
+}
+
+#[test]
+fn stretches_stay_within_their_share_of_the_budget() {
+    let hub = Hub::new(64 << 10);
+    let all = hub.watch(&Scope::All);
+    let _waiting = (all.wakes(), all.wakes());
+    for base in 1..=100 {
+        hub.publish(&[block_of("a", base, 1, &[b' '; 2000])], Offset(base + 1));
+        let _read = all.read(Offset(base));
+        assert!(hub.bytes() <= 64 << 10, "{} bytes after {base} blocks", hub.bytes());
+    }
+}
+
+/// One thing that happens: entries are published in tasks, or a reader reads once.
+#[derive(Debug, Clone)]
+enum Step {
+    Publish(Vec<(usize, u32, usize)>),
+    Read(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let published = (0..2usize, 1..4u32, 1..6_000usize);
+    prop_oneof![
+        prop::collection::vec(published, 1..4).prop_map(Step::Publish),
+        (0..6usize).prop_map(Step::Read),
+    ]
+}
+
+proptest! {
+    /// Whatever was shared with whom, each reader gets what the blocks of its scope hold from
+    /// its cursor on, in order; and behind the window what was evicted, and no more.
+    #[test]
+    fn every_reader_gets_each_block_once_in_order(steps in prop::collection::vec(step(), 1..120)) {
+        const TASKS: [&str; 2] = ["a", "b"];
+        let hub = Hub::new(64 << 10);
+        let scopes = [Scope::All, Scope::Task(task("a")), Scope::Task(task("b"))];
+        let watches: Vec<_> = (0..6).map(|reader| hub.watch(&scopes[reader % 3])).collect();
+        let _waiting: Vec<_> = watches.iter().map(|watch| watch.wakes()).collect();
+        let mut cursors = [Offset(1); 6];
+        let (mut published, mut tail) = (Vec::<Arc<Block>>::new(), Offset(1));
+        for step in steps {
+            match step {
+                Step::Publish(parts) => {
+                    let mut blocks = Vec::new();
+                    for (name, count, bytes) in parts {
+                        blocks.push(block_of(TASKS[name], tail.0, count, &vec![b' '; bytes]));
+                        tail = Offset(tail.0 + u64::from(count));
+                    }
+                    hub.publish(&blocks, tail);
+                    published.extend(blocks);
+                }
+                Step::Read(reader) => {
+                    let in_scope = |block: &&Arc<Block>| match &scopes[reader % 3] {
+                        Scope::All => true,
+                        Scope::Task(task) => block.task == *task,
+                    };
+                    let cursor = cursors[reader];
+                    let mut wanted =
+                        published.iter().filter(in_scope).filter(|block| block.end() > cursor);
+                    match watches[reader].read(cursor) {
+                        Read::Behind => cursors[reader] = tail,
+                        Read::Nothing => prop_assert!(wanted.next().is_none()),
+                        Read::Blocks { stretch, more } => {
+                            for block in stretch.blocks() {
+                                prop_assert!(wanted.next().is_some_and(|w| Arc::ptr_eq(w, block)));
+                            }
+                            prop_assert_eq!(more, wanted.next().is_some());
+                            cursors[reader] = stretch.end();
+                        }
+                    }
+                }
+            }
+            prop_assert!(hub.bytes() <= 64 << 10);
+        }
+    }
 }

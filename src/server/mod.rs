@@ -26,7 +26,7 @@ use crate::http::{Auth, Http, Verifier};
 use crate::hub::Hub;
 use crate::ingest::{Intake, Limits, Registry};
 use crate::store::{self, Log, Store};
-use crate::subscribe::Source;
+use crate::subscribe::{Source, Ticks};
 use crate::tasks::Tasks;
 use crate::vitals::Vitals;
 use crate::{grpc, http, pull};
@@ -79,7 +79,7 @@ impl Server {
         let drain = CancellationToken::new();
         let tasks = Tasks::new(Arc::clone(&log), hub.clone(), config.task_quiet_period);
         let intake = Intake::new(Arc::clone(&log), tasks.clone(), limits(config), drain.clone());
-        let source = Source { log: Arc::clone(&log), hub, tasks, tick: VIEWER_TICK };
+        let source = Source { log: Arc::clone(&log), hub, tasks, ticks: Ticks::every(VIEWER_TICK) };
         let (pulling, pull) = client_mode(config, &intake, &log);
         let vitals = Vitals::new(intake.clone(), pull.clone(), store.clone());
         let http = Http::new(http_options(config), source, vitals, drain.clone())?;

@@ -7,6 +7,8 @@
 
 mod filter;
 mod session;
+mod ticks;
 
 pub use filter::Filter;
 pub use session::{Event, Session, Source, Start};
+pub use ticks::Ticks;

@@ -1,19 +1,14 @@
 //! One reader's way through the log.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
 
-use crate::domain::{Block, EventId, Offset};
-use crate::hub::{Hub, Watch};
+use super::ticks::{Tick, Ticks};
+use crate::domain::{EventId, Offset};
+use crate::hub::{Hub, Read, STRETCH_BYTES, Stretch, Watch};
 use crate::store::{Gap, Log, ReadError, Scope};
 use crate::tasks::{State, Task, Tasks};
-
-/// Payload bytes taken in one read. Large enough to make a read cheap, small enough that a
-/// slow viewer holds little.
-const READ_BYTES: usize = 256 * 1024;
 
 /// Where sessions read from. Clones share it.
 #[derive(Clone)]
@@ -24,8 +19,8 @@ pub struct Source {
     pub hub: Hub,
     /// When a task is complete.
     pub tasks: Tasks,
-    /// The least time between two reads of a busy stream; an idle one is served at once.
-    pub tick: Duration,
+    /// When busy streams are read; an idle one is served at once.
+    pub ticks: Ticks,
 }
 
 /// Where a session begins.
@@ -46,10 +41,10 @@ pub enum Start {
 pub enum Event {
     /// The id to resume from names another store; the stream begins anew.
     Reset,
-    /// Entries: those of `blocks` with an offset of at least `from`.
+    /// Entries: those of `stretch` with an offset of at least `from`.
     Entries {
-        /// In order.
-        blocks: Vec<Arc<Block>>,
+        /// The blocks that they are in.
+        stretch: Arc<Stretch>,
         /// The cursor that they were read at.
         from: Offset,
     },
@@ -73,7 +68,8 @@ pub struct Session {
     until: Option<Offset>,
     /// Set when the id to resume from names another store.
     reset: bool,
-    not_before: Option<Instant>,
+    /// Set by a read to the end of the window: the next is due at a later tick.
+    paced: Option<Tick>,
 }
 
 impl Session {
@@ -94,7 +90,7 @@ impl Session {
         let resume = Resume { source: &source, scope: &scope, tail };
         let (cursor, reset) = resume.cursor(start).await?;
         let until = (!follow).then_some(tail);
-        Ok(Self { source, scope, window, wakes, cursor, until, reset, not_before: None })
+        Ok(Self { source, scope, window, wakes, cursor, until, reset, paced: None })
     }
 
     /// The next offset that the session wants.
@@ -134,9 +130,9 @@ impl Session {
 
     /// Holds a busy stream back to one read a tick.
     async fn pace(&mut self) {
-        if let Some(not_before) = self.not_before {
-            sleep_until(not_before).await;
-            self.not_before = None;
+        if let Some(last) = self.paced {
+            self.source.ticks.after(last).await;
+            self.paced = None;
         }
     }
 
@@ -145,12 +141,15 @@ impl Session {
             if self.until.is_some_and(|until| self.cursor >= until) {
                 return Ok(Some(Event::End));
             }
-            match self.window.read(self.cursor, READ_BYTES) {
-                Some(blocks) if blocks.is_empty() && self.until.is_none() => return Ok(None),
+            match self.window.read(self.cursor) {
+                Read::Nothing if self.until.is_none() => return Ok(None),
                 // The window ends here, so nothing in scope stands before the end.
-                Some(blocks) if blocks.is_empty() => return Ok(Some(Event::End)),
-                Some(blocks) => return Ok(Some(self.entries(blocks, true))),
-                None => {
+                Read::Nothing => return Ok(Some(Event::End)),
+                Read::Blocks { stretch, more } => {
+                    self.paced = (!more).then(|| self.source.ticks.last());
+                    return Ok(Some(self.entries(stretch)));
+                }
+                Read::Behind => {
                     if let Some(event) = self.read_log().await? {
                         return Ok(Some(event));
                     }
@@ -161,7 +160,7 @@ impl Session {
 
     /// Reads behind the window; `None` when there is nothing more and the window takes over.
     async fn read_log(&mut self) -> Result<Option<Event>, ReadError> {
-        let read = self.source.log.read(self.scope.clone(), self.cursor, READ_BYTES).await?;
+        let read = self.source.log.read(self.scope.clone(), self.cursor, STRETCH_BYTES).await?;
         if let Some(gap) = read.gap {
             self.cursor = self.cursor.max(gap.to.next());
             return Ok(Some(Event::Gap(gap)));
@@ -170,19 +169,13 @@ impl Session {
             self.cursor = self.cursor.max(read.next);
             return Ok(None);
         }
-        Ok(Some(self.entries(read.blocks, false)))
+        Ok(Some(self.entries(Arc::new(Stretch::new(read.blocks)))))
     }
 
-    fn entries(&mut self, blocks: Vec<Arc<Block>>, live: bool) -> Event {
+    fn entries(&mut self, stretch: Arc<Stretch>) -> Event {
         let from = self.cursor;
-        let bytes: usize = blocks.iter().map(|block| block.payload.len()).sum();
-        if let Some(last) = blocks.last() {
-            self.cursor = last.end();
-        }
-        if live && bytes < READ_BYTES {
-            self.not_before = Some(Instant::now() + self.source.tick);
-        }
-        Event::Entries { blocks, from }
+        self.cursor = stretch.end();
+        Event::Entries { stretch, from }
     }
 
     /// Until the window wakes, or the task may have become complete by being quiet.

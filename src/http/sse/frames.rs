@@ -1,13 +1,12 @@
 //! Events as bytes.
 
-use std::fmt::Arguments;
-use std::io::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::domain::{Block, Entry, Epoch, Kind, Offset, now_ms};
+use crate::domain::{Block, Entry, Epoch, Kind, Offset, now_ms, write_decimal};
 use crate::encode::format_ms;
 use crate::http::tasks::Verdict;
 use crate::store::Gap;
@@ -26,49 +25,35 @@ pub(super) struct Frames {
     pub(super) epoch: Epoch,
 }
 
-/// The frames of a block that somebody may see.
-#[derive(Debug)]
-pub(super) struct Part {
-    pub(super) bytes: Vec<u8>,
-    /// The last entry among them.
-    pub(super) last: Option<Offset>,
-}
-
 impl Frames {
-    /// All of `block`, made once for everyone.
-    pub(super) fn block(self, block: &Block) -> Bytes {
-        block.derived(|block| self.part(block, block.base, |_| true).bytes.into())
+    /// All of `blocks`.
+    pub(super) fn blocks(self, blocks: &[Arc<Block>]) -> Bytes {
+        let mut out = Vec::with_capacity(blocks.iter().map(|block| likely_bytes(block)).sum());
+        for block in blocks {
+            self.part(&mut out, block, block.base, |_| true);
+        }
+        out.into()
     }
 
-    /// What of `block` stands at or after `from` and passes.
+    /// Appends what of `block` stands at or after `from` and passes; returns the last of it.
     pub(super) fn part(
         self,
+        out: &mut Vec<u8>,
         block: &Block,
         from: Offset,
         passes: impl Fn(&Entry<'_>) -> bool,
-    ) -> Part {
-        let mut part = Part { bytes: Vec::new(), last: None };
+    ) -> Option<Offset> {
+        let id_line = format!("\nid: {}-", self.epoch);
+        let mut last = None;
         let entries = block.entries().filter(|entry| entry.offset >= from && passes(entry));
         for entry in entries {
-            if part.last.is_none() {
-                let overhead = FRAME_OVERHEAD_BYTES * block.count as usize;
-                part.bytes.reserve(block.payload.len() + overhead);
+            if last.is_none() {
+                out.reserve(likely_bytes(block));
             }
-            self.entry(&mut part.bytes, &entry);
-            part.last = Some(entry.offset);
+            write_entry(out, id_line.as_bytes(), &entry);
+            last = Some(entry.offset);
         }
-        part
-    }
-
-    fn entry(self, out: &mut Vec<u8>, entry: &Entry<'_>) {
-        let event = match entry.kind {
-            Kind::Log => "log",
-            Kind::Gap => "gap",
-            Kind::Status(_) => "status",
-        };
-        put(out, format_args!("event: {event}\nid: {}-{}\ndata: ", self.epoch, entry.offset));
-        entry.write_json(out);
-        out.extend_from_slice(b"\n\n");
+        last
     }
 
     /// Moves the reader's resume point without an event.
@@ -120,8 +105,21 @@ fn to_json(data: &impl Serialize) -> String {
     serde_json::to_string(data).expect("plain structs of texts and numbers are JSON")
 }
 
-fn put(out: &mut Vec<u8>, text: Arguments<'_>) {
-    out.write_fmt(text).expect("a Vec takes every write");
+fn likely_bytes(block: &Block) -> usize {
+    block.payload.len() + FRAME_OVERHEAD_BYTES * block.count as usize
+}
+
+fn write_entry(out: &mut Vec<u8>, id_line: &[u8], entry: &Entry<'_>) {
+    out.extend_from_slice(match entry.kind {
+        Kind::Log => b"event: log",
+        Kind::Gap => b"event: gap",
+        Kind::Status(_) => b"event: status",
+    });
+    out.extend_from_slice(id_line);
+    write_decimal(out, entry.offset.0);
+    out.extend_from_slice(b"\ndata: ");
+    entry.write_json(out);
+    out.extend_from_slice(b"\n\n");
 }
 
 #[cfg(test)]
@@ -144,23 +142,32 @@ mod tests {
     }
 
     #[test]
-    fn a_block_becomes_one_frame_an_entry_made_once_for_everyone() {
-        let block = block();
-        let frames = FRAMES.block(&block);
+    fn a_block_becomes_one_frame_an_entry() {
+        let frames = FRAMES.blocks(&[Arc::new(block())]);
         let expected = "event: log\nid: 1f2e3d4c-7\ndata: {\"offset\":7,\"line\":5,\"a\":1}\n\n\
                         event: status\nid: 1f2e3d4c-8\ndata: {\"offset\":8,\"b\":2}\n\n\
                         event: gap\nid: 1f2e3d4c-9\ndata: {\"from\":9,\"to\":9,\"lines\":3}\n\n";
         assert_eq!(frames, expected);
-        assert_eq!(FRAMES.block(&block).as_ptr(), frames.as_ptr());
+    }
+
+    #[test]
+    fn the_frames_of_several_blocks_are_those_of_each() {
+        let mut parts = Vec::new();
+        FRAMES.part(&mut parts, &block(), Offset(1), |_| true);
+        FRAMES.part(&mut parts, &block(), Offset(1), |_| true);
+        let blocks = [Arc::new(block()), Arc::new(block())];
+        assert_eq!(FRAMES.blocks(&blocks), parts);
     }
 
     #[test]
     fn a_part_of_a_block_holds_what_passes_from_the_cursor_on() {
-        let part = FRAMES.part(&block(), Offset(8), |entry| entry.kind != Kind::Gap);
-        assert_eq!(part.last, Some(Offset(8)));
-        assert!(part.bytes.starts_with(b"event: status\nid: 1f2e3d4c-8\n"));
-        let nothing = FRAMES.part(&block(), Offset(8), |_| false);
-        assert_eq!((nothing.last, nothing.bytes.capacity()), (None, 0));
+        let mut part = Vec::new();
+        let last = FRAMES.part(&mut part, &block(), Offset(8), |entry| entry.kind != Kind::Gap);
+        assert_eq!(last, Some(Offset(8)));
+        assert!(part.starts_with(b"event: status\nid: 1f2e3d4c-8\n"));
+        let mut nothing = Vec::new();
+        assert_eq!(FRAMES.part(&mut nothing, &block(), Offset(8), |_| false), None);
+        assert_eq!(nothing.capacity(), 0);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! One viewer's body: reads its session whenever the connection has room.
 //!
-//! There is no task and no queue behind it. What it holds while it waits is its session, two
-//! boxed timers' worth of state, and nothing of the log.
+//! There is no task and no queue behind it. A viewer that sees all of a stretch sends the bytes
+//! that all such viewers share; one that sees less gets frames of its own, the same for what
+//! both see. What it holds while it waits is its session, two boxed timers' worth of state, and
+//! nothing of the log.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,20 +16,18 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::frames::{self, Frames};
-use crate::domain::{Block, Offset};
+use crate::domain::{Block, Entry, Offset};
 use crate::http::auth::Access;
 use crate::http::seats::Seat;
+use crate::hub::Stretch;
 use crate::store::{Gap, ReadError};
 use crate::subscribe::{Event, Filter, Session};
 
 /// The least time between two frames that only move the resume point.
 const ID_ONLY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Frames of a block below this many bytes are joined with the next one's.
-const SMALL_BYTES: usize = 16 * 1024;
-
-/// About how many bytes are joined to one chunk.
-const JOINED_BYTES: usize = 64 * 1024;
+/// About how many bytes are made to one chunk, where a viewer sees not all of a stretch.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// What a viewer is opened with.
 pub(in crate::http) struct Opening {
@@ -53,8 +53,8 @@ pub(in crate::http) struct Viewer {
     frames: Frames,
     filter: Option<Filter>,
     access: Access,
-    /// Read and not yet sent, from `from` on.
-    blocks: std::vec::IntoIter<Arc<Block>>,
+    /// Read and not yet sent: the blocks from an index on, of them the entries from `from` on.
+    unsent: Option<(Arc<Stretch>, usize)>,
     from: Offset,
     /// The first bytes, until they are sent.
     greeting: Option<Vec<u8>>,
@@ -93,7 +93,7 @@ impl Viewer {
             frames,
             filter: (!filter.is_empty()).then_some(filter),
             access,
-            blocks: Vec::new().into_iter(),
+            unsent: None,
             greeting: Some(greeting),
             hidden: None,
             next_id_only: now,
@@ -192,11 +192,7 @@ impl Viewer {
     fn on_event(&mut self, event: Event) -> Option<Bytes> {
         match event {
             Event::Reset => Some(self.frames.reset(before(self.session.cursor())).into()),
-            Event::Entries { blocks, from } => {
-                self.from = from;
-                self.blocks = blocks.into_iter();
-                self.next_chunk()
-            }
+            Event::Entries { stretch, from } => self.on_entries(stretch, from),
             Event::Gap(gap) => Some(self.on_gap(gap).into()),
             Event::Complete(task) => {
                 self.has_ended = true;
@@ -233,49 +229,56 @@ impl Viewer {
         chunk
     }
 
-    /// The next frames to send: a large block's own shared bytes, or small blocks' joined, since
-    /// a copy of them costs less than the chunk and the system call that each would be.
+    /// All of a stretch at once, in the bytes that everybody gets, or only what is to be seen.
+    fn on_entries(&mut self, stretch: Arc<Stretch>, from: Offset) -> Option<Bytes> {
+        if self.sees_all(stretch.blocks(), from) {
+            self.hidden = None;
+            self.next_heartbeat = Instant::now() + self.heartbeat;
+            return Some(stretch.derived(|blocks| self.frames.blocks(blocks)));
+        }
+        self.from = from;
+        self.unsent = Some((stretch, 0));
+        self.next_chunk()
+    }
+
+    fn sees_all(&self, blocks: &[Arc<Block>], from: Offset) -> bool {
+        let is_whole = blocks.first().is_some_and(|first| from <= first.base);
+        is_whole
+            && self.filter.is_none()
+            && blocks.iter().all(|block| self.access.allows(&block.task))
+    }
+
+    /// The next visible frames of what is not sent yet.
     fn next_chunk(&mut self) -> Option<Bytes> {
-        let first = self.next_block()?;
-        if first.len() >= SMALL_BYTES || self.blocks.len() == 0 {
-            return Some(first);
-        }
-        let likely_bytes = first.len() * (self.blocks.len() + 1);
-        let mut joined = Vec::with_capacity(likely_bytes.min(JOINED_BYTES));
-        joined.extend_from_slice(&first);
-        while joined.len() < JOINED_BYTES - SMALL_BYTES
-            && let Some(next) = self.next_block()
+        let (stretch, mut index) = self.unsent.take()?;
+        let mut chunk = Vec::new();
+        while chunk.len() < CHUNK_BYTES
+            && let Some(block) = stretch.blocks().get(index)
         {
-            joined.extend_from_slice(&next);
-        }
-        Some(joined.into())
-    }
-
-    /// The frames of the next block that has a visible entry.
-    fn next_block(&mut self) -> Option<Bytes> {
-        while let Some(block) = self.blocks.next() {
-            let (bytes, last) = self.render(&block);
+            let last = self.render(&mut chunk, block);
             self.hidden = (last != Some(block.last())).then(|| block.last());
-            if last.is_some() {
-                self.next_heartbeat = Instant::now() + self.heartbeat;
-                return Some(bytes);
-            }
+            index += 1;
         }
-        None
+        if index < stretch.blocks().len() {
+            self.unsent = Some((stretch, index));
+        }
+        if chunk.is_empty() {
+            return None;
+        }
+        self.next_heartbeat = Instant::now() + self.heartbeat;
+        Some(chunk.into())
     }
 
-    /// The visible frames and the last entry among them.
-    fn render(&self, block: &Block) -> (Bytes, Option<Offset>) {
+    /// Appends the visible frames of a block; returns the last entry among them.
+    fn render(&self, chunk: &mut Vec<u8>, block: &Block) -> Option<Offset> {
         if !self.access.allows(&block.task) {
-            return (Bytes::new(), None);
+            return None;
         }
-        let is_whole = self.from <= block.base;
-        let part = match &self.filter {
-            None if is_whole => return (self.frames.block(block), Some(block.last())),
-            None => self.frames.part(block, self.from, |_| true),
-            Some(filter) => self.frames.part(block, self.from, |entry| filter.matches(entry)),
+        let passes = |entry: &Entry<'_>| match &self.filter {
+            None => true,
+            Some(filter) => filter.matches(entry),
         };
-        (part.bytes.into(), part.last)
+        self.frames.part(chunk, block, self.from, passes)
     }
 }
 

@@ -1,0 +1,120 @@
+//! When busy streams are read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+/// Moments at even distances at which all busy sessions of a runtime are read. One timer wakes
+/// them together, so that they find the same entries; without a session that waits there is none.
+///
+/// A session reads on the runtime that its ticks are made for: waking a task of another thread
+/// costs a system call.
+#[derive(Debug, Clone)]
+pub struct Ticks(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    first: Instant,
+    period: Duration,
+    passed: AtomicU64,
+    is_armed: AtomicBool,
+    ticked: Notify,
+}
+
+/// The tick that a session was read at, or after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tick(u64);
+
+impl Ticks {
+    /// Ticks every `period` from now on.
+    pub fn every(period: Duration) -> Self {
+        Self(Arc::new(Shared {
+            first: Instant::now(),
+            period,
+            passed: AtomicU64::new(0),
+            is_armed: AtomicBool::new(false),
+            ticked: Notify::new(),
+        }))
+    }
+
+    /// Ticks of the same period, for another runtime.
+    #[must_use]
+    pub fn for_another_runtime(&self) -> Self {
+        Self::every(self.0.period)
+    }
+
+    /// The last tick.
+    pub(super) fn last(&self) -> Tick {
+        Tick(self.0.passed.load(Ordering::Acquire))
+    }
+
+    /// Until a tick after `last`.
+    pub(super) async fn after(&self, last: Tick) {
+        let ticked = self.0.ticked.notified();
+        if self.last() != last {
+            return;
+        }
+        self.arm();
+        ticked.await;
+    }
+
+    fn arm(&self) {
+        if self.0.is_armed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let shared = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            sleep_until(shared.next(Instant::now())).await;
+            shared.is_armed.store(false, Ordering::Release);
+            shared.passed.fetch_add(1, Ordering::AcqRel);
+            shared.ticked.notify_waiters();
+        });
+    }
+}
+
+impl Shared {
+    /// The first tick after `now`.
+    fn next(&self, now: Instant) -> Instant {
+        let since_first = now.saturating_duration_since(self.first).as_nanos();
+        let since_tick = since_first % self.period.as_nanos().max(1);
+        now + self.period - Duration::from_nanos(since_tick as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERIOD: Duration = Duration::from_millis(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn all_who_wait_are_woken_at_the_same_tick_whenever_they_began_to() {
+        let (ticks, start) = (Ticks::every(PERIOD), Instant::now());
+        let late = async {
+            tokio::time::sleep(Duration::from_millis(7)).await;
+            ticks.after(ticks.last()).await;
+            start.elapsed()
+        };
+        let early = async {
+            ticks.after(ticks.last()).await;
+            start.elapsed()
+        };
+        assert_eq!(tokio::join!(early, late), (PERIOD, PERIOD));
+        let (last, begun) = (ticks.last(), start.elapsed());
+        ticks.after(last).await;
+        assert_eq!(start.elapsed() - begun, PERIOD);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tick_that_has_passed_is_not_waited_for() {
+        let ticks = Ticks::every(PERIOD);
+        let read_at = ticks.last();
+        ticks.after(read_at).await;
+        let now = Instant::now();
+        ticks.after(read_at).await;
+        assert_eq!(Instant::now(), now);
+    }
+}
