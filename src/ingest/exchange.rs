@@ -21,7 +21,7 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::answers::{AckMode, Answer, Answers, Expected, Outcome};
 use super::carriers::Carriers;
-use super::gathering::{Gathering, Loss, losses};
+use super::gathering::{Gathered, Gathering, Loss, lines_lost_with};
 use super::intake::{Counters, Intake, Slot};
 use super::reader::Item;
 use crate::domain::Batch;
@@ -57,6 +57,7 @@ struct Waiting {
     /// `Err` when the stall timeout passed.
     append: BoxFuture<'static, Result<Result<Receipt, AppendError>, tokio::time::error::Elapsed>>,
     expected: Expected,
+    /// What is lost when it stalls: its own lines, and those that it was to note as lost.
     losses: Vec<Loss>,
 }
 
@@ -260,10 +261,15 @@ where
             Err(_elapsed) => {
                 losses.into_iter().for_each(|loss| self.gathering.lose(loss));
                 self.stalled = true;
-                self.owe(Fate::Stalled, expected);
+                self.owe_stalled(expected);
             }
         }
         Poll::Ready(())
+    }
+
+    fn owe_stalled(&mut self, expected: Expected) {
+        Counters::add(&self.intake.shared().counters.retried, expected.count());
+        self.owe(Fate::Stalled, expected);
     }
 
     fn owe(&mut self, fate: Fate, expected: Expected) {
@@ -271,7 +277,6 @@ where
     }
 
     fn on_stalled(&mut self, expected: Expected) {
-        Counters::add(&self.intake.shared().counters.retried, expected.count());
         let reason = stall_reason(&self.intake);
         self.answers = Answers::new(expected, Outcome::Retry(reason), RETRY_THROTTLE_MS, self.mode);
     }
@@ -339,25 +344,29 @@ where
 
     fn submit(&mut self) {
         let next = Gathering::from(self.gathering.next_sequence());
-        let (batch, expected) = std::mem::replace(&mut self.gathering, next).finish();
+        let Gathered { batch, expected, noted } =
+            std::mem::replace(&mut self.gathering, next).finish();
         if batch.runs.is_empty() {
             return self.owe(Fate::Empty, expected);
         }
         if self.stalled && batch.runs.iter().any(|run| run.session.is_some()) {
-            return self.owe(Fate::Stalled, expected);
+            return self.owe_stalled(expected);
         }
         let shared = self.intake.shared();
         Counters::add(&shared.counters.bytes, batch.bytes() as u64);
         match shared.log.try_append(batch) {
             Ok(receipt) => self.owe(Fate::Queued(receipt), expected),
-            Err(Refused::Full(batch)) => self.waiting = Some(self.hold_back(batch, expected)),
+            Err(Refused::Full(batch)) => {
+                self.waiting = Some(self.hold_back(batch, expected, noted));
+            }
             Err(Refused::Failed(error)) => self.fail(error),
         }
     }
 
-    fn hold_back(&self, batch: Batch, expected: Expected) -> Waiting {
+    fn hold_back(&self, batch: Batch, expected: Expected, noted: Vec<Loss>) -> Waiting {
         let shared = self.intake.shared();
-        let losses = losses(&batch, &stall_reason(&self.intake));
+        let mut losses = noted;
+        losses.extend(lines_lost_with(&batch, &stall_reason(&self.intake)));
         let append: Append = shared.log.append(batch);
         let append = tokio::time::timeout(shared.limits.stall_timeout, append).boxed();
         Waiting { append, expected, losses }

@@ -1,7 +1,7 @@
 //! Entries that the server fetched itself, on their way to the log.
 
 use super::carriers::Carriers;
-use super::gathering::Gathering;
+use super::gathering::{Gathered, Gathering};
 use super::intake::{Counters, Intake};
 use super::reader::Item;
 use super::status::{Notified, StatusError};
@@ -64,7 +64,7 @@ impl Fetch {
     pub async fn keep(&mut self) -> Result<Fetched, AppendError> {
         let Some(cursor) = self.cursor.take() else { return Ok(Fetched::default()) };
         let gathered = std::mem::replace(&mut self.gathering, Gathering::from(1));
-        let (mut batch, expected) = gathered.finish();
+        let Gathered { mut batch, expected, .. } = gathered.finish();
         batch.cursor = Some(cursor);
         let shared = self.intake.shared();
         Counters::add(&shared.counters.bytes, batch.bytes() as u64);

@@ -27,12 +27,25 @@ pub(super) struct Gathering {
     bytes: usize,
     expected: Expected,
     loss: Option<Loss>,
+    /// What the batch notes as lost.
+    noted: Vec<Loss>,
+}
+
+/// What was gathered.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    pub(super) batch: Batch,
+    /// The answers that it owes.
+    pub(super) expected: Expected,
+    /// The losses that it notes. When it is not kept they are still to be noted.
+    pub(super) noted: Vec<Loss>,
 }
 
 impl Gathering {
     /// Nothing yet; the next entry has this sequence.
     pub(super) fn from(sequence: u64) -> Self {
-        Self { batch: Batch::default(), bytes: 0, expected: Expected::from(sequence), loss: None }
+        let (batch, loss, noted) = Default::default();
+        Self { batch, bytes: 0, expected: Expected::from(sequence), loss, noted }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -98,14 +111,15 @@ impl Gathering {
             write_gap(out, ids, loss.lines, &loss.reason, stamp.as_str())
         });
         self.bytes += records.as_bytes().len();
-        let Ids { task, worker } = loss.ids;
+        let Ids { task, worker } = loss.ids.clone();
         self.batch.runs.push(Run { task, worker, session: None, records });
+        self.noted.push(loss);
     }
 
-    /// The batch and the answers that it owes.
-    pub(super) fn finish(mut self) -> (Batch, Expected) {
+    pub(super) fn finish(mut self) -> Gathered {
         self.note_loss();
-        (self.batch, self.expected)
+        let Self { batch, expected, noted, .. } = self;
+        Gathered { batch, expected, noted }
     }
 }
 
@@ -137,7 +151,7 @@ fn start(entry: Accepted) -> Run {
 
 /// The lines that are lost when `batch` cannot be kept: those whose producer does not number
 /// them. Numbered ones are sent again.
-pub(super) fn losses(batch: &Batch, reason: &str) -> Vec<Loss> {
+pub(super) fn lines_lost_with(batch: &Batch, reason: &str) -> Vec<Loss> {
     let lines =
         |run: &Run| run.records.iter().filter(|(kind, _)| *kind == Kind::Log).count() as u64;
     let loss = |run: &Run| Loss {
