@@ -4,7 +4,7 @@
 //! [`EntryEncoder`] remembers how the last entry's were written and copies that where the bytes
 //! are the same, so that what is scanned, checked and escaped anew is the line itself.
 
-use super::escape::write_bytes;
+use super::escape::{write_bytes, write_text};
 use super::json::{write_map, write_pod};
 use super::protobuf::{Field, Malformed, next_field};
 use super::scan::{Layout, PodParts, drop_repeats, pair, put, scan_pod};
@@ -21,10 +21,8 @@ const MEMO_BYTES: usize = 2 * 1024;
 /// What the server itself wants to know of an entry; none of it is checked but for being UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoded<'a> {
-    /// The task.
-    pub task_id: &'a str,
-    /// The worker.
-    pub worker_id: &'a str,
+    /// The task and the worker; `None` when they are those that were given last.
+    pub ids: Option<(&'a str, &'a str)>,
     /// The producer's numbering, which is for the server and not in the body.
     pub numbering: Numbering<'a>,
 }
@@ -112,9 +110,22 @@ impl EntryEncoder {
         received_at: &str,
         out: &mut Vec<u8>,
     ) -> Result<Encoded<'a>, Malformed> {
+        let encoded = self.write_body(message, received_at, out);
+        if encoded.is_err() {
+            // The caller has not seen the ids that were written.
+            self.ids.json.clear();
+        }
+        encoded
+    }
+
+    fn write_body<'a>(
+        &mut self,
+        message: &'a [u8],
+        received_at: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<Encoded<'a>, Malformed> {
         let found = self.find(message)?;
-        let (task_id, worker_id) = (text(2, found.task_id)?, text(1, found.worker_id)?);
-        self.ids.write(out, task_id, worker_id)?;
+        let ids = self.ids.write(out, found.task_id, found.worker_id)?;
         let or = |value: &'a [u8], default| if value.is_empty() { default } else { value };
         out.extend_from_slice(b",\"timestamp\":");
         write(
@@ -132,7 +143,7 @@ impl EntryEncoder {
         out.extend_from_slice(b",\"receivedAt\":\"");
         out.extend_from_slice(received_at.as_bytes());
         out.extend_from_slice(b"\"}");
-        Ok(Encoded { task_id, worker_id, numbering })
+        Ok(Encoded { ids, numbering })
     }
 
     fn find<'a>(&self, message: &'a [u8]) -> Result<Found<'a>, Malformed> {
@@ -262,24 +273,34 @@ impl<'a> Numbering<'a> {
 }
 
 impl Ids {
-    fn write(
+    /// Writes the ids; gives them back when they are not the last ones.
+    fn write<'a>(
         &mut self,
         out: &mut Vec<u8>,
-        task_id: &str,
-        worker_id: &str,
-    ) -> Result<(), Malformed> {
-        let is_known = self.task_id == task_id.as_bytes() && self.worker_id == worker_id.as_bytes();
-        if !is_known || self.json.is_empty() {
+        task_id: &'a [u8],
+        worker_id: &'a [u8],
+    ) -> Result<Option<(&'a str, &'a str)>, Malformed> {
+        let is_known = self.task_id == task_id && self.worker_id == worker_id;
+        // Nothing is remembered yet where nothing was written.
+        let new = if is_known && !self.json.is_empty() {
+            None
+        } else {
             self.json.clear();
-            self.json.extend_from_slice(b"\"taskId\":");
-            write(&mut self.json, 2, task_id.as_bytes())?;
-            self.json.extend_from_slice(b",\"workerId\":");
-            write(&mut self.json, 1, worker_id.as_bytes())?;
-            task_id.as_bytes().clone_into(&mut self.task_id);
-            worker_id.as_bytes().clone_into(&mut self.worker_id);
-        }
+            let texts = (text(2, task_id)?, text(1, worker_id)?);
+            self.remember(texts);
+            Some(texts)
+        };
         out.extend_from_slice(&self.json);
-        Ok(())
+        Ok(new)
+    }
+
+    fn remember(&mut self, (task_id, worker_id): (&str, &str)) {
+        self.json.extend_from_slice(b"\"taskId\":");
+        write_text(&mut self.json, task_id);
+        self.json.extend_from_slice(b",\"workerId\":");
+        write_text(&mut self.json, worker_id);
+        task_id.as_bytes().clone_into(&mut self.task_id);
+        worker_id.as_bytes().clone_into(&mut self.worker_id);
     }
 }
 

@@ -59,24 +59,33 @@ fn slow_json(entry: &WorkerLogEntry) -> Value {
     Value::Object(json)
 }
 
-/// The encoder's JSON of one message, and that the ids that it gives stand in it.
-fn fast_json(encoder: &mut EntryEncoder, wire: &[u8]) -> Result<Value, Malformed> {
-    let mut body = b"{".to_vec();
-    let encoded = encoder.encode(wire, RECEIVED_AT, &mut body)?;
-    assert!(!body.contains(&b'\n'), "an entry must stay on one line");
-    let json: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(
-        (&json["taskId"], &json["workerId"]),
-        (&json!(encoded.task_id), &json!(encoded.worker_id))
-    );
-    Ok(json)
+/// An encoder and the ids that it gave last, as its caller has them.
+struct Stream(EntryEncoder, (String, String));
+
+impl Stream {
+    fn new(layout: Layout) -> Self {
+        Self(EntryEncoder::new(layout), Default::default())
+    }
+
+    /// The JSON of one message, in which the ids must stand that the caller knows.
+    fn json(&mut self, wire: &[u8]) -> Result<Value, Malformed> {
+        let mut body = b"{".to_vec();
+        let encoded = self.0.encode(wire, RECEIVED_AT, &mut body)?;
+        if let Some((task, worker)) = encoded.ids {
+            self.1 = (task.to_owned(), worker.to_owned());
+        }
+        assert!(!body.contains(&b'\n'), "an entry must stay on one line");
+        let json: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&json["taskId"], &json["workerId"]), (&json!(self.1.0), &json!(self.1.1)));
+        Ok(json)
+    }
 }
 
 /// Either both ways refuse the bytes, or both make the same JSON of them, whatever the encoder
 /// had before.
-fn assert_same_after(encoder: &mut EntryEncoder, wire: &[u8]) -> Result<(), TestCaseError> {
+fn assert_same_after(stream: &mut Stream, wire: &[u8]) -> Result<(), TestCaseError> {
     let slow = WorkerLogEntry::decode(wire);
-    match (slow, fast_json(encoder, wire)) {
+    match (slow, stream.json(wire)) {
         (Ok(slow), Ok(fast)) => prop_assert_eq!(fast, slow_json(&slow)),
         (Err(_), Err(_)) => {}
         (slow, fast) => prop_assert!(false, "prost: {slow:?}, encoder: {fast:?}"),
@@ -85,7 +94,7 @@ fn assert_same_after(encoder: &mut EntryEncoder, wire: &[u8]) -> Result<(), Test
 }
 
 fn assert_same(wire: &[u8]) -> Result<(), TestCaseError> {
-    assert_same_after(&mut EntryEncoder::new(Layout::WorkerLogEntry), wire)
+    assert_same_after(&mut Stream::new(Layout::WorkerLogEntry), wire)
 }
 
 proptest! {
@@ -99,7 +108,7 @@ proptest! {
     fn entries_in_a_row_are_written_as_each_would_be_alone(
         all in vec(entry(), 1..4), order in vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..4u8), 1..12),
     ) {
-        let mut encoder = EntryEncoder::new(Layout::WorkerLogEntry);
+        let mut stream = Stream::new(Layout::WorkerLogEntry);
         for (one, other, change) in order {
             let mut entry = one.get(&all).clone();
             let other = other.get(&all).clone();
@@ -110,12 +119,16 @@ proptest! {
                 _ => {}
             }
             let mut wire = entry.encode_to_vec();
-            assert_same_after(&mut encoder, &wire)?;
+            assert_same_after(&mut stream, &wire)?;
+            // Other ids in a message that is refused, then in one that is not.
+            let moved = WorkerLogEntry { task_id: other.task_id, ..entry }.encode_to_vec();
+            assert_same_after(&mut stream, &[&moved[..], b"\x32\x01\xff"].concat())?;
+            assert_same_after(&mut stream, &moved)?;
             // A scalar behind the nested fields, then the same bytes without it.
             wire.extend_from_slice(b"\x32\x01x");
-            assert_same_after(&mut encoder, &wire)?;
+            assert_same_after(&mut stream, &wire)?;
             wire.truncate(wire.len() - 3);
-            assert_same_after(&mut encoder, &wire)?;
+            assert_same_after(&mut stream, &wire)?;
         }
     }
 
@@ -149,7 +162,7 @@ proptest! {
             entry.clone();
         let direct = LogEntry { worker_id, task_id, timestamp, level, source, message, metadata };
         let wire = direct.encode_to_vec();
-        let fast = fast_json(&mut EntryEncoder::new(Layout::LogEntry), &wire).unwrap();
+        let fast = Stream::new(Layout::LogEntry).json(&wire).unwrap();
         prop_assert_eq!(fast, slow_json(&WorkerLogEntry { pod_metadata: None, ..entry }));
     }
 }
@@ -201,6 +214,6 @@ fn a_map_of_a_hundred_thousand_repeats_keeps_the_last_and_takes_linear_time() {
         wire.extend_from_slice(&[0x42, pair.len() as u8]);
         wire.extend_from_slice(&pair);
     }
-    let json = fast_json(&mut EntryEncoder::new(Layout::WorkerLogEntry), &wire).unwrap();
+    let json = Stream::new(Layout::WorkerLogEntry).json(&wire).unwrap();
     assert_eq!(json["metadata"], json!({"k": "99999"}));
 }

@@ -25,7 +25,7 @@ use tokio::time::{Sleep, sleep};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 /// What is read in one turn, in bytes; a processor's own cache holds it and what becomes of it.
-const TURN_BYTES: usize = 64 * 1024;
+const TURN_BYTES: usize = 256 * 1024;
 
 /// How long the end is held back. Streams that have arrived are taken in one turn of the
 /// connection's task, so this only has to be longer than a turn.

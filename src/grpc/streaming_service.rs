@@ -13,7 +13,6 @@ use super::generated::streaming::log_streaming_service_server::{
 };
 use super::log_service::open;
 use super::push::{WithPush, answers, entries};
-use crate::domain::{IdError, TaskId, WorkerId};
 use crate::encode::Layout;
 use crate::ingest::{AckMode, Answer, Exchange, Ids, Intake, Outcome, Registered, Registry};
 use crate::proto::ottoscaler::log_response::Status as EntryStatus;
@@ -73,8 +72,9 @@ impl LogStreamingService for StreamingService {
         &self,
         request: Request<WorkerRegistration>,
     ) -> Result<Response<RegistrationResponse>, Status> {
-        let ids =
-            ids(request.get_ref()).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let WorkerRegistration { task_id, worker_id, .. } = request.get_ref();
+        let ids = Ids::new(task_id, worker_id)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let (status, message, session_id) = match self.registry.register(ids) {
             Registered::New(id) => (RegistrationStatus::Success, String::new(), id),
             Registered::Already(id) => {
@@ -95,12 +95,6 @@ impl LogStreamingService for StreamingService {
             config,
         }))
     }
-}
-
-fn ids(registration: &WorkerRegistration) -> Result<Ids, IdError> {
-    let worker = WorkerId::new(&registration.worker_id)?;
-    let task = TaskId::new(&registration.task_id)?;
-    Ok(Ids { task, worker })
 }
 
 /// How a stream's ordinals become its session's: by what the session counted before.

@@ -337,7 +337,9 @@ where
 
     /// Notes which tasks the stream carries; nearly always one.
     fn carry(&mut self, item: &Item) {
-        if let Ok(accepted) = &item.entry {
+        if let Ok(accepted) = &item.entry
+            && !self.gathering.is_of(&accepted.ids)
+        {
             self.carriers.carry(&self.intake.shared().tasks, &accepted.ids.task);
         }
     }

@@ -1,5 +1,7 @@
 //! Gathers a stream's ready entries into one batch.
 
+use std::sync::Arc;
+
 use super::answers::Expected;
 use super::reader::{Accepted, Ids, Item, Refusal};
 use crate::domain::{Batch, Kind, Records, Run, Session};
@@ -24,6 +26,8 @@ pub(super) struct Loss {
 #[derive(Debug)]
 pub(super) struct Gathering {
     batch: Batch,
+    /// Whose the last run is.
+    ids: Option<Arc<Ids>>,
     bytes: usize,
     expected: Expected,
     loss: Option<Loss>,
@@ -44,8 +48,8 @@ pub(super) struct Gathered {
 impl Gathering {
     /// Nothing yet; the next entry has this sequence.
     pub(super) fn from(sequence: u64) -> Self {
-        let (batch, loss, noted) = Default::default();
-        Self { batch, bytes: 0, expected: Expected::from(sequence), loss, noted }
+        let (batch, ids, loss, noted) = Default::default();
+        Self { batch, ids, bytes: 0, expected: Expected::from(sequence), loss, noted }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -67,7 +71,7 @@ impl Gathering {
             Ok(entry) => {
                 let reason =
                     format!("entry is {} bytes, the limit is {entry_bytes}", item.wire_bytes);
-                self.refuse(Refusal { ids: Some(entry.ids), reason });
+                self.refuse(Refusal { ids: Some(Ids::clone(&entry.ids)), reason });
             }
             Err(refusal) => self.refuse(refusal),
         }
@@ -77,11 +81,20 @@ impl Gathering {
         self.note_loss();
         self.expected.keep();
         self.bytes += entry.records.as_bytes().len();
+        let is_same = self.is_of(&entry.ids);
         let last = self.batch.runs.last_mut();
-        match last.filter(|run| continues(run, &entry)) {
+        match last.filter(|run| is_same && continues(run, &entry)) {
             Some(run) => extend(run, entry),
-            None => self.batch.runs.push(start(entry)),
+            None => {
+                self.ids = Some(Arc::clone(&entry.ids));
+                self.batch.runs.push(start(entry));
+            }
         }
+    }
+
+    /// Whether the last run is of `ids`. Ids that are shared need no look at their text.
+    pub(super) fn is_of(&self, ids: &Arc<Ids>) -> bool {
+        self.ids.as_ref().is_some_and(|last| Arc::ptr_eq(last, ids) || last == ids)
     }
 
     fn refuse(&mut self, refusal: Refusal) {
@@ -113,6 +126,7 @@ impl Gathering {
         self.bytes += records.as_bytes().len();
         let Ids { task, worker } = loss.ids.clone();
         self.batch.runs.push(Run { task, worker, session: None, records });
+        self.ids = None;
         self.noted.push(loss);
     }
 
@@ -130,10 +144,7 @@ fn continues(run: &Run, entry: &Accepted) -> bool {
         _ => false,
     };
     // Where the reader's buffer ends a run ends too: its head costs less than a copy.
-    same_session
-        && run.records.is_followed_by(&entry.records)
-        && run.worker == entry.ids.worker
-        && run.task == entry.ids.task
+    same_session && run.records.is_followed_by(&entry.records)
 }
 
 fn extend(run: &mut Run, entry: Accepted) {
@@ -144,7 +155,8 @@ fn extend(run: &mut Run, entry: Accepted) {
 }
 
 fn start(entry: Accepted) -> Run {
-    let Accepted { ids: Ids { task, worker }, seq, records } = entry;
+    let Accepted { ids, seq, records } = entry;
+    let Ids { task, worker } = Ids::clone(&ids);
     let session = seq.map(|(id, seq)| Session { id, seqs: vec![seq] });
     Run { task, worker, session, records }
 }

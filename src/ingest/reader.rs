@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Kind, Records, TaskId, WorkerId};
-use crate::encode::{Encoded, EntryEncoder, Layout, Numbering, SEQ_KEY, SESSION_KEY};
+use crate::domain::{IdError, Kind, Records, TaskId, WorkerId};
+use crate::encode::{EntryEncoder, Layout, Numbering, SEQ_KEY, SESSION_KEY};
 
 /// The least room made at once in a stream's buffer; idle streams keep about this much.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -20,11 +20,21 @@ pub struct Ids {
     pub worker: WorkerId,
 }
 
+impl Ids {
+    /// Checks both.
+    ///
+    /// # Errors
+    /// Says which rule one of them breaks.
+    pub fn new(task: &str, worker: &str) -> Result<Self, IdError> {
+        Ok(Self { task: TaskId::new(task)?, worker: WorkerId::new(worker)? })
+    }
+}
+
 /// An entry that may be kept.
 #[derive(Debug)]
 pub struct Accepted {
-    /// Whose it is.
-    pub ids: Ids,
+    /// Whose it is; shared by the entries of a stream that are alike in it.
+    pub ids: Arc<Ids>,
     /// The producer's session and the entry's number in it.
     pub seq: Option<(Arc<str>, u64)>,
     /// The encoded record.
@@ -57,14 +67,16 @@ pub struct EntryReader {
     /// The entry that is being read.
     body: Vec<u8>,
     buffer: Records,
-    last: Option<Ids>,
+    /// The ids that the encoder has last seen, or what is wrong with them.
+    last: Result<Arc<Ids>, String>,
     session: Option<Arc<str>>,
 }
 
 impl EntryReader {
     /// A reader of messages in `layout`.
     pub fn new(layout: Layout) -> Self {
-        let (body, buffer, last, session) = Default::default();
+        let (body, buffer, session) = Default::default();
+        let last = Err("no entry was read yet".to_owned());
         Self { encoder: EntryEncoder::new(layout), body, buffer, last, session }
     }
 
@@ -87,27 +99,20 @@ impl EntryReader {
         let encoded = self.encoder.encode(message, received_at, body).map_err(|malformed| {
             Refusal { ids: None, reason: format!("the message is no log entry: {malformed}") }
         })?;
-        let ids = self.ids(&encoded).map_err(|reason| Refusal { ids: None, reason })?;
+        let ids = self.ids(encoded.ids).map_err(|reason| Refusal { ids: None, reason })?;
         let seq = self
             .seq(encoded.numbering)
-            .map_err(|reason| Refusal { ids: Some(ids.clone()), reason })?;
+            .map_err(|reason| Refusal { ids: Some(Ids::clone(&ids)), reason })?;
         self.buffer.make_room(body.len() + Records::HEAD_BYTES, BUFFER_BYTES);
         self.buffer.push(Kind::Log, body);
         Ok(Accepted { ids, seq, records: self.buffer.split() })
     }
 
-    fn ids(&mut self, encoded: &Encoded<'_>) -> Result<Ids, String> {
-        let same = |last: &&Ids| {
-            last.task.as_str() == encoded.task_id && last.worker.as_str() == encoded.worker_id
-        };
-        if let Some(last) = self.last.as_ref().filter(same) {
-            return Ok(last.clone());
+    fn ids(&mut self, new: Option<(&str, &str)>) -> Result<Arc<Ids>, String> {
+        if let Some((task, worker)) = new {
+            self.last = Ids::new(task, worker).map(Arc::new).map_err(|error| error.to_string());
         }
-        let task = TaskId::new(encoded.task_id).map_err(|error| error.to_string())?;
-        let worker = WorkerId::new(encoded.worker_id).map_err(|error| error.to_string())?;
-        let ids = Ids { task, worker };
-        self.last = Some(ids.clone());
-        Ok(ids)
+        self.last.clone()
     }
 
     fn seq(&mut self, numbering: Numbering<'_>) -> Result<Option<(Arc<str>, u64)>, String> {

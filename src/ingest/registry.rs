@@ -79,7 +79,7 @@ impl Registry {
             session.used = Instant::now();
             return (item, Some(session.entries));
         }
-        let Ids { task, worker } = &accepted.ids;
+        let Ids { task, worker } = &*accepted.ids;
         let reason = format!(
             "worker_id {worker:?} of task_id {task:?} is not registered, call RegisterWorker first"
         );
