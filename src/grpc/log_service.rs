@@ -7,7 +7,7 @@ use super::MESSAGE_BYTES;
 use super::generated::log::otto_handler_log_service_server::{
     OttoHandlerLogService, OttoHandlerLogServiceServer,
 };
-use super::push::{WithPush, answers, entries};
+use super::push::{Push, answers, entries};
 use crate::encode::{Layout, StatusParts};
 use crate::ingest::{AckMode, Answer, Exchange, Intake, Notified, Outcome, Slot};
 use crate::proto::ottoscaler::log_forward_response::Status as ForwardStatus;
@@ -24,15 +24,16 @@ pub(super) struct LogService {
     intake: Intake,
 }
 
-/// The service, for the server.
-pub(super) fn service(intake: Intake) -> WithPush<OttoHandlerLogServiceServer<LogService>> {
-    let pushed = intake.clone();
-    let others = OttoHandlerLogServiceServer::new(LogService { intake })
-        .max_decoding_message_size(MESSAGE_BYTES);
-    WithPush::new(FORWARD, move |request| forward(&pushed, request), others)
+/// `ForwardWorkerLogs`, for the server.
+pub(super) fn push(intake: Intake) -> Push {
+    Push::new(FORWARD, move |request| forward(&intake, request))
 }
 
-/// `ForwardWorkerLogs`.
+/// The service's other method, for the server.
+pub(super) fn service(intake: Intake) -> OttoHandlerLogServiceServer<LogService> {
+    OttoHandlerLogServiceServer::new(LogService { intake }).max_decoding_message_size(MESSAGE_BYTES)
+}
+
 fn forward(intake: &Intake, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
     let mode = ack_mode(request.headers())?;
     let slot = open(intake)?;

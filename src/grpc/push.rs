@@ -1,8 +1,7 @@
-//! The two RPCs that push entries, served beside their services' other methods.
+//! The calls that push entries, served before their services' other methods.
 //!
 //! They read and write the transport's frames themselves: see [`Entries`] and [`Answers`].
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -14,8 +13,7 @@ use prost::Message;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::metadata::GRPC_CONTENT_TYPE;
-use tonic::server::NamedService;
-use tower::Service;
+use tower::{Layer, Service};
 
 use super::answers::Answers;
 use super::entries::Entries;
@@ -27,47 +25,66 @@ const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
 type Open = dyn Fn(Request<Body>) -> Result<Response<Body>, Status> + Send + Sync;
 
-/// A service one of whose methods pushes.
-#[derive(Clone)]
-pub(super) struct WithPush<S> {
+/// A call that pushes: its path, and what opens it.
+pub(super) struct Push {
     path: &'static str,
-    open: Arc<Open>,
-    others: S,
+    open: Box<Open>,
 }
 
-impl<S> WithPush<S> {
-    /// Serves `path` with `open`, and what else comes with `others`.
+impl Push {
     pub(super) fn new(
         path: &'static str,
         open: impl Fn(Request<Body>) -> Result<Response<Body>, Status> + Send + Sync + 'static,
-        others: S,
     ) -> Self {
-        Self { path, open: Arc::new(open), others }
+        Self { path, open: Box::new(open) }
     }
 }
 
-impl<S: NamedService> NamedService for WithPush<S> {
-    const NAME: &'static str = S::NAME;
+/// Serves the calls that push before anything else looks at them: each layer between would be
+/// asked for every message.
+#[derive(Clone)]
+pub(super) struct PushLayer(Arc<[Push]>);
+
+impl PushLayer {
+    pub(super) fn new(pushes: impl Into<Arc<[Push]>>) -> Self {
+        Self(pushes.into())
+    }
 }
 
-impl<S> Service<Request<Body>> for WithPush<S>
+impl<S> Layer<S> for PushLayer {
+    type Service = WithPushes<S>;
+
+    fn layer(&self, others: S) -> WithPushes<S> {
+        WithPushes { pushes: Arc::clone(&self.0), others }
+    }
+}
+
+/// The calls that push, and a service for all others.
+#[derive(Clone)]
+pub(super) struct WithPushes<S> {
+    pushes: Arc<[Push]>,
+    others: S,
+}
+
+impl<S> Service<Request<Body>> for WithPushes<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<Body>, Response = Response<Body>>,
     S::Future: Send + 'static,
+    S::Error: Send + 'static,
 {
     type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.others.poll_ready(context)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if request.uri().path() != self.path {
-            return self.others.call(request).boxed();
+        match self.pushes.iter().find(|push| push.path == request.uri().path()) {
+            Some(push) => ready(Ok((push.open)(request).unwrap_or_else(Status::into_http))).boxed(),
+            None => self.others.call(request).boxed(),
         }
-        ready(Ok((self.open)(request).unwrap_or_else(Status::into_http))).boxed()
     }
 }
 

@@ -12,6 +12,7 @@ use tonic::transport::Server;
 use super::connection::Connection;
 use super::health::{Health, SERVICES};
 
+use super::push::PushLayer;
 use super::{log_service, streaming_service};
 use crate::ingest::{Intake, Registry};
 use crate::proto;
@@ -65,13 +66,18 @@ pub async fn serve(
     drain: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
     let Options { intake, registry, health } = options;
+    let pushes = [
+        log_service::push(intake.clone()),
+        streaming_service::push(intake.clone(), registry.clone()),
+    ];
     Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_max_header_list_size(HEADER_LIST_BYTES)
-        .add_service(log_service::service(intake.clone()))
-        .add_service(streaming_service::service(intake, registry))
+        .layer(PushLayer::new(pushes))
+        .add_service(log_service::service(intake))
+        .add_service(streaming_service::service(registry))
         .add_service(health.service())
         .add_service(reflection().build_v1().expect("the built-in descriptors are valid"))
         .add_service(reflection().build_v1alpha().expect("the built-in descriptors are valid"))

@@ -12,7 +12,7 @@ use super::generated::streaming::log_streaming_service_server::{
     LogStreamingService, LogStreamingServiceServer,
 };
 use super::log_service::open;
-use super::push::{WithPush, answers, entries};
+use super::push::{Push, answers, entries};
 use crate::encode::Layout;
 use crate::ingest::{AckMode, Answer, Exchange, Ids, Intake, Outcome, Registered, Registry};
 use crate::proto::ottoscaler::log_response::Status as EntryStatus;
@@ -35,18 +35,17 @@ pub(super) struct StreamingService {
     registry: Registry,
 }
 
-/// The service, for the server.
-pub(super) fn service(
-    intake: Intake,
-    registry: Registry,
-) -> WithPush<LogStreamingServiceServer<StreamingService>> {
-    let known = registry.clone();
-    let others = LogStreamingServiceServer::new(StreamingService { registry })
-        .max_decoding_message_size(MESSAGE_BYTES);
-    WithPush::new(STREAM, move |request| stream(&intake, &known, request), others)
+/// `StreamLogs`, for the server.
+pub(super) fn push(intake: Intake, registry: Registry) -> Push {
+    Push::new(STREAM, move |request| stream(&intake, &registry, request))
 }
 
-/// `StreamLogs`.
+/// The service's other method, for the server.
+pub(super) fn service(registry: Registry) -> LogStreamingServiceServer<StreamingService> {
+    let service = StreamingService { registry };
+    LogStreamingServiceServer::new(service).max_decoding_message_size(MESSAGE_BYTES)
+}
+
 fn stream(
     intake: &Intake,
     registry: &Registry,

@@ -9,10 +9,10 @@
 use std::time::{Duration, Instant};
 
 /// How long a pause is; what an entry waits more, at most.
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(4);
 
 /// Messages that a pause must gather to be worth it.
-const WORTHWHILE_MESSAGES: u64 = 4;
+const WORTHWHILE_MESSAGES: u64 = 8;
 
 /// Pauses in vain in a row that are forgiven after one that was worth it: input is uneven.
 const FORGIVEN: u32 = 3;

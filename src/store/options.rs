@@ -81,7 +81,7 @@ pub struct Options {
     pub commit_bytes: usize,
     /// A commit takes no further batch once it has this many entries.
     pub commit_entries: usize,
-    /// Commits of many small batches are at least this far apart; see `pace`.
+    /// About how far apart commits of small batches are; see `pace`.
     pub commit_interval: Duration,
     /// Segments whose last entry is older than this are dropped.
     pub retention_age: Option<Duration>,

@@ -11,10 +11,13 @@
 use std::time::{Duration, Instant};
 
 /// Batches that a wait must gather to be worth it.
-const WORTHWHILE_BATCHES: usize = 8;
+const WORTHWHILE_BATCHES: usize = 4;
 
 /// Entries with which a commit has plenty.
 const PLENTY_OF_ENTRIES: u32 = 512;
+
+/// Where so many entries come in an interval, commits may be two intervals apart.
+const MANY_ENTRIES: u32 = 16;
 
 /// Shorter waits cost more than they gather.
 const SHORTEST_WAIT: Duration = Duration::from_micros(100);
@@ -26,7 +29,7 @@ const MOST_COMMITS_AT_ONCE: u32 = 1024;
 /// The committer's pace.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// The greatest distance between commits that is waited for.
+    /// The greatest distance between commits that is waited for, where not many entries come.
     interval: Duration,
     /// The distance in which plenty of entries come, as far as is known.
     distance: Duration,
@@ -68,7 +71,9 @@ impl Pace {
     fn fit(&mut self, took: Duration, entries: usize) {
         let entries = u32::try_from(entries).unwrap_or(u32::MAX).max(1);
         let fitting = took.saturating_mul(PLENTY_OF_ENTRIES) / entries;
-        self.distance = (self.distance + fitting.min(self.interval)) / 2;
+        let are_many = took.saturating_mul(MANY_ENTRIES) <= self.interval.saturating_mul(entries);
+        let greatest = if are_many { 2 * self.interval } else { self.interval };
+        self.distance = (self.distance + fitting.min(greatest)) / 2;
     }
 }
 
@@ -121,14 +126,17 @@ mod tests {
     }
 
     #[test]
-    fn commits_come_as_close_as_each_has_plenty_and_no_farther_apart_than_the_interval() {
+    fn commits_come_as_close_as_each_has_plenty_and_no_farther_apart_than_they_may() {
         let plenty = PLENTY_OF_ENTRIES as usize;
         let (pace, now) = after(INTERVAL, 2 * plenty);
         let wait = pace.wait(now).unwrap();
         assert!(wait.abs_diff(INTERVAL / 2) < Duration::from_micros(1), "{wait:?}");
-        let (pace, now) = after(INTERVAL, plenty / 8);
-        let wait = pace.wait(now).unwrap();
-        assert!(wait.abs_diff(INTERVAL) < Duration::from_micros(1), "{wait:?}");
+        let many = MANY_ENTRIES as usize;
+        for (entries, expected) in [(many, 2 * INTERVAL), (many - 1, INTERVAL)] {
+            let (pace, now) = after(INTERVAL, entries);
+            let wait = pace.wait(now).unwrap();
+            assert!(wait.abs_diff(expected) < Duration::from_micros(1), "{entries}: {wait:?}");
+        }
     }
 
     #[test]
