@@ -26,6 +26,7 @@ fmt: ## Check the format
 .PHONY: lint
 lint: ## Lint, warnings are errors
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --target-dir target --manifest-path benches/Cargo.toml -- -D warnings
 
 .PHONY: doc
 doc: ## Build the documentation, warnings are errors

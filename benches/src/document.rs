@@ -66,7 +66,8 @@ fn standing<'a>(document: &'a str, name: &str) -> Option<&'a str> {
 fn head() -> String {
     format!(
         "# Benchmarks\n\n\
-         Written by `make bench`; do not edit. On {}.\n\n\
+         Written by `make bench`; do not edit. On {}.\n\
+         [hot-path.md](hot-path.md) tells where the time goes and what was tried.\n\n\
          Variants are interleaved within a round, each on a fresh server process. Figures are\n\
          median [min–max] over the rounds; a ratio is one of medians. CPU is user and system time\n\
          of the server process alone, in µs per entry taken or event delivered. All traffic is on\n\

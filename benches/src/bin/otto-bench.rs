@@ -47,15 +47,15 @@ fn main() -> Result<()> {
         round: Duration::from_secs_f64(args.seconds.unwrap_or(seconds)),
         quick: args.quick,
     };
-    let mut sections = Vec::new();
+    let writes = args.write || (args.cases.is_empty() && !args.quick);
     for case in chosen {
         eprintln!("{}: {}", case.name, case.what);
         let text = document::section(case.name, case.what, &(case.run)(effort), effort);
         println!("{text}");
-        sections.push((case.name, text));
-    }
-    if args.write || (args.cases.is_empty() && !args.quick) {
-        document::update(Path::new(&args.output), &sections)?;
+        if writes {
+            // Case by case: a run that is ended early keeps what it has found.
+            document::update(Path::new(&args.output), &[(case.name, text)])?;
+        }
     }
     Ok(())
 }

@@ -39,7 +39,10 @@ fn check_encoder(layout: Layout, wire: &[u8]) {
                 ids = fast.ids.map(owned).unwrap_or(ids);
                 assert_eq!(ids, owned((&slow.task_id, &slow.worker_id)));
                 let (shown, session, seq) = slow::numbering(slow);
-                assert_eq!((fast.numbering.session, fast.numbering.seq), (session.as_deref(), seq.as_deref()));
+                assert_eq!(
+                    (fast.numbering.session, fast.numbering.seq),
+                    (session.as_deref(), seq.as_deref())
+                );
                 assert_eq!(parse_line(&body), slow::json(&shown, RECEIVED_AT));
             }
             (Err(_), Err(_)) => {}

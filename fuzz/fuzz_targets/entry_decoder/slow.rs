@@ -25,7 +25,7 @@ pub struct Kept {
 /// What is to become of a message.
 #[derive(Debug)]
 pub enum Verdict {
-    Keep(Kept),
+    Keep(Box<Kept>),
     /// The task and the worker are known when only the numbering is wrong.
     Refuse {
         ids: Option<(String, String)>,
@@ -68,7 +68,7 @@ pub fn verdict(layout: Layout, wire: &[u8]) -> Verdict {
         _ => None,
     };
     match seq {
-        Some(seq) => Verdict::Keep(Kept { ids, seq, entry }),
+        Some(seq) => Verdict::Keep(Box::new(Kept { ids, seq, entry })),
         None => Verdict::Refuse { ids: Some(ids) },
     }
 }
