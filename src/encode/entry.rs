@@ -4,9 +4,9 @@
 //! [`EntryEncoder`] remembers how the last entry's were written and copies that where the bytes
 //! are the same, so that what is scanned, checked and escaped anew is the line itself.
 
-use super::escape::{write_bytes, write_text};
-use super::json::{write_map, write_pod};
-use super::protobuf::{Field, Malformed, next_field};
+use super::escape::write_bytes;
+use super::json::{optional_map, write_end, write_ids, write_pod};
+use super::protobuf::{Field, Malformed, next_field, text};
 use super::scan::{Layout, PodParts, drop_repeats, pair, put, scan_pod};
 
 /// Entry metadata that names the producer's session.
@@ -126,13 +126,8 @@ impl EntryEncoder {
     ) -> Result<Encoded<'a>, Malformed> {
         let found = self.find(message)?;
         let ids = self.ids.write(out, found.task_id, found.worker_id)?;
-        let or = |value: &'a [u8], default| if value.is_empty() { default } else { value };
         out.extend_from_slice(b",\"timestamp\":");
-        write(
-            out,
-            3,
-            if found.timestamp.is_empty() { received_at.as_bytes() } else { found.timestamp },
-        )?;
+        write(out, 3, or(found.timestamp, received_at.as_bytes()))?;
         out.extend_from_slice(b",\"level\":");
         write(out, 4, or(found.level, b"INFO"))?;
         out.extend_from_slice(b",\"source\":");
@@ -140,9 +135,7 @@ impl EntryEncoder {
         out.extend_from_slice(b",\"message\":");
         write(out, 6, found.message)?;
         let numbering = self.write_nested(out, found.nested)?;
-        out.extend_from_slice(b",\"receivedAt\":\"");
-        out.extend_from_slice(received_at.as_bytes());
-        out.extend_from_slice(b"\"}");
+        write_end(out, received_at);
         Ok(Encoded { ids, numbering })
     }
 
@@ -181,10 +174,7 @@ impl EntryEncoder {
         self.write_pods(out, &pods)?;
         drop_repeats(&mut metadata);
         let numbering = Numbering::take(&mut metadata);
-        if !metadata.is_empty() {
-            out.extend_from_slice(b",\"metadata\":");
-            write_map(out, &metadata);
-        }
+        optional_map(out, "metadata", &metadata);
         if is_pure && numbering == Numbering::default() {
             self.nested.remember(wire, &out[start..]);
         }
@@ -295,10 +285,7 @@ impl Ids {
     }
 
     fn remember(&mut self, (task_id, worker_id): (&str, &str)) {
-        self.json.extend_from_slice(b"\"taskId\":");
-        write_text(&mut self.json, task_id);
-        self.json.extend_from_slice(b",\"workerId\":");
-        write_text(&mut self.json, worker_id);
+        write_ids(&mut self.json, task_id, worker_id);
         task_id.as_bytes().clone_into(&mut self.task_id);
         worker_id.as_bytes().clone_into(&mut self.worker_id);
     }
@@ -317,9 +304,8 @@ impl Memo {
     }
 }
 
-fn text(number: u32, bytes: &[u8]) -> Result<&str, Malformed> {
-    std::str::from_utf8(bytes)
-        .map_err(|error| Malformed::Utf8 { number, position: error.valid_up_to() })
+fn or<'a>(value: &'a [u8], default: &'a [u8]) -> &'a [u8] {
+    if value.is_empty() { default } else { value }
 }
 
 fn write(out: &mut Vec<u8>, number: u32, bytes: &[u8]) -> Result<(), Malformed> {

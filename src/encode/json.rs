@@ -51,13 +51,13 @@ pub fn write_gap(
     write_end(out, received_at);
 }
 
-fn write_ids(out: &mut impl BufMut, task_id: &str, worker_id: &str) {
+pub(super) fn write_ids(out: &mut impl BufMut, task_id: &str, worker_id: &str) {
     out.put_slice(b"\"taskId\":");
     write_text(out, task_id);
     member(out, "workerId", worker_id);
 }
 
-fn write_end(out: &mut impl BufMut, received_at: &str) {
+pub(super) fn write_end(out: &mut impl BufMut, received_at: &str) {
     out.put_slice(b",\"receivedAt\":\"");
     out.put_slice(received_at.as_bytes());
     out.put_slice(b"\"}");
@@ -85,7 +85,7 @@ pub(super) fn write_pod(out: &mut impl BufMut, pod: &PodParts<'_>) {
     out.put_u8(b'}');
 }
 
-pub(super) fn write_map(out: &mut impl BufMut, pairs: &[(&str, &str)]) {
+fn write_map(out: &mut impl BufMut, pairs: &[(&str, &str)]) {
     out.put_u8(b'{');
     let mut is_first = true;
     for (key, value) in pairs {
@@ -121,7 +121,7 @@ fn optional_member(out: &mut impl BufMut, name: &str, value: &str) {
     }
 }
 
-fn optional_map(out: &mut impl BufMut, name: &str, pairs: &[(&str, &str)]) {
+pub(super) fn optional_map(out: &mut impl BufMut, name: &str, pairs: &[(&str, &str)]) {
     if !pairs.is_empty() {
         out.put_u8(b',');
         write_name(out, name);

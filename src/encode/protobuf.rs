@@ -54,10 +54,14 @@ impl<'a> Field<'a> {
     }
 
     pub(super) fn text(&self) -> Result<&'a str, Malformed> {
-        let number = self.number;
-        std::str::from_utf8(self.bytes()?)
-            .map_err(|error| Malformed::Utf8 { number, position: error.valid_up_to() })
+        text(self.number, self.bytes()?)
     }
+}
+
+/// What field `number` holds, as text.
+pub(super) fn text(number: u32, bytes: &[u8]) -> Result<&str, Malformed> {
+    std::str::from_utf8(bytes)
+        .map_err(|error| Malformed::Utf8 { number, position: error.valid_up_to() })
 }
 
 /// Takes the next field off `rest`, of a message that stands `depth` messages deep; `None` at

@@ -11,7 +11,6 @@ use tonic::transport::Server;
 
 use super::connection::Connection;
 use super::health::{Health, SERVICES};
-
 use super::push::PushLayer;
 use super::{log_service, streaming_service};
 use crate::ingest::{Intake, Registry};
