@@ -35,15 +35,15 @@ fn commit() -> String {
     text.ok().filter(|text| !text.is_empty()).unwrap_or_else(|| "unknown".into())
 }
 
-/// Puts `sections`, by case, in the place of those that stand in the file.
+/// Puts the section of the case `name` in the place of the one that stands in the file.
 ///
 /// # Errors
 /// When the file cannot be read or written.
-pub fn update(path: &Path, sections: &[(&str, String)]) -> Result<()> {
+pub fn update(path: &Path, name: &str, section: &str) -> Result<()> {
     let old = if path.exists() { fs::read_to_string(path)? } else { String::new() };
     let mut text = head();
     for case in CASES {
-        let new = sections.iter().find(|(name, _)| *name == case.name).map(|(_, text)| &text[..]);
+        let new = (case.name == name).then_some(section);
         if let Some(section) = new.or_else(|| standing(&old, case.name)) {
             text.push('\n');
             text.push_str(section.trim_end());
@@ -84,10 +84,9 @@ mod tests {
     fn a_section_is_replaced_and_the_others_stay() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("docs/benchmarks.md");
-        let both =
-            [("ingest", "## ingest: a\n\nold\n".into()), ("idle", "## idle: b\n\nstays\n".into())];
-        update(&path, &both).unwrap();
-        update(&path, &[("ingest", "## ingest: a\n\nnew\n".into())]).unwrap();
+        update(&path, "ingest", "## ingest: a\n\nold\n").unwrap();
+        update(&path, "idle", "## idle: b\n\nstays\n").unwrap();
+        update(&path, "ingest", "## ingest: a\n\nnew\n").unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.ends_with("## ingest: a\n\nnew\n\n## idle: b\n\nstays\n"), "{text}");
     }

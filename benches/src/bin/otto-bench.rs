@@ -54,7 +54,7 @@ fn main() -> Result<()> {
         println!("{text}");
         if writes {
             // Case by case: a run that is ended early keeps what it has found.
-            document::update(Path::new(&args.output), &[(case.name, text)])?;
+            document::update(Path::new(&args.output), case.name, &text)?;
         }
     }
     Ok(())
