@@ -25,7 +25,7 @@ pub mod proto;
 pub mod pull;
 pub mod server;
 pub mod simulate;
+pub mod stats;
 pub mod store;
 pub mod subscribe;
 pub mod tasks;
-pub mod vitals;

@@ -106,7 +106,7 @@ pub struct ServeArgs {
     #[arg(long, env = "OTTO_PUSH_AUTH", help_heading = "Access")]
     pub push_auth: Option<PushAuth>,
 
-    /// Fetch logs from here where nobody pushes them: a URL, or host:port for plain text; the
+    /// PullWriter logs from here where nobody pushes them: a URL, or host:port for plain text; the
     /// source serves otto.handler.v1.WorkerLogSource, and https uses the system's certificates
     #[arg(long, env = "OTTOSCALER_GRPC_URL", value_name = "URL", help_heading = "Client mode")]
     pub pull_from: Option<String>,
@@ -207,8 +207,14 @@ pub struct ServeArgs {
     pub max_entry_bytes: ByteSize,
 
     /// Threads that serve connections; by default one per core
-    #[arg(long, env = "OTTO_WORKERS", value_name = "N", help_heading = "Limits")]
-    pub workers: Option<usize>,
+    #[arg(
+        long,
+        alias = "workers",
+        env = "OTTO_THREADS",
+        value_name = "N",
+        help_heading = "Limits"
+    )]
+    pub threads: Option<usize>,
 
     /// Streams that may push at once
     #[arg(

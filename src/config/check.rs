@@ -147,8 +147,8 @@ fn check_limits(args: &ServeArgs) -> Result<(), ConfigError> {
         ("max-registered-workers", args.max_registered_workers),
         ("max-viewers", args.max_viewers),
     ];
-    let workers = args.workers.unwrap_or(1);
-    require((1..=1024).contains(&workers), "workers", workers, || "1 to 1024".into())?;
+    let threads = args.threads.unwrap_or(1);
+    require((1..=1024).contains(&threads), "threads", threads, || "1 to 1024".into())?;
     for (name, count) in counts {
         require((1..=1_000_000).contains(&count), name, count, || "1 to 1000000".into())?;
     }

@@ -146,7 +146,7 @@ pub(super) fn split_record<'a>(rest: &mut &'a [u8]) -> Option<(Kind, &'a [u8])> 
 
 /// A producer's own numbering, which makes a resend idempotent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Session {
+pub struct ProducerSession {
     /// Entry metadata `otto.session`.
     pub id: Arc<str>,
     /// Entry metadata `otto.seq` of each record of the run, in order.
@@ -161,7 +161,7 @@ pub struct Run {
     /// The worker that they come from.
     pub worker: WorkerId,
     /// Set when the producer numbers its entries; `seqs` is as long as `records`.
-    pub session: Option<Session>,
+    pub session: Option<ProducerSession>,
     /// The records.
     pub records: Records,
 }

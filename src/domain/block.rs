@@ -259,10 +259,10 @@ fn split_varint(rest: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Records, Session, WorkerId, WorkerState};
+    use super::super::{ProducerSession, Records, WorkerId, WorkerState};
     use super::*;
 
-    fn run(worker: &str, session: Option<Session>, bodies: &[(Kind, &str)]) -> Run {
+    fn run(worker: &str, session: Option<ProducerSession>, bodies: &[(Kind, &str)]) -> Run {
         let mut records = Records::default();
         for (kind, body) in bodies {
             records.push(*kind, body.as_bytes());
@@ -272,7 +272,7 @@ mod tests {
     }
 
     fn block() -> Block {
-        let session = Session { id: "s".into(), seqs: vec![7, 300] };
+        let session = ProducerSession { id: "s".into(), seqs: vec![7, 300] };
         let runs = [
             run("w1", Some(session), &[(Kind::Log, "\"a\":1}"), (Kind::Log, "\"a\":2}")]),
             run(
@@ -319,7 +319,7 @@ mod tests {
         let long = "x".repeat(200);
         for seqs in [vec![], vec![0], vec![127], vec![128], vec![1, 16_384], vec![u64::MAX]] {
             for id in ["s", &long] {
-                let session = Session { id: id.into(), seqs: seqs.clone() };
+                let session = ProducerSession { id: id.into(), seqs: seqs.clone() };
                 let bodies = vec![(Kind::Log, id); seqs.len()];
                 for session in [Some(session.clone()), None] {
                     let run = run(id, session, &bodies);

@@ -7,7 +7,7 @@
 use super::escape::write_bytes;
 use super::json::{optional_map, write_end, write_ids, write_pod};
 use super::protobuf::{Field, Malformed, next_field, text};
-use super::scan::{Layout, PodParts, drop_repeats, pair, put, scan_pod};
+use super::scan::{PodParts, WireLayout, drop_repeats, pair, put, scan_pod};
 
 /// Entry metadata that names the producer's session.
 pub const SESSION_KEY: &str = "otto.session";
@@ -24,12 +24,12 @@ pub struct Encoded<'a> {
     /// The task and the worker; `None` when they are those that were given last.
     pub ids: Option<(&'a str, &'a str)>,
     /// The producer's numbering, which is for the server and not in the body.
-    pub numbering: Numbering<'a>,
+    pub numbering: ProducerNumbering<'a>,
 }
 
 /// A producer's own numbering, from the entry's metadata.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Numbering<'a> {
+pub struct ProducerNumbering<'a> {
     /// The value of [`SESSION_KEY`].
     pub session: Option<&'a str>,
     /// The value of [`SEQ_KEY`].
@@ -39,7 +39,7 @@ pub struct Numbering<'a> {
 /// Encodes the entries of one stream.
 #[derive(Debug)]
 pub struct EntryEncoder {
-    layout: Layout,
+    layout: WireLayout,
     ids: Ids,
     pod: Memo,
     /// Of all from the first nested field to the message's end.
@@ -93,7 +93,7 @@ enum Nested<'a> {
 
 impl EntryEncoder {
     /// An encoder of messages in `layout`.
-    pub fn new(layout: Layout) -> Self {
+    pub fn new(layout: WireLayout) -> Self {
         let (ids, pod, nested) = Default::default();
         Self { layout, ids, pod, nested }
     }
@@ -161,21 +161,21 @@ impl EntryEncoder {
         &mut self,
         out: &mut Vec<u8>,
         nested: Nested<'a>,
-    ) -> Result<Numbering<'a>, Malformed> {
+    ) -> Result<ProducerNumbering<'a>, Malformed> {
         let (wire, is_pure, pods, mut metadata) = match nested {
-            Nested::None => return Ok(Numbering::default()),
+            Nested::None => return Ok(ProducerNumbering::default()),
             Nested::Known => {
                 out.extend_from_slice(&self.nested.json);
-                return Ok(Numbering::default());
+                return Ok(ProducerNumbering::default());
             }
             Nested::New { wire, is_pure, pods, metadata } => (wire, is_pure, pods, metadata),
         };
         let start = out.len();
         self.write_pods(out, &pods)?;
         drop_repeats(&mut metadata);
-        let numbering = Numbering::take(&mut metadata);
+        let numbering = ProducerNumbering::take(&mut metadata);
         optional_map(out, "metadata", &metadata);
-        if is_pure && numbering == Numbering::default() {
+        if is_pure && numbering == ProducerNumbering::default() {
             self.nested.remember(wire, &out[start..]);
         }
         Ok(numbering)
@@ -229,7 +229,7 @@ impl<'a> Nested<'a> {
     /// Adds a nested field, with which `from_here` begins.
     fn add(
         &mut self,
-        layout: Layout,
+        layout: WireLayout,
         field: &Field<'a>,
         from_here: &'a [u8],
     ) -> Result<(), Malformed> {
@@ -249,7 +249,7 @@ impl<'a> Nested<'a> {
     }
 }
 
-impl<'a> Numbering<'a> {
+impl<'a> ProducerNumbering<'a> {
     /// Takes the numbering out of an entry's metadata.
     fn take(metadata: &mut Vec<(&'a str, &'a str)>) -> Self {
         let mut numbering = Self::default();

@@ -3,21 +3,21 @@
 //! An [`EntryEncoder`] finds an entry's fields in its protobuf bytes without copying them and
 //! writes them as JSON members once. [`Fields`] reads a few of them back.
 
+mod clock;
 mod entry;
 mod escape;
 mod fields;
 mod json;
 mod protobuf;
 mod scan;
-mod stamp;
 
-pub use entry::{Encoded, EntryEncoder, Numbering, SEQ_KEY, SESSION_KEY};
+pub use clock::{CachedClock, format_ms};
+pub use entry::{Encoded, EntryEncoder, ProducerNumbering, SEQ_KEY, SESSION_KEY};
 pub use escape::write_text;
 pub use fields::Fields;
 pub use json::{StatusParts, write_gap, write_status};
 pub use protobuf::Malformed;
-pub use scan::Layout;
-pub use stamp::{Stamp, format_ms};
+pub use scan::WireLayout;
 
 #[cfg(test)]
 mod tests;

@@ -6,14 +6,14 @@ use super::protobuf::{Malformed, next_field};
 
 /// Which of the contract's two log messages the bytes hold; they differ in their last fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
+pub enum WireLayout {
     /// `WorkerLogEntry`: `pod_metadata` is 7, `metadata` 8.
     WorkerLogEntry,
     /// `LogEntry`: `metadata` is 7.
     LogEntry,
 }
 
-impl Layout {
+impl WireLayout {
     const fn pod_metadata(self) -> Option<u32> {
         match self {
             Self::WorkerLogEntry => Some(7),

@@ -63,7 +63,7 @@ fn slow_json(entry: &WorkerLogEntry) -> Value {
 struct Stream(EntryEncoder, (String, String));
 
 impl Stream {
-    fn new(layout: Layout) -> Self {
+    fn new(layout: WireLayout) -> Self {
         Self(EntryEncoder::new(layout), Default::default())
     }
 
@@ -94,7 +94,7 @@ fn assert_same_after(stream: &mut Stream, wire: &[u8]) -> Result<(), TestCaseErr
 }
 
 fn assert_same(wire: &[u8]) -> Result<(), TestCaseError> {
-    assert_same_after(&mut Stream::new(Layout::WorkerLogEntry), wire)
+    assert_same_after(&mut Stream::new(WireLayout::WorkerLogEntry), wire)
 }
 
 proptest! {
@@ -108,7 +108,7 @@ proptest! {
     fn entries_in_a_row_are_written_as_each_would_be_alone(
         all in vec(entry(), 1..4), order in vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..4u8), 1..12),
     ) {
-        let mut stream = Stream::new(Layout::WorkerLogEntry);
+        let mut stream = Stream::new(WireLayout::WorkerLogEntry);
         for (one, other, change) in order {
             let mut entry = one.get(&all).clone();
             let other = other.get(&all).clone();
@@ -162,7 +162,7 @@ proptest! {
             entry.clone();
         let direct = LogEntry { worker_id, task_id, timestamp, level, source, message, metadata };
         let wire = direct.encode_to_vec();
-        let fast = Stream::new(Layout::LogEntry).json(&wire).unwrap();
+        let fast = Stream::new(WireLayout::LogEntry).json(&wire).unwrap();
         prop_assert_eq!(fast, slow_json(&WorkerLogEntry { pod_metadata: None, ..entry }));
     }
 }
@@ -170,7 +170,7 @@ proptest! {
 #[test]
 fn a_malformed_entry_is_refused_with_the_place_and_the_rule() {
     let scan = |wire: &[u8]| {
-        let mut encoder = EntryEncoder::new(Layout::WorkerLogEntry);
+        let mut encoder = EntryEncoder::new(WireLayout::WorkerLogEntry);
         encoder.encode(wire, RECEIVED_AT, &mut Vec::new()).unwrap_err().to_string()
     };
     assert_eq!(scan(b"\x32\x03ab\xff"), "field 6 is no UTF-8 text from its byte 2 on");
@@ -214,6 +214,6 @@ fn a_map_of_a_hundred_thousand_repeats_keeps_the_last_and_takes_linear_time() {
         wire.extend_from_slice(&[0x42, pair.len() as u8]);
         wire.extend_from_slice(&pair);
     }
-    let json = Stream::new(Layout::WorkerLogEntry).json(&wire).unwrap();
+    let json = Stream::new(WireLayout::WorkerLogEntry).json(&wire).unwrap();
     assert_eq!(json["metadata"], json!({"k": "99999"}));
 }

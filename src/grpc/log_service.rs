@@ -8,10 +8,10 @@ use super::generated::log::otto_handler_log_service_server::{
     OttoHandlerLogService, OttoHandlerLogServiceServer,
 };
 use super::push::{Push, answers, entries};
-use crate::encode::{Layout, StatusParts};
-use crate::ingest::{AckMode, Answer, Exchange, Intake, Notified, Outcome, Slot};
+use crate::encode::{StatusParts, WireLayout};
+use crate::ingest::{Ack, AckMode, AckStatus, Intake, Notified, PushSession, StreamPermit};
 use crate::proto::ottoscaler::log_forward_response::Status as ForwardStatus;
-use crate::proto::ottoscaler::worker_status_ack::Status as AckStatus;
+use crate::proto::ottoscaler::worker_status_ack::Status as NotifyStatus;
 use crate::proto::ottoscaler::worker_status_notification::StatusType;
 use crate::proto::ottoscaler::{LogForwardResponse, WorkerStatusAck, WorkerStatusNotification};
 
@@ -36,10 +36,10 @@ pub(super) fn service(intake: Intake) -> OttoHandlerLogServiceServer<LogService>
 
 fn forward(intake: &Intake, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
     let mode = ack_mode(request.headers())?;
-    let slot = open(intake)?;
-    let entries = entries(request, Layout::WorkerLogEntry)?;
-    let exchange = Exchange::new(intake.clone(), slot, mode, entries);
-    Ok(answers(exchange, response))
+    let permit = open(intake)?;
+    let entries = entries(request, WireLayout::WorkerLogEntry)?;
+    let session = PushSession::new(intake.clone(), permit, mode, entries);
+    Ok(answers(session, response))
 }
 
 #[tonic::async_trait]
@@ -49,11 +49,11 @@ impl OttoHandlerLogService for LogService {
         request: Request<WorkerStatusNotification>,
     ) -> Result<Response<WorkerStatusAck>, Status> {
         Ok(Response::new(match self.notify(request.get_ref()).await {
-            Ok(Notified::Kept) => ack(AckStatus::Received, String::new()),
+            Ok(Notified::Kept) => ack(NotifyStatus::Received, String::new()),
             Ok(Notified::Repeated) => {
-                ack(AckStatus::Ignored, "the worker's last status was the same".into())
+                ack(NotifyStatus::Ignored, "the worker's last status was the same".into())
             }
-            Err(reason) => ack(AckStatus::Error, reason),
+            Err(reason) => ack(NotifyStatus::Error, reason),
         }))
     }
 }
@@ -79,8 +79,8 @@ impl LogService {
 }
 
 /// A place for one more stream.
-pub(super) fn open(intake: &Intake) -> Result<Slot, Status> {
-    intake.slot().ok_or_else(|| {
+pub(super) fn open(intake: &Intake) -> Result<StreamPermit, Status> {
+    intake.permit().ok_or_else(|| {
         let limit = intake.limits().streams;
         Status::resource_exhausted(format!("{limit} streams push already, which is the limit"))
     })
@@ -97,15 +97,15 @@ fn ack_mode(headers: &http::HeaderMap) -> Result<AckMode, Status> {
     }
 }
 
-fn ack(status: AckStatus, message: String) -> WorkerStatusAck {
+fn ack(status: NotifyStatus, message: String) -> WorkerStatusAck {
     WorkerStatusAck { status: status.into(), message }
 }
 
-fn response(answer: Answer) -> LogForwardResponse {
+fn response(answer: Ack) -> LogForwardResponse {
     let (status, message) = match answer.outcome {
-        Outcome::Kept => (ForwardStatus::Ack, String::new()),
-        Outcome::Retry(reason) => (ForwardStatus::Retry, reason),
-        Outcome::Dropped(reason) => (ForwardStatus::Drop, reason),
+        AckStatus::Kept => (ForwardStatus::Ack, String::new()),
+        AckStatus::Retry(reason) => (ForwardStatus::Retry, reason),
+        AckStatus::Dropped(reason) => (ForwardStatus::Drop, reason),
     };
     let sequence = i64::try_from(answer.sequence).unwrap_or(i64::MAX);
     let throttle_ms = i32::try_from(answer.throttle_ms).unwrap_or(i32::MAX);

@@ -2,18 +2,18 @@
 //!
 //! Serves `OttoHandlerLogService`, `LogStreamingService`, health and reflection. The only module that knows tonic.
 
-mod answers;
 mod connection;
-mod entries;
 mod health;
 mod log_service;
 mod push;
+mod request_body;
+mod response_body;
 mod serve;
 mod streaming_service;
 
-pub use entries::messages_of_this_thread;
 pub use health::Health;
-pub use serve::{Options, serve};
+pub use request_body::messages_of_this_thread;
+pub use serve::{GrpcOptions, serve};
 
 /// A message above this many bytes ends its call, before anything is allocated for it.
 const MESSAGE_BYTES: usize = 4 * 1024 * 1024;

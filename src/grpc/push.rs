@@ -1,6 +1,6 @@
 //! The calls that push entries, served before their services' other methods.
 //!
-//! They read and write the transport's frames themselves: see [`Entries`] and [`Answers`].
+//! They read and write the transport's frames themselves: see [`RequestBody`] and [`Acks`].
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,10 +15,10 @@ use tonic::body::Body;
 use tonic::metadata::GRPC_CONTENT_TYPE;
 use tower::{Layer, Service};
 
-use super::answers::Answers;
-use super::entries::Entries;
-use crate::encode::Layout;
-use crate::ingest::{Answer, End, Exchange, Item};
+use super::request_body::RequestBody;
+use super::response_body::Acks;
+use crate::encode::WireLayout;
+use crate::ingest::{Ack, IncomingEntry, PushSession, SessionEnd};
 
 const ENCODING: &str = "grpc-encoding";
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
@@ -92,9 +92,9 @@ where
 ///
 /// # Errors
 /// When they are compressed.
-pub(super) fn entries(request: Request<Body>, layout: Layout) -> Result<Entries, Status> {
+pub(super) fn entries(request: Request<Body>, layout: WireLayout) -> Result<RequestBody, Status> {
     match request.headers().get(ENCODING).map(HeaderValue::as_bytes) {
-        None | Some(b"identity") => Ok(Entries::new(request.into_body(), layout)),
+        None | Some(b"identity") => Ok(RequestBody::new(request.into_body(), layout)),
         Some(other) => {
             let other = String::from_utf8_lossy(other);
             let mut status =
@@ -107,26 +107,26 @@ pub(super) fn entries(request: Request<Body>, layout: Layout) -> Result<Entries,
     }
 }
 
-/// The response that answers as `exchange` does, in messages that `message` makes.
+/// The response that answers as `session` does, in messages that `message` makes.
 pub(super) fn answers<S, M>(
-    exchange: Exchange<S, Status>,
-    message: impl Fn(Answer) -> M + Send + 'static,
+    session: PushSession<S, Status>,
+    message: impl Fn(Ack) -> M + Send + 'static,
 ) -> Response<Body>
 where
-    S: Stream<Item = Result<Item, Status>> + Unpin + Send + 'static,
+    S: Stream<Item = Result<IncomingEntry, Status>> + Unpin + Send + 'static,
     M: Message + 'static,
 {
-    let messages = exchange.map(move |answer| answer.map(&message).map_err(status));
-    let mut response = Response::new(Body::new(Answers::new(messages)));
+    let messages = session.map(move |answer| answer.map(&message).map_err(status));
+    let mut response = Response::new(Body::new(Acks::new(messages)));
     response.headers_mut().insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
     response
 }
 
-/// The one place where an exchange's end becomes a gRPC status.
-fn status(end: End<Status>) -> Status {
+/// The one place where an session's end becomes a gRPC status.
+fn status(end: SessionEnd<Status>) -> Status {
     match end {
-        End::Inbound(status) => status,
-        End::Log(error) => Status::unavailable(error.to_string()),
-        End::Draining => Status::unavailable("the server is shutting down, connect again"),
+        SessionEnd::Inbound(status) => status,
+        SessionEnd::Log(error) => Status::unavailable(error.to_string()),
+        SessionEnd::Draining => Status::unavailable("the server is shutting down, connect again"),
     }
 }

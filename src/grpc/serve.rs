@@ -45,7 +45,7 @@ const KEEPALIVE_PROBES: u32 = 3;
 
 /// What the gRPC server needs. Clones share it.
 #[derive(Clone)]
-pub struct Options {
+pub struct GrpcOptions {
     /// Where pushed entries go.
     pub intake: Intake,
     /// Which workers may push by themselves.
@@ -61,10 +61,10 @@ pub struct Options {
 /// When the transport cannot be set up.
 pub async fn serve(
     connections: impl Stream<Item = TcpStream>,
-    options: Options,
+    options: GrpcOptions,
     drain: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
-    let Options { intake, registry, health } = options;
+    let GrpcOptions { intake, registry, health } = options;
     let pushes = [
         log_service::push(intake.clone()),
         streaming_service::push(intake.clone(), registry.clone()),

@@ -13,8 +13,8 @@ use super::generated::streaming::log_streaming_service_server::{
 };
 use super::log_service::open;
 use super::push::{Push, answers, entries};
-use crate::encode::Layout;
-use crate::ingest::{AckMode, Answer, Exchange, Ids, Intake, Outcome, Registered, Registry};
+use crate::encode::WireLayout;
+use crate::ingest::{Ack, AckMode, AckStatus, Ids, Intake, PushSession, Registered, Registry};
 use crate::proto::ottoscaler::log_response::Status as EntryStatus;
 use crate::proto::ottoscaler::registration_response::Status as RegistrationStatus;
 use crate::proto::ottoscaler::{
@@ -51,18 +51,18 @@ fn stream(
     registry: &Registry,
     request: http::Request<Body>,
 ) -> Result<http::Response<Body>, Status> {
-    let slot = open(intake)?;
-    let numbering = Numbering::default();
+    let permit = open(intake)?;
+    let numbering = SessionSequence::default();
     let (registry, counting) = (registry.clone(), numbering.clone());
-    let inbound = entries(request, Layout::LogEntry)?.map(move |item| {
+    let inbound = entries(request, WireLayout::LogEntry)?.map(move |item| {
         item.map(|item| {
             let (item, count) = registry.admit(item);
             counting.note(count);
             item
         })
     });
-    let exchange = Exchange::new(intake.clone(), slot, AckMode::Each, inbound);
-    Ok(answers(exchange, move |answer| numbering.response(answer)))
+    let session = PushSession::new(intake.clone(), permit, AckMode::Each, inbound);
+    Ok(answers(session, move |answer| numbering.response(answer)))
 }
 
 #[tonic::async_trait]
@@ -98,17 +98,17 @@ impl LogStreamingService for StreamingService {
 
 /// How a stream's ordinals become its session's: by what the session counted before.
 #[derive(Debug, Clone, Default)]
-struct Numbering(Arc<State>);
+struct SessionSequence(Arc<SequenceState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct SequenceState {
     /// Entries of the stream so far.
     read: AtomicU64,
     /// Entries of the session before the stream's first; set with its first counted entry.
     before: OnceLock<u64>,
 }
 
-impl Numbering {
+impl SessionSequence {
     /// Notes the stream's next entry and the session's count with it.
     fn note(&self, count: Option<u64>) {
         let read = self.0.read.fetch_add(1, Relaxed) + 1;
@@ -117,11 +117,11 @@ impl Numbering {
         }
     }
 
-    fn response(&self, answer: Answer) -> LogResponse {
+    fn response(&self, answer: Ack) -> LogResponse {
         let (status, message) = match answer.outcome {
-            Outcome::Kept => (EntryStatus::Ack, String::new()),
-            Outcome::Retry(reason) => (EntryStatus::Retry, reason),
-            Outcome::Dropped(reason) => (EntryStatus::Drop, reason),
+            AckStatus::Kept => (EntryStatus::Ack, String::new()),
+            AckStatus::Retry(reason) => (EntryStatus::Retry, reason),
+            AckStatus::Dropped(reason) => (EntryStatus::Drop, reason),
         };
         let sequence = self.0.before.get().copied().unwrap_or(0) + answer.sequence;
         let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);

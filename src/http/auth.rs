@@ -15,7 +15,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use super::Http;
+use super::AppState;
 use super::problem::Problem;
 use crate::domain::{TaskId, now_ms};
 
@@ -187,10 +187,10 @@ impl Identity {
     }
 }
 
-impl FromRequestParts<Http> for Identity {
+impl FromRequestParts<AppState> for Identity {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, http: &Http) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, http: &AppState) -> Result<Self, Problem> {
         match &http.options().auth {
             Auth::None => Ok(Self::ANYBODY),
             Auth::Jwt(verifier) => Ok(identify(verifier, &parts.headers)?),

@@ -5,11 +5,11 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::Http;
+use super::AppState;
 use super::problem::Problem;
 use crate::domain::now_ms;
 use crate::encode::format_ms;
-use crate::vitals::Snapshot;
+use crate::stats::Snapshot;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -18,11 +18,11 @@ pub(super) struct Health {
     timestamp: String,
     active_connections: usize,
     #[serde(flatten)]
-    vitals: Snapshot,
+    stats: Snapshot,
 }
 
 /// The drop-in health answer: 200 while the process can say anything.
-pub(super) async fn health(State(http): State<Http>) -> Json<Health> {
+pub(super) async fn health(State(http): State<AppState>) -> Json<Health> {
     let status = match http.store_failure() {
         Some(_) => "unhealthy",
         None if http.is_draining() => "draining",
@@ -30,7 +30,7 @@ pub(super) async fn health(State(http): State<Http>) -> Json<Health> {
     };
     let timestamp = format_ms(now_ms());
     let active_connections = http.active_viewers();
-    Json(Health { status, timestamp, active_connections, vitals: http.vitals().snapshot() })
+    Json(Health { status, timestamp, active_connections, stats: http.stats().snapshot() })
 }
 
 /// The process runs.
@@ -39,7 +39,7 @@ pub(super) async fn live() -> &'static str {
 }
 
 /// The process does its work: it is not draining, and its store takes writes.
-pub(super) async fn ready(State(http): State<Http>) -> Response {
+pub(super) async fn ready(State(http): State<AppState>) -> Response {
     if http.is_draining() {
         return Problem::unavailable("draining", "the server is shutting down").into_response();
     }

@@ -1,7 +1,7 @@
 //! The HTTP side: browsers follow tasks over SSE, read history, and get the viewer.
 //!
 //! It translates and calls the core. The way of a stream: [`stream`](self) reads the request
-//! and opens a [`Session`](crate::subscribe::Session), `sse` puts the session's events into
+//! and opens a [`ReaderSession`](crate::subscribe::ReaderSession), `sse` puts the session's events into
 //! frames, `server` carries them. Nothing else in the crate knows axum or hyper.
 //!
 //! # What it guarantees
@@ -19,12 +19,12 @@ mod params;
 mod path;
 mod problem;
 mod router;
-mod seats;
 mod server;
 mod sign_in;
 mod sse;
 mod stream;
 mod tasks;
+mod viewer_permits;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,13 +37,13 @@ pub use auth::{Auth, Claims, SignError, Verifier, sign};
 pub use server::serve;
 pub use sign_in::LoginCodes;
 
+use crate::stats::ServerStats;
 use crate::subscribe::{Source, Ticks};
-use crate::vitals::Vitals;
-use seats::Seats;
+use viewer_permits::ViewerPermits;
 
 /// What an operator can set.
 #[derive(Debug)]
-pub struct Options {
+pub struct HttpOptions {
     /// The origin of the front end that may ask from a browser, such as `http://localhost:3000`.
     pub frontend_url: String,
     /// Who is let in.
@@ -56,7 +56,7 @@ pub struct Options {
     pub max_viewers: usize,
 }
 
-impl Default for Options {
+impl Default for HttpOptions {
     fn default() -> Self {
         Self {
             frontend_url: "http://localhost:3000".into(),
@@ -68,7 +68,7 @@ impl Default for Options {
     }
 }
 
-/// Options that cannot be served with.
+/// HttpOptions that cannot be served with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
     /// The front end's address is no origin.
@@ -89,28 +89,28 @@ const MAX_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The HTTP side's state, and the ticks of the runtime that it serves on. Clones share both.
 #[derive(Clone)]
-pub struct Http(Arc<Shared>, Ticks);
+pub struct AppState(Arc<AppShared>, Ticks);
 
-struct Shared {
-    options: Options,
+struct AppShared {
+    options: HttpOptions,
     frontend: HeaderValue,
     source: Source,
-    vitals: Vitals,
+    stats: ServerStats,
     failure: watch::Receiver<Option<Arc<str>>>,
     drain: CancellationToken,
-    seats: Seats,
+    viewer_permits: ViewerPermits,
     login_codes: LoginCodes,
 }
 
-impl Http {
+impl AppState {
     /// Serves what `source` reads; ends streams once `drain` is cancelled.
     ///
     /// # Errors
     /// When an option cannot be served with.
     pub fn new(
-        options: Options,
+        options: HttpOptions,
         source: Source,
-        vitals: Vitals,
+        stats: ServerStats,
         drain: CancellationToken,
     ) -> Result<Self, OptionsError> {
         let frontend = origin(&options.frontend_url)
@@ -118,10 +118,18 @@ impl Http {
         check_period("heartbeat", options.heartbeat)?;
         check_period("viewer_stall_timeout", options.viewer_stall_timeout)?;
         let failure = source.log.failure();
-        let seats = Seats::new(options.max_viewers);
+        let viewer_permits = ViewerPermits::new(options.max_viewers);
         let login_codes = LoginCodes::default();
-        let shared =
-            Shared { options, frontend, source, vitals, failure, drain, seats, login_codes };
+        let shared = AppShared {
+            options,
+            frontend,
+            source,
+            stats,
+            failure,
+            drain,
+            viewer_permits,
+            login_codes,
+        };
         let ticks = shared.source.ticks.clone();
         Ok(Self(Arc::new(shared), ticks))
     }
@@ -133,7 +141,7 @@ impl Http {
 
     /// How many streams are open.
     pub fn active_viewers(&self) -> usize {
-        self.0.seats.taken()
+        self.0.viewer_permits.taken()
     }
 
     /// The same, served on another runtime: its viewers wait for ticks of their own.
@@ -141,12 +149,12 @@ impl Http {
         Self(Arc::clone(&self.0), self.1.for_another_runtime())
     }
 
-    fn options(&self) -> &Options {
+    fn options(&self) -> &HttpOptions {
         &self.0.options
     }
 
-    fn vitals(&self) -> &Vitals {
-        &self.0.vitals
+    fn stats(&self) -> &ServerStats {
+        &self.0.stats
     }
 
     fn source(&self) -> &Source {

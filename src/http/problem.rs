@@ -124,9 +124,9 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
     }
 
-    /// No seat is free.
+    /// No permit is free.
     pub(super) fn too_many_viewers(limit: usize) -> Self {
-        let detail = format!("all {limit} seats for viewers are taken");
+        let detail = format!("all {limit} viewer_permits for viewers are taken");
         Self::unavailable("too_many_viewers", detail)
     }
 

@@ -10,12 +10,12 @@ use http::{HeaderName, HeaderValue, Method, Uri};
 use tower_http::cors::CorsLayer;
 
 use super::problem::Problem;
-use super::{Http, assets, health, logs, sign_in, sse, stream, tasks};
+use super::{AppState, assets, health, logs, sign_in, sse, stream, tasks};
 
 /// What the API's paths begin with.
 const PREFIX: &str = "/api/v1/log-streaming";
 
-pub(super) fn router(http: Http) -> Router {
+pub(super) fn router(http: AppState) -> Router {
     let cors = cors(http.0.frontend.clone());
     Router::new()
         .nest(PREFIX, api())
@@ -26,7 +26,7 @@ pub(super) fn router(http: Http) -> Router {
         .layer(cors)
 }
 
-fn api() -> Router<Http> {
+fn api() -> Router<AppState> {
     Router::new()
         .merge(streams())
         .route("/tasks", get(tasks::list))
@@ -37,7 +37,7 @@ fn api() -> Router<Http> {
         .method_not_allowed_fallback(no_such_method)
 }
 
-fn streams() -> Router<Http> {
+fn streams() -> Router<AppState> {
     Router::new()
         .route("/stream", get(stream::all_tasks))
         .route("/stream/{task_id}", get(stream::one_task))
@@ -45,7 +45,7 @@ fn streams() -> Router<Http> {
         .route_layer(from_fn(sse::refusals_as_events))
 }
 
-fn pages() -> Router<Http> {
+fn pages() -> Router<AppState> {
     Router::new()
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))

@@ -15,7 +15,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Http, router};
+use super::{AppState, router};
 
 /// What a connection may buffer, in bytes: keeps an idle viewer small. A request's head must
 /// fit in; a larger one is answered 431.
@@ -35,7 +35,7 @@ type Connection = http1::Connection<Io, TowerToHyperService<Router>>;
 /// caller bounds that. Several may run at once, each on a runtime of its own.
 pub async fn serve(
     connections: impl Stream<Item = TcpStream>,
-    http: Http,
+    http: AppState,
     drain: CancellationToken,
 ) {
     let stall_timeout = http.options().viewer_stall_timeout;

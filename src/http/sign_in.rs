@@ -11,7 +11,7 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use serde_json::{Value, json};
 
-use super::Http;
+use super::AppState;
 use super::auth::{Auth, COOKIE_NAME, Identity, TokenError, bearer};
 use super::params::Params;
 use super::problem::Problem;
@@ -68,13 +68,13 @@ fn make_room(codes: &mut HashMap<String, Issued>) {
 }
 
 /// Who is signed in.
-pub(super) async fn show(State(http): State<Http>, identity: Identity) -> Response {
+pub(super) async fn show(State(http): State<AppState>, identity: Identity) -> Response {
     Json(describe(&http, &identity)).into_response()
 }
 
 /// Takes a bearer's token into the cookie.
 pub(super) async fn enter(
-    State(http): State<Http>,
+    State(http): State<AppState>,
     headers: HeaderMap,
     identity: Identity,
 ) -> Result<Response, Problem> {
@@ -95,7 +95,7 @@ pub(super) async fn leave() -> Response {
 }
 
 /// Signs in with a code and goes on to `next`.
-pub(super) async fn login(State(http): State<Http>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn login(State(http): State<AppState>, uri: Uri) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["code", "next"])?;
     let next = params.parsed("next", "it must be a path of this server", local_path)?;
     let code = params.text("code")?.unwrap_or_default();
@@ -123,7 +123,7 @@ fn set_cookie(token: &str, identity: &Identity) -> Result<HeaderValue, Problem> 
     HeaderValue::from_str(&cookie).map_err(|_| TokenError::Malformed.into())
 }
 
-fn describe(http: &Http, identity: &Identity) -> Value {
+fn describe(http: &AppState, identity: &Identity) -> Value {
     let auth = match http.options().auth {
         Auth::None => "none",
         Auth::Jwt(_) => "jwt",

@@ -1,18 +1,18 @@
-//! Opening a stream: which session a request asks for.
+//! ViewerOptions a stream: which session a request asks for.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, Uri};
 
-use super::Http;
+use super::AppState;
 use super::auth::Identity;
 use super::params::Params;
 use super::path::TaskPath;
 use super::problem::Problem;
-use super::sse::{self, Opening, Viewer};
+use super::sse::{self, Viewer, ViewerOptions};
 use crate::domain::EventId;
 use crate::store::Scope;
-use crate::subscribe::{Filter, Session, Start};
+use crate::subscribe::{Filter, ReaderSession, Start};
 
 const KNOWN: &[&str] = &[
     "level",
@@ -32,7 +32,7 @@ const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Every task's stream; of a narrowed token, that of its tasks.
 pub(super) async fn all_tasks(
-    State(http): State<Http>,
+    State(http): State<AppState>,
     identity: Identity,
     uri: Uri,
     headers: HeaderMap,
@@ -42,7 +42,7 @@ pub(super) async fn all_tasks(
 
 /// One task's stream. One not seen yet opens and waits.
 pub(super) async fn one_task(
-    State(http): State<Http>,
+    State(http): State<AppState>,
     identity: Identity,
     TaskPath(task): TaskPath,
     uri: Uri,
@@ -55,20 +55,20 @@ pub(super) async fn one_task(
 }
 
 async fn open(
-    http: &Http,
+    http: &AppState,
     identity: Identity,
     scope: Scope,
     query: Query,
 ) -> Result<Response, Problem> {
-    let seat = http.0.seats.take()?;
+    let permit = http.0.viewer_permits.take()?;
     let source = http.viewer_source();
     let epoch = source.log.epoch();
-    let session = Session::open(source, scope, query.start, query.follow).await?;
+    let session = ReaderSession::open(source, scope, query.start, query.follow).await?;
     if query.is_resumed && session.finished().is_some() {
         // The one answer that stops an EventSource for good.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let viewer = Viewer::open(Opening {
+    let viewer = Viewer::open(ViewerOptions {
         session,
         epoch,
         filter: query.filter,
@@ -77,7 +77,7 @@ async fn open(
         expires_in: identity.time_left(),
         access: identity.tasks,
         drain: http.0.drain.clone(),
-        seat,
+        permit,
     });
     Ok(sse::response(viewer.into_body()))
 }

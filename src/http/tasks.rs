@@ -5,14 +5,14 @@ use axum::extract::State;
 use http::Uri;
 use serde::Serialize;
 
-use super::Http;
+use super::AppState;
 use super::auth::Identity;
 use super::params::Params;
 use super::path::TaskPath;
 use super::problem::Problem;
 use crate::domain::{EventId, Offset, TaskId, WorkerId, WorkerState, WorkerSummary};
 use crate::encode::format_ms;
-use crate::tasks::{State as TaskState, Task};
+use crate::tasks::{Task, TaskState};
 
 const DEFAULT_LIMIT: u64 = 100;
 const MAX_LIMIT: u64 = 1000;
@@ -104,7 +104,7 @@ fn lost_lines(task: &Task) -> u64 {
 
 /// One task.
 pub(super) async fn one(
-    State(http): State<Http>,
+    State(http): State<AppState>,
     identity: Identity,
     TaskPath(task): TaskPath,
     uri: Uri,
@@ -117,7 +117,7 @@ pub(super) async fn one(
 
 /// A page of tasks, the one with the newest entry first.
 pub(super) async fn list(
-    State(http): State<Http>,
+    State(http): State<AppState>,
     identity: Identity,
     uri: Uri,
 ) -> Result<Json<Page>, Problem> {
@@ -141,7 +141,7 @@ struct Query {
 }
 
 impl Query {
-    fn read(http: &Http, uri: &Uri) -> Result<Self, Problem> {
+    fn read(http: &AppState, uri: &Uri) -> Result<Self, Problem> {
         let params = Params::read(uri, &["limit", "cursor", "state"])?;
         let limit = params.number("limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
         let epoch = http.source().log.epoch();
@@ -166,6 +166,6 @@ impl Query {
     }
 }
 
-fn cursor(http: &Http, offset: Offset) -> String {
+fn cursor(http: &AppState, offset: Offset) -> String {
     EventId { epoch: http.source().log.epoch(), offset }.to_string()
 }

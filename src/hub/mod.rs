@@ -1,20 +1,20 @@
 //! The live path: the newest blocks of every task, kept once and shared by all who watch.
 //!
 //! # What it guarantees
-//! - A [`Window`] holds every entry of its scope from its floor on. A reader at or past the
-//!   floor reads here; one below it reads the log until it has caught up. Nobody is disconnected.
+//! - A [`LiveWindow`] holds every entry of its scope from its start_offset on. A reader at or past the
+//!   start_offset reads here; one below it reads the log until it has caught up. Nobody is disconnected.
 //! - Memory: the blocks of all windows together stay within one byte budget. The oldest block
 //!   of the whole hub goes first.
-//! - Readers at one cursor get one [`Stretch`], and what is derived from it is made once. The
-//!   stretches read last are kept within a share of the budget; the oldest goes first.
+//! - Readers at one cursor get one [`BlockRange`], and what is rendered from it is made once. The
+//!   ranges read last are kept within a share of the budget; the oldest goes first.
 //! - There is no queue per subscriber: a reader keeps a cursor and is woken by a `watch`.
 //!   A task that nobody reads costs one push per block.
 //!
 //! # Locks
-//! `Hub::state` before `Window::blocks` before `Stretches::recent`; never the other way round.
+//! `Hub::state` before `LiveWindow::blocks` before `RecentRanges::recent`; never the other way round.
 //! All are held for a few moves only, and the wake comes after they are released.
 
-mod stretch;
+mod block_range;
 mod window;
 
 use std::collections::VecDeque;
@@ -23,57 +23,57 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::domain::{Block, IdMap, Offset, TaskId};
 use crate::store::Scope;
 
-pub use stretch::Stretch;
-pub use window::{Read, STRETCH_BYTES, Window};
+pub use block_range::BlockRange;
+pub use window::{LiveWindow, RANGE_BYTES, Read};
 
-use stretch::Stretches;
+use block_range::RecentRanges;
 
 /// What a block is reckoned to cost beside its payload: its own fields and its places in two windows.
 const BLOCK_OVERHEAD_BYTES: usize = 256;
 
-/// The part of the budget that stretches and what is derived from them may take.
-const STRETCHES_SHARE: usize = 4;
+/// The part of the budget that ranges and what is rendered from them may take.
+const RANGES_SHARE: usize = 4;
 
 /// All windows. Clones share them.
 #[derive(Clone, Debug)]
-pub struct Hub(Arc<Shared>);
+pub struct Hub(Arc<HubShared>);
 
 #[derive(Debug)]
-struct Shared {
+struct HubShared {
     /// What the windows' blocks may take.
     blocks_bytes: usize,
-    all: Arc<Window>,
-    stretches: Arc<Stretches>,
-    state: Mutex<State>,
+    all: Arc<LiveWindow>,
+    ranges: Arc<RecentRanges>,
+    state: Mutex<HubState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct HubState {
     /// Every block in the hub, oldest first: the order of eviction.
     ring: VecDeque<Arc<Block>>,
     bytes: usize,
     tail: Offset,
-    windows: IdMap<TaskId, Arc<Window>>,
-    stretches: Arc<Stretches>,
+    windows: IdMap<TaskId, Arc<LiveWindow>>,
+    ranges: Arc<RecentRanges>,
 }
 
 impl Hub {
     /// A hub that keeps up to `budget_bytes`, for a log that is still empty.
     pub fn new(budget_bytes: usize) -> Self {
         let tail = Offset::FIRST;
-        let stretches_bytes = budget_bytes / STRETCHES_SHARE;
-        let stretches = Arc::new(Stretches::new(stretches_bytes));
-        let state = State {
+        let ranges_bytes = budget_bytes / RANGES_SHARE;
+        let ranges = Arc::new(RecentRanges::new(ranges_bytes));
+        let state = HubState {
             ring: VecDeque::new(),
             bytes: 0,
             tail,
             windows: IdMap::default(),
-            stretches: Arc::clone(&stretches),
+            ranges: Arc::clone(&ranges),
         };
-        Self(Arc::new(Shared {
-            blocks_bytes: budget_bytes - stretches_bytes,
-            all: Arc::new(Window::new(tail, Arc::clone(&stretches))),
-            stretches,
+        Self(Arc::new(HubShared {
+            blocks_bytes: budget_bytes - ranges_bytes,
+            all: Arc::new(LiveWindow::new(tail, Arc::clone(&ranges))),
+            ranges,
             state: Mutex::new(state),
         }))
     }
@@ -85,7 +85,7 @@ impl Hub {
         self.0.all.begin_at(tail);
     }
 
-    /// Adds committed blocks and wakes their readers. Only the committer calls it, in order.
+    /// Adds committed blocks and changes their readers. Only the committer calls it, in order.
     pub fn publish(&self, blocks: &[Arc<Block>], tail: Offset) {
         let touched = self.0.insert(blocks, tail);
         touched.iter().for_each(|window| window.wake());
@@ -93,12 +93,12 @@ impl Hub {
     }
 
     /// The window of `scope`, made when there is none.
-    pub fn watch(&self, scope: &Scope) -> Watch {
+    pub fn watch(&self, scope: &Scope) -> Subscription {
         let window = match scope {
             Scope::All => Arc::clone(&self.0.all),
             Scope::Task(task) => self.0.lock().window_from_tail(task),
         };
-        Watch { hub: self.clone(), scope: scope.clone(), window }
+        Subscription { hub: self.clone(), scope: scope.clone(), window }
     }
 
     /// Wakes the readers of `task` without a new entry, for something else that they wait for.
@@ -109,18 +109,18 @@ impl Hub {
         }
     }
 
-    /// Bytes that windows and stretches hold now, as reckoned against the budget.
+    /// Bytes that windows and ranges hold now, as reckoned against the budget.
     pub fn bytes(&self) -> usize {
-        self.0.lock().bytes + self.0.stretches.bytes()
+        self.0.lock().bytes + self.0.ranges.bytes()
     }
 }
 
-impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+impl HubShared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HubState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn insert(&self, blocks: &[Arc<Block>], tail: Offset) -> Vec<Arc<Window>> {
+    fn insert(&self, blocks: &[Arc<Block>], tail: Offset) -> Vec<Arc<LiveWindow>> {
         let mut state = self.lock();
         let mut touched = Vec::with_capacity(blocks.len());
         for block in blocks {
@@ -138,7 +138,7 @@ impl Shared {
         touched
     }
 
-    fn evict_oldest(&self, state: &mut State) {
+    fn evict_oldest(&self, state: &mut HubState) {
         let Some(block) = state.ring.pop_front() else { return };
         state.bytes -= weight(&block);
         self.all.pop_front();
@@ -151,18 +151,18 @@ impl Shared {
     }
 }
 
-impl State {
-    /// The task's window; a new one holds everything from `floor` on.
-    fn window_from(&mut self, task: &TaskId, floor: Offset) -> Arc<Window> {
+impl HubState {
+    /// The task's window; a new one holds everything from `start_offset` on.
+    fn window_from(&mut self, task: &TaskId, start_offset: Offset) -> Arc<LiveWindow> {
         if let Some(window) = self.windows.get(task) {
             return Arc::clone(window);
         }
-        let window = Arc::new(Window::new(floor, Arc::clone(&self.stretches)));
+        let window = Arc::new(LiveWindow::new(start_offset, Arc::clone(&self.ranges)));
         self.windows.insert(task.clone(), Arc::clone(&window));
         window
     }
 
-    fn window_from_tail(&mut self, task: &TaskId) -> Arc<Window> {
+    fn window_from_tail(&mut self, task: &TaskId) -> Arc<LiveWindow> {
         self.window_from(task, self.tail)
     }
 
@@ -175,7 +175,7 @@ impl State {
 }
 
 /// Whether a window is empty and only the hub still holds it.
-fn is_unused(window: &Arc<Window>) -> bool {
+fn is_unused(window: &Arc<LiveWindow>) -> bool {
     window.is_empty() && Arc::strong_count(window) == 1
 }
 
@@ -185,20 +185,20 @@ fn weight(block: &Block) -> usize {
 
 /// A reader's hold on a window; the window of a quiet task goes with its last reader.
 #[derive(Debug)]
-pub struct Watch {
+pub struct Subscription {
     hub: Hub,
     scope: Scope,
-    window: Arc<Window>,
+    window: Arc<LiveWindow>,
 }
 
-impl std::ops::Deref for Watch {
-    type Target = Window;
-    fn deref(&self) -> &Window {
+impl std::ops::Deref for Subscription {
+    type Target = LiveWindow;
+    fn deref(&self) -> &LiveWindow {
         &self.window
     }
 }
 
-impl Drop for Watch {
+impl Drop for Subscription {
     fn drop(&mut self) {
         if let Scope::Task(task) = &self.scope {
             let mut state = self.hub.0.lock();

@@ -26,13 +26,13 @@ fn bases(read: Read) -> Option<Vec<u64>> {
     match read {
         Read::Behind => None,
         Read::Nothing => Some(vec![]),
-        Read::Blocks { stretch, .. } => Some(stretch.blocks().iter().map(|b| b.base.0).collect()),
+        Read::Blocks { range, .. } => Some(range.blocks().iter().map(|b| b.base.0).collect()),
     }
 }
 
-fn stretch(read: Read) -> Arc<Stretch> {
-    let Read::Blocks { stretch, .. } = read else { panic!("{read:?} has no blocks") };
-    stretch
+fn range(read: Read) -> Arc<BlockRange> {
+    let Read::Blocks { range, .. } = read else { panic!("{read:?} has no blocks") };
+    range
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_reader_below_the_floor_is_sent_to_the_log() {
 #[test]
 fn the_budget_holds_and_the_oldest_block_of_any_task_goes_first() {
     let one = weight(&block("a", 1, 10));
-    // A quarter is the stretches'.
+    // A quarter is the ranges'.
     let hub = Hub::new(4 * one);
     let a = hub.watch(&Scope::Task(task("a")));
     hub.publish(&[block("a", 1, 10)], Offset(11));
@@ -96,7 +96,7 @@ fn a_window_that_nobody_reads_and_that_holds_nothing_is_forgotten() {
 async fn publishing_wakes_the_tasks_readers_and_no_others() {
     let hub = Hub::new(1 << 20);
     let (a, b) = (hub.watch(&Scope::Task(task("a"))), hub.watch(&Scope::Task(task("b"))));
-    let (mut a_wakes, b_wakes) = (a.wakes(), b.wakes());
+    let (mut a_wakes, b_wakes) = (a.changes(), b.changes());
     hub.publish(&[block("a", 1, 1)], Offset(2));
     a_wakes.changed().await.unwrap();
     assert!(!b_wakes.has_changed().unwrap());
@@ -109,10 +109,11 @@ fn readers_at_one_cursor_share_a_stretch_and_what_is_derived_from_it() {
     let hub = Hub::new(1 << 20);
     let scope = Scope::Task(task("a"));
     let (one, other) = (hub.watch(&scope), hub.watch(&scope));
-    let _waiting = (one.wakes(), other.wakes());
+    let _waiting = (one.changes(), other.changes());
     hub.publish(&[block("a", 1, 3)], Offset(4));
-    let derive = |watch: &Watch| stretch(watch.read(Offset(1))).derived(|_| vec![7; 9].into());
-    assert_eq!(derive(&one).as_ptr(), derive(&other).as_ptr());
+    let render =
+        |watch: &Subscription| range(watch.read(Offset(1))).rendered(|_| vec![7; 9].into());
+    assert_eq!(render(&one).as_ptr(), render(&other).as_ptr());
     hub.publish(&[block("a", 4, 1)], Offset(5));
     assert_eq!(bases(one.read(Offset(1))), Some(vec![1, 4]));
     assert_eq!(bases(other.read(Offset(4))), Some(vec![4]));
@@ -120,11 +121,11 @@ fn readers_at_one_cursor_share_a_stretch_and_what_is_derived_from_it() {
 
 #[test]
 fn readers_who_came_to_different_cursors_meet_at_the_next_page() {
-    let hub = Hub::new(8 * STRETCH_BYTES);
+    let hub = Hub::new(8 * RANGE_BYTES);
     let all = hub.watch(&Scope::All);
-    let half = vec![b' '; STRETCH_BYTES / 2];
+    let half = vec![b' '; RANGE_BYTES / 2];
     (1..=6).for_each(|base| hub.publish(&[block_of("a", base, 1, &half)], Offset(base + 1)));
-    let ends: Vec<_> = (1..=6).map(|cursor| stretch(all.read(Offset(cursor))).end().0).collect();
+    let ends: Vec<_> = (1..=6).map(|cursor| range(all.read(Offset(cursor))).end().0).collect();
     assert_eq!(ends, [3, 3, 5, 5, 7, 7]);
     assert!(matches!(all.read(Offset(4)), Read::Blocks { more: true, .. }));
     assert!(matches!(all.read(Offset(5)), Read::Blocks { more: false, .. }));
@@ -134,7 +135,7 @@ fn readers_who_came_to_different_cursors_meet_at_the_next_page() {
 fn stretches_stay_within_their_share_of_the_budget() {
     let hub = Hub::new(64 << 10);
     let all = hub.watch(&Scope::All);
-    let _waiting = (all.wakes(), all.wakes());
+    let _waiting = (all.changes(), all.changes());
     for base in 1..=100 {
         hub.publish(&[block_of("a", base, 1, &[b' '; 2000])], Offset(base + 1));
         let _read = all.read(Offset(base));
@@ -166,7 +167,7 @@ proptest! {
         let hub = Hub::new(64 << 10);
         let scopes = [Scope::All, Scope::Task(task("a")), Scope::Task(task("b"))];
         let watches: Vec<_> = (0..6).map(|reader| hub.watch(&scopes[reader % 3])).collect();
-        let _waiting: Vec<_> = watches.iter().map(|watch| watch.wakes()).collect();
+        let _waiting: Vec<_> = watches.iter().map(|watch| watch.changes()).collect();
         let mut cursors = [Offset(1); 6];
         let (mut published, mut tail) = (Vec::<Arc<Block>>::new(), Offset(1));
         for step in steps {
@@ -191,12 +192,12 @@ proptest! {
                     match watches[reader].read(cursor) {
                         Read::Behind => cursors[reader] = tail,
                         Read::Nothing => prop_assert!(wanted.next().is_none()),
-                        Read::Blocks { stretch, more } => {
-                            for block in stretch.blocks() {
+                        Read::Blocks { range, more } => {
+                            for block in range.blocks() {
                                 prop_assert!(wanted.next().is_some_and(|w| Arc::ptr_eq(w, block)));
                             }
                             prop_assert_eq!(more, wanted.next().is_some());
-                            cursors[reader] = stretch.end();
+                            cursors[reader] = range.end();
                         }
                     }
                 }

@@ -50,9 +50,9 @@ impl Counters {
 
 /// The way in. Clones share it.
 #[derive(Clone)]
-pub struct Intake(Arc<Shared>);
+pub struct Intake(Arc<IntakeShared>);
 
-pub(super) struct Shared {
+pub(super) struct IntakeShared {
     pub(super) log: Arc<dyn Log>,
     pub(super) tasks: Tasks,
     pub(super) limits: Limits,
@@ -73,12 +73,12 @@ pub struct Pushes {
 
 /// A stream's place among the permitted ones.
 #[derive(Debug)]
-pub struct Slot {
+pub struct StreamPermit {
     _permit: OwnedSemaphorePermit,
     pushes: Arc<watch::Sender<Pushes>>,
 }
 
-impl Drop for Slot {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         self.pushes.send_modify(|pushes| {
             pushes.open -= 1;
@@ -93,16 +93,16 @@ impl Intake {
         let streams = Arc::new(Semaphore::new(limits.streams));
         let counters = Counters::default();
         let pushes = Arc::new(watch::Sender::new(Pushes { open: 0, last_end: Instant::now() }));
-        Self(Arc::new(Shared { log, tasks, limits, counters, drain, streams, pushes }))
+        Self(Arc::new(IntakeShared { log, tasks, limits, counters, drain, streams, pushes }))
     }
 
     /// A place for one more stream; `None` when there are as many as may be.
-    pub fn slot(&self) -> Option<Slot> {
+    pub fn permit(&self) -> Option<StreamPermit> {
         let permit = Arc::clone(&self.0.streams).try_acquire_owned().ok()?;
         Counters::add(&self.0.counters.streams, 1);
         let pushes = Arc::clone(&self.0.pushes);
         pushes.send_modify(|pushes| pushes.open += 1);
-        Some(Slot { _permit: permit, pushes })
+        Some(StreamPermit { _permit: permit, pushes })
     }
 
     /// Whether somebody pushes, to be watched.
@@ -131,7 +131,7 @@ impl Intake {
         drop(self.0.streams.acquire_many(all).await);
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &IntakeShared {
         &self.0
     }
 }

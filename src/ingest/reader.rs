@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::{IdError, Kind, Records, TaskId, WorkerId};
-use crate::encode::{EntryEncoder, Layout, Numbering, SEQ_KEY, SESSION_KEY};
+use crate::encode::{EntryEncoder, ProducerNumbering, SEQ_KEY, SESSION_KEY, WireLayout};
 
 /// The least room made at once in a stream's buffer; idle streams keep about this much.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -52,7 +52,7 @@ pub struct Refusal {
 
 /// One message of a producer's stream.
 #[derive(Debug)]
-pub struct Item {
+pub struct IncomingEntry {
     /// The message's size on the wire.
     pub wire_bytes: usize,
     /// What it is.
@@ -74,20 +74,20 @@ pub struct EntryReader {
 
 impl EntryReader {
     /// A reader of messages in `layout`.
-    pub fn new(layout: Layout) -> Self {
+    pub fn new(layout: WireLayout) -> Self {
         let (body, buffer, session) = Default::default();
         let last = Err("no entry was read yet".to_owned());
         Self { encoder: EntryEncoder::new(layout), body, buffer, last, session }
     }
 
     /// Reads one message, which arrived at `received_at`, RFC 3339.
-    pub fn read(&mut self, message: &[u8], received_at: &str) -> Item {
+    pub fn read(&mut self, message: &[u8], received_at: &str) -> IncomingEntry {
         let mut body = std::mem::take(&mut self.body);
         body.clear();
         let entry = self.entry(message, received_at, &mut body);
         body.shrink_to(BODY_BYTES);
         self.body = body;
-        Item { wire_bytes: message.len(), entry }
+        IncomingEntry { wire_bytes: message.len(), entry }
     }
 
     fn entry(
@@ -115,7 +115,7 @@ impl EntryReader {
         self.last.clone()
     }
 
-    fn seq(&mut self, numbering: Numbering<'_>) -> Result<Option<(Arc<str>, u64)>, String> {
+    fn seq(&mut self, numbering: ProducerNumbering<'_>) -> Result<Option<(Arc<str>, u64)>, String> {
         let (session, seq) = match (numbering.session, numbering.seq) {
             (None, None) => return Ok(None),
             (Some(session), Some(seq)) => (session, seq),
@@ -170,7 +170,7 @@ mod tests {
 
     fn read(entry: &WorkerLogEntry) -> Result<Accepted, String> {
         let item =
-            EntryReader::new(Layout::WorkerLogEntry).read(&entry.encode_to_vec(), RECEIVED_AT);
+            EntryReader::new(WireLayout::WorkerLogEntry).read(&entry.encode_to_vec(), RECEIVED_AT);
         item.entry.map_err(|refusal| refusal.reason)
     }
 
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn entries_of_one_stream_keep_their_own_bytes_while_they_share_a_buffer() {
-        let mut reader = EntryReader::new(Layout::WorkerLogEntry);
+        let mut reader = EntryReader::new(WireLayout::WorkerLogEntry);
         let messages: Vec<_> =
             (0..500).map(|turn| format!("line {turn} {}", "x".repeat(turn))).collect();
         let mut all = Records::default();

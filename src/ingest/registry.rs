@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::reader::{Ids, Item, Refusal};
+use super::reader::{Ids, IncomingEntry, Refusal};
 
 /// A registration that was not used for so long may be forgotten; a stream's deadline is
 /// 30 minutes, so a worker between two streams is not.
@@ -23,16 +23,16 @@ pub enum Registered {
 
 /// The registered workers. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Registry(Arc<Shared>);
+pub struct Registry(Arc<RegistryShared>);
 
 #[derive(Debug)]
-struct Shared {
+struct RegistryShared {
     limit: usize,
-    sessions: Mutex<HashMap<Ids, Session>>,
+    sessions: Mutex<HashMap<Ids, RegisteredSession>>,
 }
 
 #[derive(Debug)]
-struct Session {
+struct RegisteredSession {
     id: String,
     /// Entries that were received in it.
     entries: u64,
@@ -42,7 +42,7 @@ struct Session {
 impl Registry {
     /// With places for `limit` workers.
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Shared { limit, sessions: Mutex::default() }))
+        Self(Arc::new(RegistryShared { limit, sessions: Mutex::default() }))
     }
 
     /// Registers a worker.
@@ -60,7 +60,7 @@ impl Registry {
             return Registered::Full;
         }
         let id = format!("{:016x}", fastrand::u64(..));
-        sessions.insert(ids, Session { id: id.clone(), entries: 0, used });
+        sessions.insert(ids, RegisteredSession { id: id.clone(), entries: 0, used });
         Registered::New(id)
     }
 
@@ -71,7 +71,7 @@ impl Registry {
 
     /// Counts an entry into its worker's session and returns the session's count with it. An
     /// unregistered worker's entry becomes a refusal, and has no count.
-    pub fn admit(&self, mut item: Item) -> (Item, Option<u64>) {
+    pub fn admit(&self, mut item: IncomingEntry) -> (IncomingEntry, Option<u64>) {
         let Ok(accepted) = &item.entry else { return (item, None) };
         let mut sessions = self.lock();
         if let Some(session) = sessions.get_mut(&accepted.ids) {
@@ -88,7 +88,7 @@ impl Registry {
         (item, None)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Ids, Session>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Ids, RegisteredSession>> {
         self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

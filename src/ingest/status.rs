@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::Intake;
 use crate::domain::{Batch, Cursor, Kind, Records, Run, TaskId, WorkerId};
-use crate::encode::{Stamp, StatusParts, write_status};
+use crate::encode::{CachedClock, StatusParts, write_status};
 use crate::store::{AppendError, ReadError, Scope};
 
 /// What became of a notification.
@@ -62,7 +62,7 @@ impl Intake {
         let task = TaskId::new(parts.task_id)?;
         let worker = WorkerId::new(parts.worker_id)?;
         let mut records = Records::default();
-        let stamp = Stamp::now();
+        let stamp = CachedClock::now();
         let kind = Kind::Status(parts.state);
         records.push_with(kind, |out| write_status(out, &parts, stamp.as_str()));
         let (bytes, limit) = (records.as_bytes().len(), self.limits().entry_bytes);

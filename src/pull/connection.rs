@@ -8,7 +8,7 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Streaming};
 
 use super::codec::{Answer, PullCodec};
-use super::options::Options;
+use super::options::PullOptions;
 use super::reason;
 use crate::domain::Cursor;
 use crate::proto::otto::handler::v1::PullWorkerLogsRequest;
@@ -46,7 +46,7 @@ const DONE_TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the system's certificates are needed and cannot be read.
-pub(super) fn endpoint(options: &Options) -> Result<Endpoint, String> {
+pub(super) fn endpoint(options: &PullOptions) -> Result<Endpoint, String> {
     let endpoint = Endpoint::from(options.from.clone())
         .connect_timeout(options.answer_timeout)
         .tcp_nodelay(true)
@@ -72,7 +72,7 @@ impl Connection {
     ///
     /// # Errors
     /// Says why it cannot be reached.
-    pub(super) async fn open(options: &Options) -> Result<Self, String> {
+    pub(super) async fn open(options: &PullOptions) -> Result<Self, String> {
         let endpoint = endpoint(options)?;
         let connecting = tokio::time::timeout(options.answer_timeout, endpoint.connect());
         match connecting.await {
@@ -89,7 +89,7 @@ impl Connection {
     pub(super) async fn pull(
         &self,
         cursor: Option<&Cursor>,
-        options: &Options,
+        options: &PullOptions,
     ) -> Result<(Answer, Streaming<Answer>), String> {
         let answering = self.first_answer(request(cursor));
         let answered = tokio::time::timeout(options.answer_timeout, answering).await;
@@ -141,6 +141,6 @@ fn request(cursor: Option<&Cursor>) -> PullWorkerLogsRequest {
     PullWorkerLogsRequest { cursor, epoch, done: false }
 }
 
-fn no_answer(what: &str, options: &Options) -> String {
+fn no_answer(what: &str, options: &PullOptions) -> String {
     format!("{what} after {}", humantime::format_duration(options.answer_timeout))
 }

@@ -1,7 +1,7 @@
 //! Client mode: fetches logs from a source where nobody can push them.
 //!
 //! ```text
-//! source ─PullWorkerLogs▶ Codec ─▶ Answer ─ Session ─▶ ingest::Fetch ─▶ Log (entries + cursor)
+//! source ─PullWorkerLogs▶ Codec ─▶ Answer ─ PullSession ─▶ ingest::PullWriter ─▶ Log (entries + cursor)
 //! source ─GetWorkerStatus▶ Poller ─▶ Intake::notify
 //! ```
 //!
@@ -27,6 +27,6 @@ mod service;
 mod session;
 mod state;
 
-pub use options::{Mode, Options, Polling};
+pub use options::{Mode, Polling, PullOptions};
 pub use service::Service;
-pub use state::{Counters, Handle, State};
+pub use state::{Counters, Handle, PullState};

@@ -9,14 +9,14 @@ const MAX_EPOCH_BYTES: usize = 240;
 
 /// Where the source stands.
 #[derive(Debug)]
-pub(super) struct Numbering {
+pub(super) struct SourceNumbering {
     /// What the log knows, the newest last.
     known: Vec<Cursor>,
     /// The numbering of this stream; `None` until the source named it.
     current: Option<Cursor>,
 }
 
-impl Numbering {
+impl SourceNumbering {
     /// Of a new stream; `known` is what the log knows.
     pub(super) fn new(known: Vec<Cursor>) -> Self {
         Self { known, current: None }
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn only_greater_cursors_of_an_epoch_are_new() {
-        let mut numbering = Numbering::new(vec![cursor("b", 3), cursor("a", 5)]);
+        let mut numbering = SourceNumbering::new(vec![cursor("b", 3), cursor("a", 5)]);
         assert_eq!(numbering.resume(), Some(&cursor("a", 5)));
         numbering.enter("a").unwrap();
         assert!([5, 4, 0].iter().all(|number| numbering.advance(*number) == Err(5)));
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn an_epoch_is_named_first_and_keeps_the_rules_of_ids() {
-        let reason = |epoch: &str| Numbering::new(Vec::new()).enter(epoch).unwrap_err();
+        let reason = |epoch: &str| SourceNumbering::new(Vec::new()).enter(epoch).unwrap_err();
         assert_eq!(reason(""), "the source's first answer names no epoch");
         assert_eq!(reason(&"x".repeat(241)), "the source's epoch is 241 bytes, the limit is 240");
         let control = "the source's epoch holds the control character U+000A at byte 1";

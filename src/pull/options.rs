@@ -52,7 +52,7 @@ impl Polling {
 
 /// What client mode is told.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct PullOptions {
     /// The source's address: scheme, host and port.
     pub from: Uri,
     /// When to pull.
@@ -67,7 +67,7 @@ pub struct Options {
     pub answer_timeout: Duration,
 }
 
-impl Options {
+impl PullOptions {
     /// The usual timing.
     pub fn new(from: Uri, mode: Mode, polling: Polling) -> Self {
         Self {

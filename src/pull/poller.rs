@@ -8,10 +8,10 @@ use tokio::time::sleep;
 use tonic::transport::Channel;
 
 use super::connection::endpoint;
-use super::options::{Options, Polling};
+use super::options::{Polling, PullOptions};
 use super::reason;
 use super::session::add;
-use super::state::{Counters, State};
+use super::state::{Counters, PullState};
 use crate::domain::{TaskId, WorkerState};
 use crate::encode::StatusParts;
 use crate::ingest::{Intake, Notified, StatusError};
@@ -23,10 +23,10 @@ const METHOD: &str = "ottoscaler.v1.OttoscalerService/GetWorkerStatus";
 
 /// Polls GetWorkerStatus.
 pub(super) struct Poller {
-    pub(super) options: Options,
+    pub(super) options: PullOptions,
     pub(super) intake: Intake,
     pub(super) log: Arc<dyn Log>,
-    pub(super) state: watch::Receiver<State>,
+    pub(super) state: watch::Receiver<PullState>,
     pub(super) counters: Arc<Counters>,
 }
 
@@ -51,7 +51,7 @@ impl Poller {
             Polling::Off => None,
             Polling::Always(interval) => Some(interval),
             Polling::WhilePulling(interval) => {
-                let turn = self.state.wait_for(State::is_our_turn).await;
+                let turn = self.state.wait_for(PullState::is_our_turn).await;
                 turn.is_ok().then_some(interval)
             }
         }

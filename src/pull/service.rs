@@ -7,11 +7,11 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::options::{Mode, Options};
+use super::options::{Mode, PullOptions};
 use super::poller::Poller;
 use super::probe::explained;
-use super::session::{Session, add};
-use super::state::{Counters, Handle, State};
+use super::session::{PullSession, add};
+use super::state::{Counters, Handle, PullState};
 use crate::client::backoff::Backoff;
 use crate::domain::now_ms;
 use crate::ingest::{Intake, Pushes};
@@ -19,10 +19,10 @@ use crate::store::Log;
 
 /// Client mode; see the module.
 pub struct Service {
-    options: Options,
+    options: PullOptions,
     intake: Intake,
     log: Arc<dyn Log>,
-    state: watch::Sender<State>,
+    state: watch::Sender<PullState>,
     counters: Arc<Counters>,
     backoff: Backoff,
     /// The reason that was logged last.
@@ -39,8 +39,8 @@ enum End {
 
 impl Service {
     /// Client mode that has not begun, and its handle.
-    pub fn new(options: Options, intake: Intake, log: Arc<dyn Log>) -> (Self, Handle) {
-        let (state, watched) = watch::channel(State::Waiting);
+    pub fn new(options: PullOptions, intake: Intake, log: Arc<dyn Log>) -> (Self, Handle) {
+        let (state, watched) = watch::channel(PullState::Waiting);
         let counters = Arc::<Counters>::default();
         let handle = Handle::new(watched, Arc::clone(&counters));
         let backoff = Backoff::new(options.least_backoff, options.most_backoff);
@@ -65,7 +65,7 @@ impl Service {
         loop {
             self.wait_for_turn().await;
             match self.pull().await {
-                End::Pushed => self.show(State::Waiting),
+                End::Pushed => self.show(PullState::Waiting),
                 End::Failed(reason) => self.back_off(reason).await,
             }
         }
@@ -81,7 +81,7 @@ impl Service {
             if open == 0 && quiet_for >= after {
                 return;
             }
-            self.show(State::Waiting);
+            self.show(PullState::Waiting);
             let quiet = async {
                 match open {
                     0 => sleep(after.saturating_sub(quiet_for)).await,
@@ -110,7 +110,7 @@ impl Service {
         let intake = self.intake.clone();
         let pushed = Self::pushed(&intake, self.options.mode);
         tokio::pin!(pushed);
-        self.show(State::Connecting);
+        self.show(PullState::Connecting);
         add(&self.counters.attempts, 1);
         let opened = tokio::select! {
             () = &mut pushed => return End::Pushed,
@@ -148,10 +148,10 @@ impl Service {
         }
     }
 
-    async fn open(&self) -> Result<Session, String> {
+    async fn open(&self) -> Result<PullSession, String> {
         let way_in = (self.intake.clone(), self.log.cursors());
         let shown = (self.state.clone(), Arc::clone(&self.counters));
-        Session::open(&self.options, way_in, shown).await
+        PullSession::open(&self.options, way_in, shown).await
     }
 
     /// Waits before the next attempt, unless somebody pushes.
@@ -162,7 +162,7 @@ impl Service {
             self.logged = Some(reason.clone());
         }
         let until_ms = now_ms() + u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        self.show(State::BackingOff { reason, until_ms });
+        self.show(PullState::BackingOff { reason, until_ms });
         self.pause(delay).await;
     }
 
@@ -173,7 +173,7 @@ impl Service {
         }
     }
 
-    fn show(&self, state: State) {
+    fn show(&self, state: PullState) {
         self.state.send_if_modified(|shown| {
             let is_new = *shown != state;
             *shown = state;
@@ -194,7 +194,7 @@ mod tests {
     const AFTER: Duration = Duration::from_secs(30);
 
     fn intake() -> (Intake, Arc<dyn Log>) {
-        let store = store::open(store::Options::in_memory(), Box::new(|_, _| {})).unwrap();
+        let store = store::open(store::StoreOptions::in_memory(), Box::new(|_, _| {})).unwrap();
         let log: Arc<dyn Log> = Arc::new(store);
         let limits = Limits { entry_bytes: 1024, streams: 8, stall_timeout: AFTER };
         let tasks = Tasks::new(Arc::clone(&log), Hub::new(1 << 20), AFTER);
@@ -205,13 +205,13 @@ mod tests {
     async fn our_turn_comes_once_no_push_stream_has_been_open_for_the_whole_time() {
         let (intake, log) = intake();
         let from = http::Uri::from_static("http://localhost:1");
-        let options = Options::new(from, Mode::Fallback { after: AFTER }, Polling::Off);
+        let options = PullOptions::new(from, Mode::Fallback { after: AFTER }, Polling::Off);
         let (service, handle) = Service::new(options, intake.clone(), log);
         let began = tokio::time::Instant::now();
         service.wait_for_turn().await;
         assert_eq!(began.elapsed(), AFTER);
 
-        let slot = intake.slot().unwrap();
+        let slot = intake.permit().unwrap();
         let turn = service.wait_for_turn();
         tokio::pin!(turn);
         let for_an_hour = tokio::time::timeout(Duration::from_secs(3600), &mut turn);
@@ -220,11 +220,11 @@ mod tests {
         let almost = tokio::time::timeout(AFTER - Duration::from_secs(1), &mut turn);
         assert!(almost.await.is_err(), "it is our turn too early");
         // A short stream begins the wait anew.
-        drop(intake.slot().unwrap());
+        drop(intake.permit().unwrap());
         let ended = tokio::time::Instant::now();
         turn.await;
         assert_eq!(ended.elapsed(), AFTER);
-        assert_eq!(handle.state(), State::Waiting);
+        assert_eq!(handle.state(), PullState::Waiting);
     }
 
     #[tokio::test(start_paused = true)]
@@ -232,7 +232,7 @@ mod tests {
         let (intake, log) = intake();
         // Nothing listens on port 1, and refusals take no time on a paused clock.
         let from = http::Uri::from_static("http://127.0.0.1:1");
-        let options = Options::new(from, Mode::Always, Polling::Off);
+        let options = PullOptions::new(from, Mode::Always, Polling::Off);
         let (service, handle) = Service::new(options, intake, log);
         let drain = CancellationToken::new();
         let running = tokio::spawn(service.run(drain.clone()));

@@ -11,52 +11,52 @@ use tonic::Streaming;
 
 use super::codec::Answer;
 use super::connection::{Connection, ended};
-use super::numbering::Numbering;
-use super::options::Options;
-use super::state::{Counters, State};
+use super::numbering::SourceNumbering;
+use super::options::PullOptions;
+use super::state::{Counters, PullState};
 use crate::domain::Cursor;
-use crate::encode::{Layout, Stamp, StatusParts};
-use crate::ingest::{EntryReader, Fetch, Intake, Notified, StatusError};
+use crate::encode::{CachedClock, StatusParts, WireLayout};
+use crate::ingest::{EntryReader, Intake, Notified, PullWriter, StatusError};
 use crate::proto::ottoscaler::WorkerStatusNotification;
 use crate::proto::ottoscaler::worker_status_notification::StatusType;
 
 /// An open stream and what is read from it.
-pub(super) struct Session {
+pub(super) struct PullSession {
     connection: Connection,
     answers: Streaming<Answer>,
     /// Read, but not taken in yet.
     next: Option<Answer>,
-    numbering: Numbering,
+    numbering: SourceNumbering,
     reader: EntryReader,
-    clock: Stamp,
-    fetch: Fetch,
-    state: watch::Sender<State>,
+    clock: CachedClock,
+    fetch: PullWriter,
+    state: watch::Sender<PullState>,
     counters: Arc<Counters>,
     has_progressed: bool,
 }
 
-impl Session {
+impl PullSession {
     /// Connects and waits for the first answer.
     ///
     /// # Errors
     /// Says why there is none.
     pub(super) async fn open(
-        options: &Options,
+        options: &PullOptions,
         (intake, known): (Intake, Vec<Cursor>),
-        (state, counters): (watch::Sender<State>, Arc<Counters>),
+        (state, counters): (watch::Sender<PullState>, Arc<Counters>),
     ) -> Result<Self, String> {
         let connection = Connection::open(options).await?;
-        let numbering = Numbering::new(known);
+        let numbering = SourceNumbering::new(known);
         let (first, answers) = connection.pull(numbering.resume(), options).await?;
-        state.send_replace(State::Pulling { caught_up: false, complaint: None });
+        state.send_replace(PullState::Pulling { caught_up: false, complaint: None });
         Ok(Self {
             connection,
             answers,
             next: Some(first),
             numbering,
-            reader: EntryReader::new(Layout::WorkerLogEntry),
-            clock: Stamp::now(),
-            fetch: Fetch::new(intake),
+            reader: EntryReader::new(WireLayout::WorkerLogEntry),
+            clock: CachedClock::now(),
+            fetch: PullWriter::new(intake),
             state,
             counters,
             has_progressed: false,
@@ -134,7 +134,7 @@ impl Session {
     async fn on_caught_up(&mut self) -> Result<(), String> {
         self.keep().await?;
         self.show(|caught_up, _| *caught_up = true);
-        self.fetch.put_down();
+        self.fetch.release();
         Ok(())
     }
 
@@ -204,7 +204,7 @@ impl Session {
     fn show(&self, change: impl FnOnce(&mut bool, &mut Option<String>)) -> bool {
         let mut is_first_complaint = false;
         self.state.send_if_modified(|state| {
-            let State::Pulling { caught_up, complaint } = state else { return false };
+            let PullState::Pulling { caught_up, complaint } = state else { return false };
             let before = (*caught_up, complaint.clone());
             change(caught_up, complaint);
             is_first_complaint = before.1.is_none() && complaint.is_some();

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 /// What client mode is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case", rename_all_fields = "camelCase")]
-pub enum State {
+pub enum PullState {
     /// It is not asked for.
     Off,
     /// Somebody pushes, or did until a moment ago.
@@ -32,7 +32,7 @@ pub enum State {
     },
 }
 
-impl State {
+impl PullState {
     /// The state's name, for metrics.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -72,7 +72,7 @@ pub struct Counters {
 /// What client mode is doing. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Handle {
-    state: watch::Receiver<State>,
+    state: watch::Receiver<PullState>,
     counters: Arc<Counters>,
 }
 
@@ -80,20 +80,20 @@ impl Handle {
     /// Of a server without client mode.
     pub fn off() -> Self {
         // Without its sender a watch keeps its last value.
-        Self::new(watch::channel(State::Off).1, Arc::default())
+        Self::new(watch::channel(PullState::Off).1, Arc::default())
     }
 
-    pub(super) fn new(state: watch::Receiver<State>, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(state: watch::Receiver<PullState>, counters: Arc<Counters>) -> Self {
         Self { state, counters }
     }
 
     /// The state now.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> PullState {
         self.state.borrow().clone()
     }
 
     /// The state, to be watched. It may skip states that lasted only a moment.
-    pub fn watch(&self) -> watch::Receiver<State> {
+    pub fn watch(&self) -> watch::Receiver<PullState> {
         self.state.clone()
     }
 

@@ -1,4 +1,4 @@
-//! Accepts a port's connections and deals them out to the workers in turn.
+//! Accepts a port's connections and deals them out to the runtime_threads in turn.
 
 use std::io;
 use std::net::TcpStream as StdTcpStream;

@@ -6,8 +6,8 @@
 //! rest and marks its end.
 
 mod accept;
-mod moderation;
-mod workers;
+mod runtime_threads;
+mod wakeup_coalescing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,16 +22,16 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{AuthMode, Config, PullMode};
-use crate::http::{Auth, Http, Verifier};
+use crate::http::{AppState, Auth, Verifier};
 use crate::hub::Hub;
 use crate::ingest::{Intake, Limits, Registry};
+use crate::stats::ServerStats;
 use crate::store::{self, Log, Store};
 use crate::subscribe::{Source, Ticks};
 use crate::tasks::Tasks;
-use crate::vitals::Vitals;
 use crate::{grpc, http, pull};
 use accept::{deal, share};
-use workers::Workers;
+use runtime_threads::RuntimeThreads;
 
 /// The least time between two writes to a busy viewer.
 const VIEWER_TICK: Duration = Duration::from_millis(10);
@@ -51,10 +51,10 @@ pub struct Server {
     drain: CancellationToken,
     drain_timeout: Duration,
     services: JoinSet<anyhow::Result<()>>,
-    workers: Workers,
+    runtime_threads: RuntimeThreads,
     intake: Intake,
     store: Store,
-    http: Http,
+    http: AppState,
     pull: pull::Handle,
 }
 
@@ -71,7 +71,7 @@ impl Server {
     ///
     /// # Errors
     /// As [`Server::start`].
-    pub async fn start_on(config: &Config, options: store::Options) -> anyhow::Result<Self> {
+    pub async fn start_on(config: &Config, options: store::StoreOptions) -> anyhow::Result<Self> {
         let hub = Hub::new(config.hub_bytes.as_u64() as usize);
         let store = open_store(options, hub.clone()).await?;
         let log: Arc<dyn Log> = Arc::new(store.clone());
@@ -81,19 +81,20 @@ impl Server {
         let intake = Intake::new(Arc::clone(&log), tasks.clone(), limits(config), drain.clone());
         let source = Source { log: Arc::clone(&log), hub, tasks, ticks: Ticks::every(VIEWER_TICK) };
         let (pulling, pull) = client_mode(config, &intake, &log);
-        let vitals = Vitals::new(intake.clone(), pull.clone(), store.clone());
-        let http = Http::new(http_options(config), source, vitals, drain.clone())?;
+        let stats = ServerStats::new(intake.clone(), pull.clone(), store.clone());
+        let http = AppState::new(http_options(config), source, stats, drain.clone())?;
 
         let grpc_listener = bind("grpc-addr", config.grpc_addr).await?;
         let http_listener = bind("http-addr", config.http_addr).await?;
         let addrs = Addrs { grpc: grpc_listener.local_addr()?, http: http_listener.local_addr()? };
-        let workers = Workers::start(worker_count(config)).context("cannot start the workers")?;
+        let runtime_threads = RuntimeThreads::start(thread_count(config))
+            .context("cannot start the runtime_threads")?;
         let health = grpc::Health::new().await;
         let registry = Registry::new(config.max_registered_workers);
-        let grpc = grpc::Options { intake: intake.clone(), registry, health: health.clone() };
+        let grpc = grpc::GrpcOptions { intake: intake.clone(), registry, health: health.clone() };
         let mut services = JoinSet::new();
-        let grpc_shares = serve_grpc(&workers, &mut services, &grpc, &drain);
-        let http_shares = serve_http(&workers, &mut services, &http, &drain);
+        let grpc_shares = serve_grpc(&runtime_threads, &mut services, &grpc, &drain);
+        let http_shares = serve_http(&runtime_threads, &mut services, &http, &drain);
         let (grpc_drain, http_drain, health_drain) = (drain.clone(), drain.clone(), drain.clone());
         services.spawn(deal(grpc_listener, grpc_shares, grpc_drain).map(Ok));
         services.spawn(deal(http_listener, http_shares, http_drain).map(Ok));
@@ -103,7 +104,17 @@ impl Server {
         services.spawn(health.follow(log, health_drain).map(Ok));
         tracing::info!(grpc = %addrs.grpc, http = %addrs.http, "serving");
         let drain_timeout = config.drain_timeout;
-        Ok(Self { addrs, drain, drain_timeout, services, workers, intake, store, http, pull })
+        Ok(Self {
+            addrs,
+            drain,
+            drain_timeout,
+            services,
+            runtime_threads,
+            intake,
+            store,
+            http,
+            pull,
+        })
     }
 
     /// Where it listens.
@@ -112,7 +123,7 @@ impl Server {
     }
 
     /// The HTTP side, for what is done from within the process.
-    pub fn http(&self) -> &Http {
+    pub fn http(&self) -> &AppState {
         &self.http
     }
 
@@ -148,7 +159,7 @@ impl Server {
         let in_time = tokio::time::timeout(deadline, drained).await.is_ok();
         // What was received is committed in any case.
         let closed = tokio::time::timeout(deadline, self.store.close()).await.is_ok();
-        self.workers.stop().await;
+        self.runtime_threads.stop().await;
         anyhow::ensure!(
             in_time && closed,
             "the shutdown took longer than the drain timeout of {}",
@@ -184,9 +195,9 @@ async fn first_failure(services: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Er
 
 /// Serves gRPC on every worker; returns where their connections go in.
 fn serve_grpc(
-    workers: &Workers,
+    runtime_threads: &RuntimeThreads,
     services: &mut JoinSet<anyhow::Result<()>>,
-    options: &grpc::Options,
+    options: &grpc::GrpcOptions,
     drain: &CancellationToken,
 ) -> Vec<mpsc::Sender<std::net::TcpStream>> {
     let mut serve_on = |handle: &Handle| {
@@ -195,14 +206,14 @@ fn serve_grpc(
         services.spawn_on(serving.map(|served| served.context("the gRPC server failed")), handle);
         share
     };
-    workers.handles().map(&mut serve_on).collect()
+    runtime_threads.handles().map(&mut serve_on).collect()
 }
 
 /// Serves HTTP on every worker; returns where their connections go in.
 fn serve_http(
-    workers: &Workers,
+    runtime_threads: &RuntimeThreads,
     services: &mut JoinSet<anyhow::Result<()>>,
-    http: &Http,
+    http: &AppState,
     drain: &CancellationToken,
 ) -> Vec<mpsc::Sender<std::net::TcpStream>> {
     let mut serve_on = |handle: &Handle| {
@@ -210,12 +221,12 @@ fn serve_http(
         services.spawn_on(http::serve(connections, http.clone(), drain.clone()).map(Ok), handle);
         share
     };
-    workers.handles().map(&mut serve_on).collect()
+    runtime_threads.handles().map(&mut serve_on).collect()
 }
 
-fn worker_count(config: &Config) -> usize {
+fn thread_count(config: &Config) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    config.workers.unwrap_or_else(cores)
+    config.threads.unwrap_or_else(cores)
 }
 
 async fn bind(name: &str, addr: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -223,32 +234,32 @@ async fn bind(name: &str, addr: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Off the runtime: recovery reads files.
-async fn open_store(options: store::Options, hub: Hub) -> anyhow::Result<Store> {
+async fn open_store(options: store::StoreOptions, hub: Hub) -> anyhow::Result<Store> {
     let on_commit = Box::new(move |blocks: &[_], tail| hub.publish(blocks, tail));
     let opened = tokio::task::spawn_blocking(move || store::open(options, on_commit)).await?;
     opened.context("cannot open the store")
 }
 
 /// The store's options under `config`.
-pub fn store_options(config: &Config) -> store::Options {
-    store::Options {
+pub fn store_options(config: &Config) -> store::StoreOptions {
+    store::StoreOptions {
         durability: config.durability,
         segment_bytes: config.segment_bytes.as_u64(),
         queue_bytes: config.queue_bytes.as_u64() as usize,
         retention_age: config.retention_age,
         retention_bytes: config.retention_bytes.map(|size| size.as_u64()),
-        ..store::Options::new(&config.data_dir)
+        ..store::StoreOptions::new(&config.data_dir)
     }
 }
 
-fn pull_options(config: &Config) -> Option<pull::Options> {
+fn pull_options(config: &Config) -> Option<pull::PullOptions> {
     let from = config.pull_source()?.clone();
     let mode = match config.pull_mode {
         PullMode::Off => return None,
         PullMode::Fallback => pull::Mode::Fallback { after: config.pull_after },
         PullMode::Always => pull::Mode::Always,
     };
-    Some(pull::Options::new(from, mode, pull::Polling::new(config.pull_status_interval)))
+    Some(pull::PullOptions::new(from, mode, pull::Polling::new(config.pull_status_interval)))
 }
 
 fn limits(config: &Config) -> Limits {
@@ -259,12 +270,12 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn http_options(config: &Config) -> http::Options {
+fn http_options(config: &Config) -> http::HttpOptions {
     let auth = match (config.auth, &config.jwt_secret) {
         (AuthMode::Jwt, Some(secret)) => Auth::Jwt(Verifier::hs256(secret.as_bytes())),
         _ => Auth::None,
     };
-    http::Options {
+    http::HttpOptions {
         frontend_url: config.frontend_url.clone(),
         auth,
         heartbeat: config.heartbeat,

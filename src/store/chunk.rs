@@ -1,6 +1,6 @@
 //! One chunk: a block on the disk.
 //!
-//! # Layout (little endian)
+//! # WireLayout (little endian)
 //! ```text
 //!  0  magic        4   72  previous     8  the task's entry before this chunk, 0 = none
 //!  4  header crc   4   80  task id
@@ -54,9 +54,9 @@ const FLAG_SYNCED: u8 = 2;
 
 /// Where a segment's chunks are valid: mixed into their checksums.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Site(u32);
+pub(super) struct ChecksumSeed(u32);
 
-impl Site {
+impl ChecksumSeed {
     pub(super) fn new(epoch: u32, segment_base: u64) -> Self {
         Self(crc32c::crc32c_append(epoch, &segment_base.to_le_bytes()))
     }
@@ -78,7 +78,7 @@ pub(super) struct Header {
     pub(super) synced: bool,
     pub(super) commit: u64,
     pub(super) index: u32,
-    pub(super) of: u32,
+    pub(super) chunks_in_commit: u32,
     pub(super) base: u64,
     pub(super) base_line: u64,
     pub(super) count: u32,
@@ -110,7 +110,7 @@ impl Found {
     }
 }
 
-/// Compresses payloads. What that needs is made once: new tables and zeroed room for each
+/// Compresses payloads. What that needs is made once: new tables and zeroed queue_permits for each
 /// payload cost more than small payloads themselves.
 pub(super) struct Packer {
     small: CompressTable,
@@ -148,7 +148,7 @@ impl Packer {
 pub(super) fn encode(
     out: &mut Vec<u8>,
     packer: &mut Packer,
-    site: Site,
+    seed: ChecksumSeed,
     position: u64,
     header: &Header,
     (task, raw): (&str, &[u8]),
@@ -172,14 +172,14 @@ pub(super) fn encode(
     fixed.put(&(raw.len() as u32).to_le_bytes());
     fixed.put(&header.commit.to_le_bytes());
     fixed.put(&header.index.to_le_bytes());
-    fixed.put(&header.of.to_le_bytes());
+    fixed.put(&header.chunks_in_commit.to_le_bytes());
     fixed.put(&header.base.to_le_bytes());
     fixed.put(&header.base_line.to_le_bytes());
     fixed.put(&header.count.to_le_bytes());
     fixed.put(&header.lines.to_le_bytes());
     fixed.put(&header.time_ms.to_le_bytes());
     fixed.put(&header.previous.to_le_bytes());
-    let crc = site.header_crc(position, &out[start + 8..payload_at]);
+    let crc = seed.header_crc(position, &out[start + 8..payload_at]);
     out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
 }
 
@@ -197,21 +197,21 @@ impl Fixed<'_> {
 
 /// The chunk header at the start of `bytes`, which stand at `position`; `None` where there is
 /// no valid one. The task id must be within `bytes`.
-pub(super) fn decode_header(bytes: &[u8], site: Site, position: u64) -> Option<Found> {
+pub(super) fn decode_header(bytes: &[u8], seed: ChecksumSeed, position: u64) -> Option<Found> {
     let fixed = bytes.first_chunk::<HEADER_BYTES>()?;
     if fixed[..4] != MAGIC {
         return None;
     }
     let task_bytes = usize::from(fixed[13]);
     let covered = bytes.get(8..HEADER_BYTES + task_bytes)?;
-    if site.header_crc(position, covered) != u32_at(fixed, 4) {
+    if seed.header_crc(position, covered) != u32_at(fixed, 4) {
         return None;
     }
     let header = Header {
         synced: fixed[12] & FLAG_SYNCED != 0,
         commit: u64_at(fixed, 24),
         index: u32_at(fixed, 32),
-        of: u32_at(fixed, 36),
+        chunks_in_commit: u32_at(fixed, 36),
         base: u64_at(fixed, 40),
         base_line: u64_at(fixed, 48),
         count: u32_at(fixed, 56),
@@ -232,12 +232,12 @@ pub(super) fn decode_header(bytes: &[u8], site: Site, position: u64) -> Option<F
 
 impl Header {
     /// A chunk without entries, alone in its commit.
-    pub(super) fn mark(commit: u64, base: u64, time_ms: u64) -> Self {
+    pub(super) fn control_chunk(commit: u64, base: u64, time_ms: u64) -> Self {
         Self {
             synced: true,
             commit,
             index: 0,
-            of: 1,
+            chunks_in_commit: 1,
             base,
             base_line: 0,
             count: 0,
@@ -296,7 +296,7 @@ mod tests {
         synced: true,
         commit: 7,
         index: 1,
-        of: 3,
+        chunks_in_commit: 3,
         base: 100,
         base_line: 40,
         count: 2,
@@ -305,13 +305,13 @@ mod tests {
         previous: 90,
     };
 
-    fn site() -> Site {
-        Site::new(0x1f, 1)
+    fn seed() -> ChecksumSeed {
+        ChecksumSeed::new(0x1f, 1)
     }
 
     fn chunk(raw: &[u8]) -> Vec<u8> {
         let mut out = b"before".to_vec();
-        encode(&mut out, &mut Packer::default(), site(), 4096, &HEADER, ("task", raw));
+        encode(&mut out, &mut Packer::default(), seed(), 4096, &HEADER, ("task", raw));
         out.split_off(6)
     }
 
@@ -319,7 +319,7 @@ mod tests {
     fn a_chunk_comes_back_as_its_block_plain_and_compressed() {
         for raw in [vec![b'a'; 10], vec![b'b'; 10_000]] {
             let bytes = chunk(&raw);
-            let found = decode_header(&bytes, site(), 4096).unwrap();
+            let found = decode_header(&bytes, seed(), 4096).unwrap();
             assert_eq!((found.header, found.bytes()), (HEADER, bytes.len()));
             let block = decode_block(&bytes, &found).unwrap();
             assert_eq!((block.task.as_str(), block.payload.as_ref()), ("task", &raw[..]));
@@ -344,8 +344,8 @@ mod tests {
     #[test]
     fn a_chunk_is_none_at_another_position_or_in_another_store() {
         let bytes = chunk(b"x");
-        assert!(decode_header(&bytes, site(), 4097).is_none());
-        assert!(decode_header(&bytes, Site::new(0x20, 1), 4096).is_none());
+        assert!(decode_header(&bytes, seed(), 4097).is_none());
+        assert!(decode_header(&bytes, ChecksumSeed::new(0x20, 1), 4096).is_none());
     }
 
     #[test]
@@ -354,7 +354,7 @@ mod tests {
         for at in 0..whole.len() {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x10;
-            let block = decode_header(&bytes, site(), 4096).and_then(|f| decode_block(&bytes, &f));
+            let block = decode_header(&bytes, seed(), 4096).and_then(|f| decode_block(&bytes, &f));
             assert!(block.is_none(), "a flip at byte {at} went unnoticed");
         }
     }

@@ -12,25 +12,25 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::Shared;
+use super::StoreShared;
+use super::ack::{AckSender, send_acks};
 use super::chunk::{self, Header, Packer};
-use super::directory::{Directory, Placed};
+use super::directory::{CommittedChunk, Directory};
+use super::group_commit::CommitDelay;
 use super::index::ChunkRef;
 use super::log::{AppendError, Committed};
-use super::options::{Durability, Options};
-use super::pace::Pace;
+use super::options::{Durability, StoreOptions};
 use super::segment::Active;
-use super::settle::{Settle, settle};
 use super::staging::Staging;
 use crate::domain::{Batch, Block, Offset, now_ms};
 
 /// How often age and retention are looked at.
-pub(super) const UPKEEP_PERIOD: Duration = Duration::from_secs(1);
+pub(super) const MAINTENANCE_PERIOD: Duration = Duration::from_secs(1);
 
 /// Called once per commit with its blocks and the new tail, on the committer's thread.
 pub type OnCommit = Box<dyn Fn(&[Arc<Block>], Offset) + Send>;
 
-/// What the committer is told.
+/// What the committer is stats.
 #[derive(Debug)]
 pub(super) enum Message {
     Append(Queued),
@@ -41,22 +41,22 @@ pub(super) enum Message {
 #[derive(Debug)]
 pub(super) struct Queued {
     pub(super) batch: Batch,
-    pub(super) receipt: Settle,
-    pub(super) room: OwnedSemaphorePermit,
+    pub(super) receipt: AckSender,
+    pub(super) queue_permits: OwnedSemaphorePermit,
 }
 
 /// The committer's own state; see the module.
 pub(super) struct Committer {
-    pub(super) options: Options,
-    pub(super) shared: Arc<Shared>,
+    pub(super) options: StoreOptions,
+    pub(super) shared: Arc<StoreShared>,
     pub(super) receiver: Receiver<Message>,
     pub(super) on_commit: OnCommit,
     pub(super) active: Active,
     pub(super) next_commit: u64,
-    pub(super) upkeep_at: Instant,
-    pace: Pace,
+    pub(super) maintenance_at: Instant,
+    pace: CommitDelay,
     /// Files of forgotten segments that are still to be removed, oldest first.
-    pub(super) doomed: VecDeque<(u64, PathBuf)>,
+    pub(super) pending_deletes: VecDeque<(u64, PathBuf)>,
     /// Held until the thread ends.
     pub(super) lock: Option<File>,
     work: Work,
@@ -66,24 +66,24 @@ pub(super) struct Committer {
 #[derive(Default)]
 struct Work {
     staging: Staging,
-    pending: Vec<(Settle, Committed)>,
+    pending: Vec<(AckSender, Committed)>,
     /// The share of the queue that the commit's batches have together.
-    room: Option<OwnedSemaphorePermit>,
+    queue_permits: Option<OwnedSemaphorePermit>,
     closing: Vec<oneshot::Sender<()>>,
     packer: Packer,
     /// The bytes of the commit's chunks.
     bytes: Vec<u8>,
-    places: Vec<ChunkRef>,
+    chunk_refs: Vec<ChunkRef>,
 }
 
 impl Committer {
     pub(super) fn new(
-        options: Options,
-        shared: Arc<Shared>,
+        options: StoreOptions,
+        shared: Arc<StoreShared>,
         (receiver, on_commit): (Receiver<Message>, OnCommit),
         (active, next_commit, lock): (Active, u64, Option<File>),
     ) -> Self {
-        let pace = Pace::new(options.commit_interval);
+        let pace = CommitDelay::new(options.commit_interval);
         Self {
             options,
             shared,
@@ -91,24 +91,24 @@ impl Committer {
             on_commit,
             active,
             next_commit,
-            upkeep_at: Instant::now() + UPKEEP_PERIOD,
+            maintenance_at: Instant::now() + MAINTENANCE_PERIOD,
             pace,
-            doomed: VecDeque::new(),
+            pending_deletes: VecDeque::new(),
             lock,
             work: Work::default(),
         }
     }
 
-    /// Works until told to close, or until nobody is left who could tell.
+    /// Works until stats to close, or until nobody is left who could tell.
     pub(super) fn run(mut self) {
         while self.work.closing.is_empty() {
-            let wait = self.upkeep_at.saturating_duration_since(Instant::now());
+            let wait = self.maintenance_at.saturating_duration_since(Instant::now());
             match self.receiver.recv_timeout(wait) {
                 Ok(message) => self.on_message(message),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            self.keep_up();
+            self.run_maintenance();
         }
         self.on_close();
     }
@@ -117,7 +117,7 @@ impl Committer {
         match message {
             Message::Close(done) => self.work.closing.push(done),
             Message::Append(queued) => {
-                let waited = self.linger();
+                let waited = self.delay();
                 self.gather(queued);
                 self.pace.note(Instant::now(), waited, self.work.size());
                 self.commit();
@@ -126,7 +126,7 @@ impl Committer {
     }
 
     /// Lets more batches come, where that is worth it.
-    fn linger(&self) -> bool {
+    fn delay(&self) -> bool {
         self.pace.wait(Instant::now()).map(std::thread::sleep).is_some()
     }
 
@@ -186,17 +186,17 @@ impl Committer {
 
     fn encode(&mut self, time_ms: u64) {
         let is_synced = self.options.durability == Durability::Fsync;
-        let Work { staging, packer, bytes, places, .. } = &mut self.work;
+        let Work { staging, packer, bytes, chunk_refs, .. } = &mut self.work;
         let cursors = &staging.cursors;
-        let of = staging.blocks().len() as u32 + u32::from(!cursors.is_empty());
+        let chunks_in_commit = staging.blocks().len() as u32 + u32::from(!cursors.is_empty());
         bytes.clear();
-        places.clear();
-        for (index, (block, previous, _)) in (0..).zip(staging.told_blocks()) {
+        chunk_refs.clear();
+        for (index, (block, previous, _)) in (0..).zip(staging.staged_blocks()) {
             let header = Header {
                 synced: is_synced,
                 commit: self.next_commit,
                 index,
-                of,
+                chunks_in_commit,
                 base: block.base.0,
                 base_line: block.base_line,
                 count: block.count,
@@ -207,8 +207,8 @@ impl Committer {
             let start = bytes.len();
             let position = self.active.position + start as u64;
             let content = (block.task.as_str(), &block.payload[..]);
-            chunk::encode(bytes, packer, self.active.site, position, &header, content);
-            places.push(ChunkRef {
+            chunk::encode(bytes, packer, self.active.seed, position, &header, content);
+            chunk_refs.push(ChunkRef {
                 position,
                 base: header.base,
                 base_line: header.base_line,
@@ -217,17 +217,18 @@ impl Committer {
             });
         }
         if let Some(last) = staging.blocks().last().filter(|_| !cursors.is_empty()) {
-            let mark = Header::mark(self.next_commit, last.end().0, time_ms);
-            let mark = Header { synced: is_synced, index: of - 1, of, ..mark };
+            let mark = Header::control_chunk(self.next_commit, last.end().0, time_ms);
+            let mark =
+                Header { synced: is_synced, index: chunks_in_commit - 1, chunks_in_commit, ..mark };
             let position = self.active.position + bytes.len() as u64;
             let content = ("", &cursors.encode()[..]);
-            chunk::encode(bytes, packer, self.active.site, position, &mark, content);
+            chunk::encode(bytes, packer, self.active.seed, position, &mark, content);
         }
     }
 
     fn write(&mut self) -> std::io::Result<()> {
         let started = Instant::now();
-        self.active.append(&self.work.bytes, self.work.places.len())?;
+        self.active.append(&self.work.bytes, self.work.chunk_refs.len())?;
         self.work.bytes.shrink_to(2 * self.options.commit_bytes);
         if self.options.durability == Durability::Fsync {
             self.active.sync()?;
@@ -238,12 +239,12 @@ impl Committer {
 
     /// Shows a commit to readers, then to the hub.
     fn publish(&self) {
-        let Work { staging, places, .. } = &self.work;
+        let Work { staging, chunk_refs, .. } = &self.work;
         let mut entries = 0;
         let mut directory = self.shared.directory_mut();
-        for (index, (block, previous, facts)) in staging.told_blocks().enumerate() {
-            let at = places.get(index).copied();
-            directory.place(&Placed { block, previous, at }, facts);
+        for (index, (block, previous, stats)) in staging.staged_blocks().enumerate() {
+            let at = chunk_refs.get(index).copied();
+            directory.place(&CommittedChunk { block, previous, at }, stats);
             entries += u64::from(block.count);
         }
         let tail = Offset(directory.tail);
@@ -259,7 +260,7 @@ impl Committer {
             self.on_message(message);
         }
         if self.options.durability != Durability::Memory && self.shared.failed().is_none() {
-            let marked = self.write_mark(b"");
+            let marked = self.write_control_chunk(b"");
             let _reason = marked.map_err(|error| self.shared.poison("the closing mark", &error));
         }
         drop(self.lock.take());
@@ -269,12 +270,13 @@ impl Committer {
     }
 
     /// Writes a commit that is a mark alone, when all before it is durable.
-    pub(super) fn write_mark(&mut self, payload: &[u8]) -> std::io::Result<()> {
+    pub(super) fn write_control_chunk(&mut self, payload: &[u8]) -> std::io::Result<()> {
         self.active.sync()?;
-        let header = Header::mark(self.next_commit, self.shared.directory().tail, now_ms());
+        let header =
+            Header::control_chunk(self.next_commit, self.shared.directory().tail, now_ms());
         let mut mark = Vec::new();
         let (packer, position) = (&mut self.work.packer, self.active.position);
-        chunk::encode(&mut mark, packer, self.active.site, position, &header, ("", payload));
+        chunk::encode(&mut mark, packer, self.active.seed, position, &header, ("", payload));
         self.active.append(&mark, 1)?;
         self.active.sync()?;
         self.next_commit += 1;
@@ -285,12 +287,12 @@ impl Committer {
 impl Work {
     /// Takes a batch into the commit; returns how many entries it adds.
     fn take(&mut self, queued: Queued, known: &Directory) -> usize {
-        let Queued { batch, receipt, room } = queued;
+        let Queued { batch, receipt, queue_permits } = queued;
         let committed = self.staging.add(batch, known);
         self.pending.push((receipt, committed));
-        match &mut self.room {
-            Some(held) => held.merge(room),
-            None => self.room = Some(room),
+        match &mut self.queue_permits {
+            Some(held) => held.merge(queue_permits),
+            None => self.queue_permits = Some(queue_permits),
         }
         (committed.kept + committed.repeated) as usize
     }
@@ -301,15 +303,15 @@ impl Work {
         (self.pending.len(), entries.sum())
     }
 
-    /// Lets what was staged go, then its room in the queue, then answers everyone in it.
+    /// Lets what was staged go, then its queue_permits in the queue, then answers everyone in it.
     fn end(&mut self, outcome: Result<(), Arc<str>>) {
         self.staging.clear();
-        self.room = None;
+        self.queue_permits = None;
         let answer = |committed| match &outcome {
             Ok(()) => Ok(committed),
             Err(reason) => Err(AppendError::Poisoned { reason: reason.clone() }),
         };
         let pending = self.pending.drain(..);
-        settle(pending.map(|(receipt, committed)| (receipt, answer(committed))));
+        send_acks(pending.map(|(receipt, committed)| (receipt, answer(committed))));
     }
 }

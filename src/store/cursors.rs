@@ -1,6 +1,6 @@
 //! How far pulled sources have been read, kept in the same commits as their entries.
 //!
-//! # Layout
+//! # WireLayout
 //! `postcard` of [(source, number)], the source advanced last at the end. It is the payload of a
 //! mark at the end of a commit (those that the commit advances), and stands in a segment's footer
 //! behind the directory (all of them). The newest of the two counts, so a cursor outlives its

@@ -1,6 +1,6 @@
 //! What is known in memory: the tasks, where their entries stand, and the segments.
 //!
-//! The committer changes it, after each commit and under one short lock; readers look places up
+//! The committer changes it, after each commit and under one short lock; readers look chunk_refs up
 //! in it and then read the files without holding it.
 
 use std::collections::VecDeque;
@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use super::cursors::Cursors;
-use super::facts::RunFacts;
 use super::footer::TaskRecord;
 use super::index::{ChunkRef, IndexAt};
+use super::stats::RunStats;
 use super::task::{Span, Task, task_cost};
 use crate::domain::{Block, IdMap, Offset, TaskId, TaskSummary};
 
@@ -51,7 +51,7 @@ pub(super) struct Sealed {
 
 /// One committed chunk: where it stands, its block, and the task's entry before it.
 #[derive(Debug)]
-pub(super) struct Placed<'a> {
+pub(super) struct CommittedChunk<'a> {
     pub(super) block: &'a Block,
     pub(super) previous: u64,
     /// `None` where the store has no files.
@@ -95,7 +95,7 @@ impl Directory {
     }
 
     /// The first offset that may still be kept.
-    pub(super) fn horizon(&self) -> u64 {
+    pub(super) fn log_start_offset(&self) -> u64 {
         self.segments.front().map_or(self.tail, |segment| segment.base)
     }
 
@@ -106,11 +106,11 @@ impl Directory {
         self.sparse.clear();
     }
 
-    /// Takes a committed chunk in, whose runs say `facts`.
+    /// Takes a committed chunk in, whose runs say `stats`.
     pub(super) fn place<'a>(
         &mut self,
-        chunk: &Placed<'_>,
-        facts: impl IntoIterator<Item = RunFacts<'a>>,
+        chunk: &CommittedChunk<'_>,
+        stats: impl IntoIterator<Item = RunStats<'a>>,
     ) {
         if let Some(at) = chunk.at {
             self.active_end = at.position + u64::from(at.bytes);
@@ -128,9 +128,9 @@ impl Directory {
         };
         self.bytes += task.extend_span(&active, chunk);
         task.chunks.extend(chunk.at);
-        for run in facts {
+        for run in stats {
             self.bytes += task.note_run(&run);
-            task.lost_lines += run.told.lost_lines;
+            task.lost_lines += run.stats.lost_lines;
         }
     }
 

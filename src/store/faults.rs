@@ -1,11 +1,11 @@
 //! The seam for tests: a disk that is held up, or that fails.
 //!
-//! A [`FaultyDisk`] stands before the real one and does as it is told:
+//! A [`FaultyDisk`] stands before the real one and does as it is stats:
 //! ```
 //! # use std::sync::Arc;
-//! use otto_handler::store::{Options, faults::FaultyDisk};
+//! use otto_handler::store::{StoreOptions, faults::FaultyDisk};
 //! let disk = Arc::new(FaultyDisk::default());
-//! let options = Options { disk: disk.clone(), ..Options::new("data") };
+//! let options = StoreOptions { disk: disk.clone(), ..StoreOptions::new("data") };
 //! disk.hold(); // from here on the committer waits before each write …
 //! disk.release(); // … until here
 //! disk.fail_sync(1); // the next fsync fails
@@ -20,10 +20,10 @@ use super::unpoisoned;
 
 /// The real disk, but writes can be held and made to fail. Clones share their state.
 #[derive(Debug, Clone, Default)]
-pub struct FaultyDisk(Arc<State>);
+pub struct FaultyDisk(Arc<FaultState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct FaultState {
     faults: Mutex<Faults>,
     changed: Condvar,
 }
@@ -107,7 +107,7 @@ impl FaultyDisk {
         let mut faults = self.faults();
         faults.syncs += 1;
         if faults.failing_sync == Some(faults.syncs) {
-            return Err(io::Error::other("the disk was told to fail this sync"));
+            return Err(io::Error::other("the disk was stats to fail this sync"));
         }
         Ok(())
     }
@@ -147,7 +147,7 @@ impl DiskFile for FaultyFile {
             None => self.inner.write(bytes, position),
             Some(written) => {
                 self.inner.write(&bytes[..written.min(bytes.len())], position)?;
-                Err(io::Error::other("the disk was told to fail this write"))
+                Err(io::Error::other("the disk was stats to fail this write"))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The end of a sealed segment: what it has of which task, and where.
 //!
-//! # Layout (little endian)
+//! # WireLayout (little endian)
 //! ```text
 //! footer  := task index* | sparse index | directory | trailer
 //! index   := (position, base, base line, bytes, count)*      varints, each the difference
@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::chunk::{Site, u32_at, u64_at};
+use super::chunk::{ChecksumSeed, u32_at, u64_at};
 use super::directory::{Directory, Sealed};
 use super::index::{IndexAt, encode_index};
 use crate::domain::{TaskId, WorkerState};
@@ -70,7 +70,7 @@ pub(super) struct Footer {
 /// Makes the footer of the active segment, to stand where its chunks and marks end.
 pub(super) fn build(
     directory: &Directory,
-    site: Site,
+    seed: ChecksumSeed,
     data_end: u64,
     (last_commit, last_time_ms): (u64, u64),
 ) -> Footer {
@@ -91,7 +91,7 @@ pub(super) fn build(
     let file_bytes = data_end + (bytes.len() + TRAILER_BYTES) as u64;
     let end_offset = directory.tail;
     let sealed = Sealed { data_end, end_offset, file_bytes, last_time_ms, sparse };
-    put_trailer(&mut bytes, site, &Trailer { sealed, last_commit, records });
+    put_trailer(&mut bytes, seed, &Trailer { sealed, last_commit, records });
     Footer { bytes, sealed, indexes }
 }
 
@@ -117,7 +117,7 @@ pub(super) struct Trailer {
     pub(super) records: IndexAt,
 }
 
-fn put_trailer(out: &mut Vec<u8>, site: Site, trailer: &Trailer) {
+fn put_trailer(out: &mut Vec<u8>, seed: ChecksumSeed, trailer: &Trailer) {
     let start = out.len();
     out.extend_from_slice(&MAGIC);
     let Sealed { data_end, end_offset, last_time_ms, sparse, .. } = trailer.sealed;
@@ -129,7 +129,7 @@ fn put_trailer(out: &mut Vec<u8>, site: Site, trailer: &Trailer) {
         out.extend_from_slice(&at.bytes.to_le_bytes());
         out.extend_from_slice(&at.crc.to_le_bytes());
     }
-    let crc = site.crc(&out[start..]);
+    let crc = seed.crc(&out[start..]);
     out.extend_from_slice(&crc.to_le_bytes());
 }
 
@@ -137,13 +137,13 @@ fn put_trailer(out: &mut Vec<u8>, site: Site, trailer: &Trailer) {
 pub(super) fn read_trailer(
     file: &File,
     file_bytes: u64,
-    site: Site,
+    seed: ChecksumSeed,
 ) -> io::Result<Option<Trailer>> {
     let Some(start) = file_bytes.checked_sub(TRAILER_BYTES as u64) else { return Ok(None) };
     let mut bytes = [0; TRAILER_BYTES];
     file.read_exact_at(&mut bytes, start)?;
     let (covered, crc) = bytes.split_at(TRAILER_BYTES - 4);
-    if bytes[..8] != MAGIC || site.crc(covered) != u32_at(crc, 0) {
+    if bytes[..8] != MAGIC || seed.crc(covered) != u32_at(crc, 0) {
         return Ok(None);
     }
     let index_at = |at| IndexAt {

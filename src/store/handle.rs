@@ -11,21 +11,21 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, oneshot, watch};
 use tokio::task::spawn_blocking;
 
-use super::chunk::Site;
+use super::ack::AckSender;
+use super::chunk::ChecksumSeed;
 use super::committer::{Committer, Message, OnCommit, Queued};
 use super::data_dir;
 use super::directory::{Directory, Segment};
-use super::log::{AppendError, Log, Read, ReadError, Receipt, Refused, Scope};
+use super::log::{AppendError, Log, Read, ReadError, Receipt, Scope, TryAppendError};
 use super::open_error::OpenError;
-use super::options::{Durability, Options};
+use super::options::{Durability, StoreOptions};
 use super::recovery::{self, Recovered};
 use super::segment::Active;
-use super::settle::Settle;
-use super::shared::{Shared, Stats};
+use super::shared::{Stats, StoreShared};
 use crate::domain::{Batch, Cursor, Epoch, Offset, TaskId, TaskSummary};
 
-/// The queue's room is counted in units of this many bytes.
-const ROOM_UNIT_BYTES: usize = 64;
+/// The queue's queue_permits is counted in units of this many bytes.
+const QUEUE_UNIT_BYTES: usize = 64;
 
 /// What a run takes in the queue beside its records.
 const RUN_COST_BYTES: usize = 128;
@@ -35,13 +35,13 @@ const RUN_COST_BYTES: usize = 128;
 /// When the last clone is dropped, what is queued is still committed, in the background; only
 /// [`Store::close`] waits for that.
 #[derive(Clone)]
-pub struct Store(Arc<Handle>);
+pub struct Store(Arc<StoreHandle>);
 
-struct Handle {
-    shared: Arc<Shared>,
-    /// Unbounded; what is in it holds a permit of `shared.room`, which bounds it.
+struct StoreHandle {
+    shared: Arc<StoreShared>,
+    /// Unbounded; what is in it holds a permit of `shared.queue_permits`, which bounds it.
     sender: Sender<Message>,
-    room_units: usize,
+    queue_units: usize,
 }
 
 impl fmt::Debug for Store {
@@ -55,7 +55,7 @@ impl fmt::Debug for Store {
 ///
 /// # Errors
 /// A directory that cannot be used, is in use, or holds damaged entries that were durable.
-pub fn open(options: Options, on_commit: OnCommit) -> Result<Store, OpenError> {
+pub fn open(options: StoreOptions, on_commit: OnCommit) -> Result<Store, OpenError> {
     let options = options.fitted();
     let (epoch, recovered, lock) = if options.durability == Durability::Memory {
         let epoch = data_dir::random_epoch();
@@ -66,10 +66,10 @@ pub fn open(options: Options, on_commit: OnCommit) -> Result<Store, OpenError> {
         (epoch, recovery::recover(&options.dir, epoch, &*options.disk)?, Some(lock))
     };
     let Recovered { directory, active, next_commit } = recovered;
-    let room_units = options.queue_bytes.div_ceil(ROOM_UNIT_BYTES).max(1);
+    let queue_units = options.queue_bytes.div_ceil(QUEUE_UNIT_BYTES).max(1);
     let memory = options.durability == Durability::Memory;
-    let sizes = (room_units, options.index_cache_bytes);
-    let shared = Arc::new(Shared::new((epoch, memory), sizes, directory));
+    let sizes = (queue_units, options.index_cache_bytes);
+    let shared = Arc::new(StoreShared::new((epoch, memory), sizes, directory));
     let (sender, receiver) = mpsc::channel();
     let dir = options.dir.clone();
     let work = (active, next_commit, lock);
@@ -82,11 +82,11 @@ pub fn open(options: Options, on_commit: OnCommit) -> Result<Store, OpenError> {
             committer.run();
         })
         .map_err(OpenError::io("start the committer of", &dir))?;
-    Ok(Store(Arc::new(Handle { shared, sender, room_units })))
+    Ok(Store(Arc::new(StoreHandle { shared, sender, queue_units })))
 }
 
 /// Poisons the store when the committer's thread panics.
-struct PanicWatch(Arc<Shared>);
+struct PanicWatch(Arc<StoreShared>);
 
 impl Drop for PanicWatch {
     fn drop(&mut self) {
@@ -101,14 +101,18 @@ fn without_files(epoch: Epoch) -> Recovered {
     let base = Offset::FIRST.0;
     let mut directory = Directory::new();
     directory.begin_segment(Segment::new(base, "".into()), 0);
-    Recovered { directory, active: Active::without_file(Site::new(epoch.0, base)), next_commit: 1 }
+    Recovered {
+        directory,
+        active: Active::without_file(ChecksumSeed::new(epoch.0, base)),
+        next_commit: 1,
+    }
 }
 
 impl Store {
     /// Takes no more batches, commits and answers what is queued, and lets the directory go.
     /// Reads go on.
     pub async fn close(&self) {
-        self.0.shared.room.close();
+        self.0.shared.queue_permits.close();
         let (done, closed) = oneshot::channel();
         if self.0.sender.send(Message::Close(done)).is_ok() {
             let _closed_or_already_gone = closed.await;
@@ -121,17 +125,22 @@ impl Store {
     }
 }
 
-impl Handle {
+impl StoreHandle {
     /// How many units of the queue `batch` takes; one that is greater than the queue takes all.
     fn units(&self, batch: &Batch) -> u32 {
         let bytes = batch.bytes() + batch.runs.len() * RUN_COST_BYTES;
-        let units = bytes.div_ceil(ROOM_UNIT_BYTES).clamp(1, self.room_units);
+        let units = bytes.div_ceil(QUEUE_UNIT_BYTES).clamp(1, self.queue_units);
         u32::try_from(units).unwrap_or(u32::MAX)
     }
 
-    fn enqueue(&self, batch: Batch, room: OwnedSemaphorePermit) -> Result<Receipt, AppendError> {
+    fn enqueue(
+        &self,
+        batch: Batch,
+        queue_permits: OwnedSemaphorePermit,
+    ) -> Result<Receipt, AppendError> {
         let (receipt, awaited) = Receipt::channel();
-        let message = Message::Append(Queued { batch, receipt: Settle::new(receipt), room });
+        let message =
+            Message::Append(Queued { batch, receipt: AckSender::new(receipt), queue_permits });
         self.sender.send(message).map_err(|_| self.closed_because())?;
         Ok(awaited)
     }
@@ -161,12 +170,14 @@ impl Log for Store {
         self.0.shared.epoch
     }
 
-    fn try_append(&self, batch: Batch) -> Result<Receipt, Refused> {
+    fn try_append(&self, batch: Batch) -> Result<Receipt, TryAppendError> {
         let units = self.0.units(&batch);
-        match self.0.shared.room.clone().try_acquire_many_owned(units) {
-            Ok(room) => self.0.enqueue(batch, room).map_err(Refused::Failed),
-            Err(TryAcquireError::NoPermits) => Err(Refused::Full(batch)),
-            Err(TryAcquireError::Closed) => Err(Refused::Failed(self.0.closed_because())),
+        match self.0.shared.queue_permits.clone().try_acquire_many_owned(units) {
+            Ok(queue_permits) => {
+                self.0.enqueue(batch, queue_permits).map_err(TryAppendError::Failed)
+            }
+            Err(TryAcquireError::NoPermits) => Err(TryAppendError::Full(batch)),
+            Err(TryAcquireError::Closed) => Err(TryAppendError::Failed(self.0.closed_because())),
         }
     }
 
@@ -174,16 +185,16 @@ impl Log for Store {
         let handle = self.0.clone();
         async move {
             let units = handle.units(&batch);
-            let room = handle.shared.room.clone().acquire_many_owned(units).await;
-            let room = room.map_err(|_| handle.closed_because())?;
-            handle.enqueue(batch, room)
+            let queue_permits = handle.shared.queue_permits.clone().acquire_many_owned(units).await;
+            let queue_permits = queue_permits.map_err(|_| handle.closed_because())?;
+            handle.enqueue(batch, queue_permits)
         }
         .boxed()
     }
 
     fn pressure(&self) -> f32 {
-        let free = self.0.shared.room.available_permits() as f32;
-        1.0 - free / self.0.room_units as f32
+        let free = self.0.shared.queue_permits.available_permits() as f32;
+        1.0 - free / self.0.queue_units as f32
     }
 
     fn read(

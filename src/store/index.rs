@@ -41,7 +41,7 @@ pub(super) struct IndexAt {
 /// One row of an encoded index: differences to the row before.
 type Row = (u64, u64, i64, u32, u32);
 
-/// Encodes chunk places, which must be in the order of the file.
+/// Encodes chunk chunk_refs, which must be in the order of the file.
 pub(super) fn encode_index(refs: &[ChunkRef]) -> Vec<u8> {
     let mut before = ChunkRef { position: 0, base: 0, base_line: 0, bytes: 0, count: 0 };
     let mut out = Vec::with_capacity(refs.len() * 8);

@@ -69,7 +69,7 @@ pub enum AppendError {
 
 /// Why a batch was not even queued.
 #[derive(Debug)]
-pub enum Refused {
+pub enum TryAppendError {
     /// The queue is full; here is the batch back.
     Full(Batch),
     /// The log takes nothing more.
@@ -113,13 +113,13 @@ pub trait Log: Send + Sync + 'static {
     /// Names this store's lifetime.
     fn epoch(&self) -> Epoch;
 
-    /// Queues `batch` if the queue has room for it now.
+    /// Queues `batch` if the queue has queue_permits for it now.
     ///
     /// # Errors
     /// The batch itself when the queue is full; the reason when the log takes nothing more.
-    fn try_append(&self, batch: Batch) -> Result<Receipt, Refused>;
+    fn try_append(&self, batch: Batch) -> Result<Receipt, TryAppendError>;
 
-    /// Waits for room and queues `batch`. Dropped before it resolves, nothing is queued.
+    /// Waits for queue_permits and queues `batch`. Dropped before it resolves, nothing is queued.
     ///
     /// # Errors
     /// When the log takes nothing more.

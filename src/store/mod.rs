@@ -6,12 +6,12 @@
 //! # Constraints
 //! - One process has the directory, one thread writes.
 //! - An entry is acknowledged only when it is durable under the chosen [`Durability`].
-//! - What was acknowledged is read back, or its damage is told; never a silent cut.
+//! - What was acknowledged is read back, or its damage is stats; never a silent cut.
 //! - After a failed write or fsync nothing more is written until the store is opened anew.
 //! - Memory is bounded in bytes: the queue, the commit, the list of tasks, the indexes.
 //! - Nothing here knows a protocol.
 //!
-//! # Layout
+//! # WireLayout
 //! ```text
 //! META                        format version, epoch, CRC
 //! LOCK                        locked while a server has the directory
@@ -29,41 +29,41 @@
 //! `retention` seals and drops segments, `recovery` opens, `reader` reads. `directory` is what is
 //! known in memory; `faults` lets tests hold the disk up or make it fail.
 
+mod ack;
 mod chunk;
 mod committer;
 mod cursors;
 mod data_dir;
 mod directory;
 mod disk;
-mod facts;
 pub mod faults;
 mod files;
 mod footer;
+mod group_commit;
 mod handle;
 mod index;
+mod locate;
 mod log;
 mod open_error;
 mod options;
-mod pace;
-mod places;
 mod reader;
 mod recovery;
 mod retention;
+mod scan_buffer;
 mod segment;
-mod settle;
 mod shared;
 mod staging;
+mod stats;
 mod task;
 #[cfg(test)]
 mod tests;
-mod window;
 
 pub use committer::OnCommit;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use handle::{Store, open};
-pub use log::{AppendError, Committed, Gap, Log, Read, ReadError, Receipt, Refused, Scope};
+pub use log::{AppendError, Committed, Gap, Log, Read, ReadError, Receipt, Scope, TryAppendError};
 pub use open_error::OpenError;
-pub use options::{Durability, Options, UnknownDurability};
+pub use options::{Durability, StoreOptions, UnknownDurability};
 pub use shared::Stats;
 
-use shared::{Shared, unpoisoned};
+use shared::{StoreShared, unpoisoned};

@@ -64,7 +64,7 @@ impl FromStr for Durability {
 
 /// What a store is opened with.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct StoreOptions {
     /// The data directory; made when it is missing.
     pub dir: PathBuf,
     /// When an append counts as done.
@@ -96,7 +96,7 @@ pub struct Options {
     pub disk: Arc<dyn Disk>,
 }
 
-impl Options {
+impl StoreOptions {
     /// The defaults, with the data in `dir`.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_small_byte_limit_makes_small_segments() {
-        let options = Options { retention_bytes: Some(80 * MIB), ..Options::new("d") };
+        let options = StoreOptions { retention_bytes: Some(80 * MIB), ..StoreOptions::new("d") };
         assert_eq!(options.fitted().segment_bytes, 10 * MIB);
     }
 }

@@ -1,22 +1,25 @@
 //! Reads: looks a place up in the directory, then reads files without holding it.
 //!
 //! Retention may remove a segment between the two. The file is then not found, and the read
-//! looks again: by then the directory says that those entries are gone, and a gap is told.
+//! looks again: by then the directory says that those entries are gone, and a gap is stats.
 
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use super::Shared;
-use super::chunk::{self, Site};
+use super::StoreShared;
+use super::chunk::{self, ChecksumSeed};
 use super::directory::Segment;
 use super::footer;
 use super::index::{ChunkRef, IndexAt, IndexKey, decode_index};
+use super::locate::{
+    ChunkSource, ReadStep, chunk_of_line, locate_line, next_step_of_all, next_step_of_task,
+    scan_start,
+};
 use super::log::{Gap, Read, ReadError, Scope};
-use super::places::{Spot, Step, all_step, chunk_of_line, place_of_line, scan_start, task_step};
+use super::scan_buffer::{ScanBuffer, ScanItem};
 use super::segment::HEADER_BYTES;
 use super::task::Task;
-use super::window::{Place, Window};
 use crate::domain::{Block, Offset, TaskId};
 
 /// What a scan in store order reads at once, at most.
@@ -50,7 +53,7 @@ impl Gathered {
     }
 }
 
-impl Shared {
+impl StoreShared {
     /// Reads entries in `scope` from `from` on; see [`super::Log::read`].
     pub(super) fn read(
         &self,
@@ -70,14 +73,14 @@ impl Shared {
                 Some(_) if !gathered.blocks.is_empty() => break,
                 found => gap = gap_or_earlier(found, gap, &gathered),
             }
-            let Some((segment, spot)) = &step.place else {
+            let Some((segment, source)) = &step.place else {
                 gathered.next = gathered.next.max(step.tail);
                 break;
             };
             let before = gathered.next;
             let outcome = match scope {
-                Scope::Task(task) => self.read_chunks((segment, spot), task, &mut gathered),
-                Scope::All => self.scan((segment, spot), step.data_end, &mut gathered),
+                Scope::Task(task) => self.read_chunks((segment, source), task, &mut gathered),
+                Scope::All => self.scan((segment, source), step.data_end, &mut gathered),
             };
             match outcome {
                 Ok(()) if gathered.next > before => {}
@@ -89,11 +92,13 @@ impl Shared {
         Ok(Read { gap, blocks: gathered.blocks, next: Offset(gathered.next) })
     }
 
-    fn step(&self, scope: &Scope, gathered: &Gathered) -> Step {
+    fn step(&self, scope: &Scope, gathered: &Gathered) -> ReadStep {
         let directory = self.directory();
         match scope {
-            Scope::Task(task) => task_step(&directory, task, (gathered.next, gathered.max_bytes)),
-            Scope::All => all_step(&directory, gathered.next),
+            Scope::Task(task) => {
+                next_step_of_task(&directory, task, (gathered.next, gathered.max_bytes))
+            }
+            Scope::All => next_step_of_all(&directory, gathered.next),
         }
     }
 
@@ -120,15 +125,15 @@ impl Shared {
     /// Reads a task's chunks of one segment.
     fn read_chunks(
         &self,
-        (segment, spot): (&Arc<Segment>, &Spot),
+        (segment, source): (&Arc<Segment>, &ChunkSource),
         task: &TaskId,
         gathered: &mut Gathered,
     ) -> Result<(), Failure> {
         let file = self.file(segment)?;
         let loaded;
-        let chunks = match spot {
-            Spot::Chunks(chunks) => &chunks[..],
-            Spot::Index(at) => {
+        let chunks = match source {
+            ChunkSource::Chunks(chunks) => &chunks[..],
+            ChunkSource::Index(at) => {
                 loaded = self.index(&file, segment, (Some(task.clone()), *at))?;
                 &loaded[..]
             }
@@ -146,25 +151,27 @@ impl Shared {
     /// Reads whatever comes in one segment, in store order.
     fn scan(
         &self,
-        (segment, spot): (&Arc<Segment>, &Spot),
+        (segment, source): (&Arc<Segment>, &ChunkSource),
         data_end: u64,
         gathered: &mut Gathered,
     ) -> Result<(), Failure> {
         let file = self.file(segment)?;
-        let mut position = match spot {
-            Spot::Chunks(chunks) => chunks.first().map_or(HEADER_BYTES, |chunk| chunk.position),
-            Spot::Index(at) => {
+        let mut position = match source {
+            ChunkSource::Chunks(chunks) => {
+                chunks.first().map_or(HEADER_BYTES, |chunk| chunk.position)
+            }
+            ChunkSource::Index(at) => {
                 let sparse = self.index(&file, segment, (None, *at))?;
                 scan_start(&sparse, gathered.next)
             }
         };
-        let site = Site::new(self.epoch.0, segment.base);
+        let seed = ChecksumSeed::new(self.epoch.0, segment.base);
         let read_ahead = gathered.max_bytes.min(MAX_READ_AHEAD_BYTES);
-        let mut window = Window::new(&file, data_end, read_ahead);
+        let mut window = ScanBuffer::new(&file, data_end, read_ahead);
         while !gathered.is_full() {
-            let place = window.place(position, site).map_err(|error| io_failed(segment, &error))?;
-            let Place::Chunk(found, bytes) = place else {
-                let at_end = matches!(place, Place::End);
+            let place = window.place(position, seed).map_err(|error| io_failed(segment, &error))?;
+            let ScanItem::Chunk(found, bytes) = place else {
+                let at_end = matches!(place, ScanItem::End);
                 return if at_end { Ok(()) } else { Err(damaged(segment, position)) };
             };
             let header = found.header;
@@ -183,12 +190,12 @@ impl Shared {
         segment: &Segment,
         chunk: &ChunkRef,
     ) -> Result<Block, Failure> {
-        let site = Site::new(self.epoch.0, segment.base);
+        let seed = ChecksumSeed::new(self.epoch.0, segment.base);
         let end = chunk.position + u64::from(chunk.bytes);
-        let mut window = Window::new(file, end, 0);
+        let mut window = ScanBuffer::new(file, end, 0);
         let place = window.bytes(chunk.position, chunk.bytes as usize);
         let bytes = place.map_err(|error| io_failed(segment, &error))?;
-        let found = chunk::decode_header(bytes, site, chunk.position);
+        let found = chunk::decode_header(bytes, seed, chunk.position);
         let block = found.and_then(|found| chunk::decode_block(bytes, &found));
         block.ok_or_else(|| damaged(segment, chunk.position))
     }
@@ -201,7 +208,7 @@ impl Shared {
     }
 
     fn is_forgotten(&self, segment: &Segment) -> bool {
-        segment.base < self.directory().horizon()
+        segment.base < self.directory().log_start_offset()
     }
 
     /// An index of a sealed segment: a task's, or the sparse one.
@@ -225,11 +232,11 @@ impl Shared {
     /// The offset of `line` of `task`; see [`super::Log::locate`].
     pub(super) fn locate(&self, task: &TaskId, line: u64) -> Result<Offset, ReadError> {
         loop {
-            let (end, place) = place_of_line(&self.directory(), task, line);
-            let Some((segment, spot, line)) = place.filter(|_| !self.memory) else {
+            let (end, place) = locate_line(&self.directory(), task, line);
+            let Some((segment, source, line)) = place.filter(|_| !self.memory) else {
                 return Ok(Offset(end));
             };
-            match self.locate_in((&segment, &spot), task, line) {
+            match self.locate_in((&segment, &source), task, line) {
                 Ok(found) => return Ok(found),
                 Err(Failure::Gone) => {}
                 Err(Failure::Read(error)) => return Err(error),
@@ -239,14 +246,14 @@ impl Shared {
 
     fn locate_in(
         &self,
-        (segment, spot): (&Arc<Segment>, &Spot),
+        (segment, source): (&Arc<Segment>, &ChunkSource),
         task: &TaskId,
         line: u64,
     ) -> Result<Offset, Failure> {
         let file = self.file(segment)?;
-        let chunk = match spot {
-            Spot::Chunks(chunks) => chunks.first().copied(),
-            Spot::Index(at) => {
+        let chunk = match source {
+            ChunkSource::Chunks(chunks) => chunks.first().copied(),
+            ChunkSource::Index(at) => {
                 chunk_of_line(&self.index(&file, segment, (Some(task.clone()), *at))?, line)
             }
         };

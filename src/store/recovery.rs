@@ -1,7 +1,7 @@
 //! Opening: reads the footers of sealed segments and walks the last segment.
 //!
 //! A place in the last segment that holds no intact chunk is the torn tail of a commit that
-//! nobody was told about, and is cut. Unless a later chunk proves otherwise: commit N + 1 is
+//! nobody was stats about, and is cut. Unless a later chunk proves otherwise: commit N + 1 is
 //! written only once commit N is durable, so an intact chunk of commit N + 1 or later behind a
 //! damaged commit N means that kept entries were damaged, and the opening fails without
 //! changing anything. Commits that were not synced prove nothing; behind the first damage they
@@ -11,16 +11,16 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::chunk::{self, Found, Site};
+use super::chunk::{self, ChecksumSeed, Found};
 use super::cursors::Cursors;
-use super::directory::{Directory, Placed, Segment};
+use super::directory::{CommittedChunk, Directory, Segment};
 use super::disk::Disk;
-use super::facts::RunFacts;
 use super::footer::{self, TaskRecord, Trailer};
 use super::index::ChunkRef;
 use super::open_error::OpenError;
+use super::scan_buffer::{ScanBuffer, ScanItem};
 use super::segment::{self, Active, HEADER_BYTES, Header};
-use super::window::{Place, Window};
+use super::stats::RunStats;
 use crate::domain::{Block, Epoch};
 
 /// How much of the last segment is read at once.
@@ -78,10 +78,10 @@ struct FoundFooter {
 }
 
 /// The footer of a segment; `None` where there is no trailer.
-fn read_footer(path: &Path, site: Site) -> Result<Option<FoundFooter>, OpenError> {
+fn read_footer(path: &Path, seed: ChecksumSeed) -> Result<Option<FoundFooter>, OpenError> {
     let failed = OpenError::io("read", path);
     let file = File::open(path).map_err(OpenError::io("open", path))?;
-    let trailer = footer::read_trailer(&file, file_bytes(path)?, site).map_err(&failed)?;
+    let trailer = footer::read_trailer(&file, file_bytes(path)?, seed).map_err(&failed)?;
     let Some(trailer) = trailer else { return Ok(None) };
     let records = footer::read_part(&file, trailer.records).map_err(&failed)?;
     match records {
@@ -117,7 +117,7 @@ impl Recovery<'_> {
 
     /// Takes a segment in by its footer; false where it has none.
     fn take_sealed(&mut self, base: u64, path: &Path) -> Result<bool, OpenError> {
-        let Some(footer) = read_footer(path, Site::new(self.epoch.0, base))? else {
+        let Some(footer) = read_footer(path, ChecksumSeed::new(self.epoch.0, base))? else {
             return Ok(false);
         };
         self.place_sealed(base, path, &footer)?;
@@ -174,11 +174,11 @@ impl Recovery<'_> {
         self.directory.tail = base;
         let segment = Segment::new(base, path.to_owned());
         self.directory.begin_segment(segment, HEADER_BYTES);
-        let site = Site::new(self.epoch.0, base);
+        let seed = ChecksumSeed::new(self.epoch.0, base);
         let mut walk = Walk {
             path,
-            site,
-            window: Window::new(&file, bytes, READ_AHEAD_BYTES),
+            seed,
+            window: ScanBuffer::new(&file, bytes, READ_AHEAD_BYTES),
             directory: &mut self.directory,
             next_commit: self.next_commit,
             position: HEADER_BYTES,
@@ -189,14 +189,14 @@ impl Recovery<'_> {
         let Walk { position, chunks, next_commit, last_time_ms, .. } = walk;
         let file = self.cut(path, position, bytes)?;
         let created_ms = header.created_ms;
-        let active = Active { file: Some(file), site, position, created_ms, chunks, last_time_ms };
+        let active = Active { file: Some(file), seed, position, created_ms, chunks, last_time_ms };
         Ok(Recovered { directory: self.directory, active, next_commit })
     }
 
     /// Whether the last segment is sealed. A footer that is damaged there, behind all chunks, is
     /// written anew, so its damage is no error.
     fn take_sealed_last(&mut self, base: u64, path: &Path) -> Result<bool, OpenError> {
-        match read_footer(path, Site::new(self.epoch.0, base)) {
+        match read_footer(path, ChecksumSeed::new(self.epoch.0, base)) {
             Ok(Some(footer)) => self.place_sealed(base, path, &footer).map(|()| true),
             Ok(None) | Err(OpenError::Damaged { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -210,7 +210,7 @@ impl Recovery<'_> {
         path: &Path,
         bytes: u64,
     ) -> Result<Option<Header>, OpenError> {
-        let mut window = Window::new(file, bytes, 0);
+        let mut window = ScanBuffer::new(file, bytes, 0);
         let head = window.bytes(0, HEADER_BYTES as usize).map_err(OpenError::io("read", path))?;
         match Header::decode(head) {
             Some(header) if header.version != segment::VERSION => Err(OpenError::Version {
@@ -244,8 +244,8 @@ impl Recovery<'_> {
 /// The walk over the last segment's chunks.
 struct Walk<'a> {
     path: &'a Path,
-    site: Site,
-    window: Window<'a>,
+    seed: ChecksumSeed,
+    window: ScanBuffer<'a>,
     directory: &'a mut Directory,
     next_commit: u64,
     /// Where the last whole commit ends.
@@ -296,12 +296,12 @@ impl Walk<'_> {
         loop {
             match self
                 .window
-                .place(position, self.site)
+                .place(position, self.seed)
                 .map_err(OpenError::io("read", self.path))?
             {
-                Place::End if commit.is_empty() => return Ok(()),
-                Place::End | Place::Damaged => return self.on_damage(position),
-                Place::Chunk(found, bytes) => {
+                ScanItem::End if commit.is_empty() => return Ok(()),
+                ScanItem::End | ScanItem::Damaged => return self.on_damage(position),
+                ScanItem::Chunk(found, bytes) => {
                     let header = found.header;
                     let at = ChunkRef {
                         position,
@@ -321,7 +321,7 @@ impl Walk<'_> {
                     let (previous, time_ms) = (header.previous, header.time_ms);
                     commit.push(Seen { content, at, previous, time_ms });
                     position += found.bytes() as u64;
-                    if commit.len() == header.of as usize {
+                    if commit.len() == header.chunks_in_commit as usize {
                         self.on_commit(&mut commit, position);
                     }
                 }
@@ -337,8 +337,8 @@ impl Walk<'_> {
                 Content::Cursors(cursors) => self.directory.cursors.advance_all(cursors),
                 Content::Entries(block) => {
                     let (previous, at) = (seen.previous, Some(seen.at));
-                    let facts = RunFacts::of_block(block);
-                    self.directory.place(&Placed { block, previous, at }, facts);
+                    let stats = RunStats::of_block(block);
+                    self.directory.place(&CommittedChunk { block, previous, at }, stats);
                 }
             }
         }
@@ -378,7 +378,7 @@ impl Walk<'_> {
         let mut from = position + 1;
         while let Some(at) = self.window.find_magic(from)? {
             from = at + 1;
-            let Place::Chunk(found, _) = self.window.place(at, self.site)? else { continue };
+            let ScanItem::Chunk(found, _) = self.window.place(at, self.seed)? else { continue };
             let header = found.header;
             if header.synced && header.commit > self.next_commit {
                 return Ok(Behind::Proof { position: at, commit: header.commit });

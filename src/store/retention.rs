@@ -3,28 +3,28 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::chunk::Site;
-use super::committer::{Committer, UPKEEP_PERIOD};
+use super::chunk::ChecksumSeed;
+use super::committer::{Committer, MAINTENANCE_PERIOD};
 use super::directory::{Directory, Sealed, Segment};
 use super::footer;
 use super::index::IndexAt;
-use super::options::{Durability, Options};
+use super::options::{Durability, StoreOptions};
 use super::segment::{self, Active};
 use crate::domain::now_ms;
 
 impl Committer {
     /// Does what is due between two commits.
-    pub(super) fn keep_up(&mut self) {
-        let due = Instant::now() >= self.upkeep_at;
+    pub(super) fn run_maintenance(&mut self) {
+        let due = Instant::now() >= self.maintenance_at;
         if self.shared.failed().is_some() {
-            self.upkeep_at = Instant::now() + UPKEEP_PERIOD;
+            self.maintenance_at = Instant::now() + MAINTENANCE_PERIOD;
             return;
         }
         if self.is_full() || (due && self.is_old()) {
             self.seal_or_poison();
         }
         if due {
-            self.upkeep_at = Instant::now() + UPKEEP_PERIOD;
+            self.maintenance_at = Instant::now() + MAINTENANCE_PERIOD;
             self.retain();
         }
     }
@@ -59,7 +59,7 @@ impl Committer {
         }
         let last = (self.next_commit - 1, self.active.last_time_ms);
         let footer =
-            footer::build(&self.shared.directory(), self.active.site, self.active.position, last);
+            footer::build(&self.shared.directory(), self.active.seed, self.active.position, last);
         self.active.append(&footer.bytes, 0)?;
         self.active.sync()?;
         let epoch = self.shared.epoch;
@@ -82,7 +82,7 @@ impl Committer {
             Sealed { data_end: 0, end_offset, file_bytes: 0, last_time_ms, sparse: nowhere };
         directory.seal_active(sealed, &[]);
         directory.begin_segment(Segment::new(end_offset, "".into()), 0);
-        self.active = Active::without_file(Site::new(self.shared.epoch.0, end_offset));
+        self.active = Active::without_file(ChecksumSeed::new(self.shared.epoch.0, end_offset));
     }
 
     /// Drops the oldest segments while there is a reason to.
@@ -99,7 +99,7 @@ impl Committer {
             }
             self.drop_oldest(reason);
         }
-        self.remove_doomed();
+        self.remove_pending_deletes();
     }
 
     /// Before the last sealed segment goes, whose footer has the cursors, the active one gets them.
@@ -109,7 +109,7 @@ impl Committer {
         drop(directory);
         let has_files = self.options.durability != Durability::Memory;
         if is_last && has_files && !cursors.is_empty() {
-            let marked = self.write_mark(&cursors.encode());
+            let marked = self.write_control_chunk(&cursors.encode());
             let _reason = marked.map_err(|error| self.shared.poison("the cursors' mark", &error));
         }
     }
@@ -118,13 +118,13 @@ impl Committer {
         let Some(segment) = self.shared.directory_mut().forget_oldest() else { return };
         tracing::info!(segment = %segment.path.display(), reason, "dropped the oldest segment");
         if self.options.durability != Durability::Memory {
-            self.doomed.push_back((segment.base, segment.path.clone()));
+            self.pending_deletes.push_back((segment.base, segment.path.clone()));
         }
     }
 
     /// Removes files in order and one by one durably: a hole between segments would look like loss.
-    fn remove_doomed(&mut self) {
-        while let Some((base, path)) = self.doomed.front() {
+    fn remove_pending_deletes(&mut self) {
+        while let Some((base, path)) = self.pending_deletes.front() {
             let removed = self.options.disk.remove(path);
             self.shared.files.forget(*base);
             let outcome =
@@ -134,15 +134,15 @@ impl Committer {
                     tracing::warn!(%error, file = %path.display(), "cannot remove a dropped segment");
                     return;
                 }
-                _ => self.doomed.pop_front(),
+                _ => self.pending_deletes.pop_front(),
             };
         }
     }
 }
 
 /// Why the oldest segment is to go, if it is.
-fn reason_to_drop(options: &Options, directory: &Directory) -> Option<&'static str> {
-    let has_entries = directory.tail > directory.horizon();
+fn reason_to_drop(options: &StoreOptions, directory: &Directory) -> Option<&'static str> {
+    let has_entries = directory.tail > directory.log_start_offset();
     if directory.bytes > options.directory_bytes && has_entries {
         return Some("directory_bytes");
     }

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::chunk::{Site, u32_at, u64_at};
+use super::chunk::{ChecksumSeed, u32_at, u64_at};
 use super::disk::{Disk, DiskFile};
 use crate::domain::{Epoch, now_ms};
 
@@ -82,7 +82,7 @@ pub(super) fn base_in_name(name: &str) -> Option<u64> {
 pub(super) struct Active {
     /// `None` where the store has no files.
     pub(super) file: Option<Arc<dyn DiskFile>>,
-    pub(super) site: Site,
+    pub(super) seed: ChecksumSeed,
     /// Where the next bytes go.
     pub(super) position: u64,
     pub(super) created_ms: u64,
@@ -106,14 +106,14 @@ impl Active {
         file.write(&header, 0)?;
         file.sync()?;
         disk.sync_directory(directory)?;
-        let created = Self::without_file(Site::new(epoch.0, base));
+        let created = Self::without_file(ChecksumSeed::new(epoch.0, base));
         Ok(Self { file: Some(file), position: HEADER_BYTES, ..created })
     }
 
     /// A segment of a store without files.
-    pub(super) fn without_file(site: Site) -> Self {
+    pub(super) fn without_file(seed: ChecksumSeed) -> Self {
         let created_ms = now_ms();
-        Self { file: None, site, position: 0, created_ms, chunks: 0, last_time_ms: created_ms }
+        Self { file: None, seed, position: 0, created_ms, chunks: 0, last_time_ms: created_ms }
     }
 
     /// Appends `bytes`, which hold `chunks` chunks.

@@ -59,12 +59,12 @@ impl Counters {
 
 /// What the handle, the committer and readers share.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct StoreShared {
     pub(super) epoch: Epoch,
     /// Whether there are no files.
     pub(super) memory: bool,
     /// Room in the queue, in units of bytes; closed when no more is taken.
-    pub(super) room: Arc<Semaphore>,
+    pub(super) queue_permits: Arc<Semaphore>,
     pub(super) files: Files,
     pub(super) indexes: IndexCache,
     pub(super) counters: Counters,
@@ -74,16 +74,16 @@ pub(super) struct Shared {
     tail: AtomicU64,
 }
 
-impl Shared {
+impl StoreShared {
     pub(super) fn new(
         (epoch, memory): (Epoch, bool),
-        (room_units, index_cache_bytes): (usize, usize),
+        (queue_units, index_cache_bytes): (usize, usize),
         directory: Directory,
     ) -> Self {
         Self {
             epoch,
             memory,
-            room: Arc::new(Semaphore::new(room_units)),
+            queue_permits: Arc::new(Semaphore::new(queue_units)),
             files: Files::default(),
             indexes: IndexCache::new(index_cache_bytes),
             counters: Counters::default(),
@@ -123,7 +123,7 @@ impl Shared {
             failure.get_or_insert_with(|| reason.clone());
             first
         });
-        self.room.close();
+        self.queue_permits.close();
         self.failed().unwrap_or(reason)
     }
 

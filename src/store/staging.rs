@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::cursors::Cursors;
 use super::directory::Directory;
-use super::facts::{RunFacts, Told};
 use super::log::Committed;
+use super::stats::{RecordStats, RunStats};
 use super::task::Task;
 use crate::domain::{
-    Batch, Block, IdMap, Offset, Records, Run, Session, TaskId, WorkerId, encode_run,
+    Batch, Block, IdMap, Offset, ProducerSession, Records, Run, TaskId, WorkerId, encode_run,
     encoded_run_bytes,
 };
 
@@ -40,7 +40,7 @@ pub(super) struct Staging {
 #[derive(Debug)]
 struct StagedRun {
     run: Run,
-    told: Told,
+    stats: RecordStats,
     /// The next run of the same task.
     next: Option<usize>,
 }
@@ -95,7 +95,7 @@ impl Staging {
 
     fn push(&mut self, task: usize, run: Run) {
         let at = self.runs.len();
-        self.runs.push(StagedRun { run, told: Told::default(), next: None });
+        self.runs.push(StagedRun { run, stats: RecordStats::default(), next: None });
         let chain = &mut self.tasks[task];
         match chain.last.replace(at) {
             Some(last) => self.runs[last].next = Some(at),
@@ -149,18 +149,18 @@ impl Staging {
         time_ms: u64,
     ) -> (Block, usize, Option<usize>) {
         let (runs, encoded_bytes) = self.measure_chunk(first);
-        // The exact room: a payload that has more would be shared at the price of an allocation.
+        // The exact queue_permits: a payload that has more would be shared at the price of an allocation.
         let mut payload = Vec::with_capacity(encoded_bytes);
         let (mut count, mut lines) = (0, 0);
         let mut at = Some(first);
         for _ in 0..runs {
             let Some(staged) = at.map(|at| &mut self.runs[at]) else { break };
             encode_run(&mut payload, &staged.run);
-            staged.told = Told::by(&staged.run.records, base + u64::from(count));
+            staged.stats = RecordStats::by(&staged.run.records, base + u64::from(count));
             count += staged.run.records.count();
-            // Its room serves the next payload.
+            // Its queue_permits serves the next payload.
             drop(std::mem::take(&mut staged.run.records));
-            lines += staged.told.lines as u32;
+            lines += staged.stats.lines as u32;
             at = staged.next;
         }
         let task = self.runs[first].run.task.clone();
@@ -193,13 +193,13 @@ impl Staging {
     }
 
     /// Each block with the task's entry before it and what its runs say.
-    pub(super) fn told_blocks(
+    pub(super) fn staged_blocks(
         &self,
-    ) -> impl Iterator<Item = (&Block, u64, impl Iterator<Item = RunFacts<'_>>)> {
+    ) -> impl Iterator<Item = (&Block, u64, impl Iterator<Item = RunStats<'_>>)> {
         self.blocks.iter().zip(&self.origins).map(|(block, origin)| {
             let runs = self.chain(origin.first).take(origin.runs);
-            let facts = runs.map(|staged| RunFacts::of_run(&staged.run, staged.told));
-            (&**block, origin.previous, facts)
+            let stats = runs.map(|staged| RunStats::of_run(&staged.run, staged.stats));
+            (&**block, origin.previous, stats)
         })
     }
 
@@ -235,7 +235,7 @@ fn increasing(run: Run, last: Option<u64>) -> Run {
             records.push(kind, body);
         }
     }
-    let session = Some(Session { id: session.id.clone(), seqs });
+    let session = Some(ProducerSession { id: session.id.clone(), seqs });
     Run { session, records, ..run }
 }
 
@@ -258,8 +258,10 @@ fn parts(run: &Run) -> Vec<Run> {
 /// The part of `run` that has its records in `range`, which are `records`.
 fn part(run: &Run, range: Range<usize>, records: Records) -> Run {
     let session = run.session.as_ref();
-    let session =
-        session.map(|session| Session { id: session.id.clone(), seqs: session.seqs[range].into() });
+    let session = session.map(|session| ProducerSession {
+        id: session.id.clone(),
+        seqs: session.seqs[range].into(),
+    });
     Run { task: run.task.clone(), worker: run.worker.clone(), session, records }
 }
 
@@ -293,7 +295,7 @@ mod tests {
             *seq += 1;
             seqs.push(*seq);
         }
-        let session = is_numbered.then(|| Session { id: "s".into(), seqs });
+        let session = is_numbered.then(|| ProducerSession { id: "s".into(), seqs });
         let task = TaskId::new(&format!("t{task}")).unwrap();
         let worker = WorkerId::new(&format!("w{worker}")).unwrap();
         Run { task, worker, session, records }
@@ -313,14 +315,14 @@ mod tests {
             let mut next = known.tail;
             let mut last = IdMap::default();
             let mut kept = Vec::new();
-            for (block, previous, facts) in staging.told_blocks() {
+            for (block, previous, stats) in staging.staged_blocks() {
                 prop_assert_eq!(block.check(), Ok(()));
                 prop_assert_eq!(block.base.0, next);
                 next = block.end().0;
                 let (known_previous, line) = last.get(&block.task).copied().unwrap_or((0, 1));
                 prop_assert_eq!((previous, block.base_line), (known_previous, line));
                 last.insert(&block.task, (block.last().0, line + u64::from(block.lines)));
-                prop_assert_eq!(facts.collect::<Vec<_>>(), RunFacts::of_block(block));
+                prop_assert_eq!(stats.collect::<Vec<_>>(), RunStats::of_block(block));
                 let entry = |entry: Entry<'_>| {
                     (block.task.clone(), entry.worker.to_owned(), entry.kind, entry.body.to_vec())
                 };

@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::directory::{Placed, Segment};
-use super::facts::RunFacts;
+use super::directory::{CommittedChunk, Segment};
 use super::footer::{TaskRecord, WorkerRecord};
 use super::index::{ChunkRef, IndexAt};
+use super::stats::RunStats;
 use crate::domain::{IdMap, Offset, TaskId, TaskSummary, WorkerId, WorkerState, WorkerSummary};
 
 /// Sessions remembered per worker; a producer has one, and a new one when it restarts.
@@ -82,7 +82,11 @@ impl Task {
 
 impl Task {
     /// Grows the span of the active segment by `chunk`; returns the bytes it added.
-    pub(super) fn extend_span(&mut self, active: &Arc<Segment>, chunk: &Placed<'_>) -> usize {
+    pub(super) fn extend_span(
+        &mut self,
+        active: &Arc<Segment>,
+        chunk: &CommittedChunk<'_>,
+    ) -> usize {
         let block = chunk.block;
         let begins = self.spans.back().is_none_or(|span| !Arc::ptr_eq(&span.segment, active));
         if begins {
@@ -108,7 +112,7 @@ impl Task {
     }
 
     /// Notes what a run says of its worker; returns the bytes it added.
-    pub(super) fn note_run(&mut self, run: &RunFacts<'_>) -> usize {
+    pub(super) fn note_run(&mut self, run: &RunStats<'_>) -> usize {
         let mut added = 0;
         let worker = match self.workers.get_mut(run.worker) {
             Some(worker) => worker,
@@ -120,9 +124,9 @@ impl Task {
                 self.workers.entry(id).or_insert(Worker::new(ordinal))
             }
         };
-        worker.lines += run.told.lines;
-        worker.last = run.told.last;
-        worker.state = run.told.state.or(worker.state);
+        worker.lines += run.stats.lines;
+        worker.last = run.stats.last;
+        worker.state = run.stats.state.or(worker.state);
         added + run.session.map_or(0, |(session, seq)| worker.note_session(session, seq))
     }
 

@@ -6,9 +6,9 @@ use tokio::sync::watch;
 
 use super::ticks::{Tick, Ticks};
 use crate::domain::{EventId, Offset};
-use crate::hub::{Hub, Read, STRETCH_BYTES, Stretch, Watch};
+use crate::hub::{BlockRange, Hub, RANGE_BYTES, Read, Subscription};
 use crate::store::{Gap, Log, ReadError, Scope};
-use crate::tasks::{State, Task, Tasks};
+use crate::tasks::{Task, TaskState, Tasks};
 
 /// Where sessions read from. Clones share it.
 #[derive(Clone)]
@@ -41,10 +41,10 @@ pub enum Start {
 pub enum Event {
     /// The id to resume from names another store; the stream begins anew.
     Reset,
-    /// Entries: those of `stretch` with an offset of at least `from`.
+    /// Entries: those of `range` with an offset of at least `from`.
     Entries {
         /// The blocks that they are in.
-        stretch: Arc<Stretch>,
+        range: Arc<BlockRange>,
         /// The cursor that they were read at.
         from: Offset,
     },
@@ -57,11 +57,11 @@ pub enum Event {
 }
 
 /// One reader. Yields events until [`Event::Complete`] or [`Event::End`].
-pub struct Session {
+pub struct ReaderSession {
     source: Source,
     scope: Scope,
-    window: Watch,
-    wakes: watch::Receiver<u64>,
+    window: Subscription,
+    changes: watch::Receiver<u64>,
     /// The next offset wanted.
     cursor: Offset,
     /// Where to stop, for a session that does not follow.
@@ -72,7 +72,7 @@ pub struct Session {
     paced: Option<Tick>,
 }
 
-impl Session {
+impl ReaderSession {
     /// Opens a session. With `follow`, it goes on past the current end until the task is
     /// complete; without, it ends there.
     ///
@@ -85,12 +85,12 @@ impl Session {
         follow: bool,
     ) -> Result<Self, ReadError> {
         let window = source.hub.watch(&scope);
-        let wakes = window.wakes();
+        let changes = window.changes();
         let tail = source.log.tail();
         let resume = Resume { source: &source, scope: &scope, tail };
         let (cursor, reset) = resume.cursor(start).await?;
         let until = (!follow).then_some(tail);
-        Ok(Self { source, scope, window, wakes, cursor, until, reset, paced: None })
+        Ok(Self { source, scope, window, changes, cursor, until, reset, paced: None })
     }
 
     /// The next offset that the session wants.
@@ -103,7 +103,7 @@ impl Session {
         let Scope::Task(task) = &self.scope else { return None };
         let task = self.source.tasks.get(task)?;
         let at_end = self.cursor > task.summary.last_offset && !self.reset;
-        (at_end && task.state == State::Complete).then_some(task)
+        (at_end && task.state == TaskState::Complete).then_some(task)
     }
 
     /// The next event; waits for one. Dropped before it resolves, nothing is lost.
@@ -117,7 +117,7 @@ impl Session {
         loop {
             self.pace().await;
             // Marked as seen before the read, so that a wake during it is not missed.
-            self.wakes.borrow_and_update();
+            self.changes.borrow_and_update();
             if let Some(event) = self.read().await? {
                 return Ok(event);
             }
@@ -145,9 +145,9 @@ impl Session {
                 Read::Nothing if self.until.is_none() => return Ok(None),
                 // The window ends here, so nothing in scope stands before the end.
                 Read::Nothing => return Ok(Some(Event::End)),
-                Read::Blocks { stretch, more } => {
+                Read::Blocks { range, more } => {
                     self.paced = (!more).then(|| self.source.ticks.last());
-                    return Ok(Some(self.entries(stretch)));
+                    return Ok(Some(self.entries(range)));
                 }
                 Read::Behind => {
                     if let Some(event) = self.read_log().await? {
@@ -160,7 +160,7 @@ impl Session {
 
     /// Reads behind the window; `None` when there is nothing more and the window takes over.
     async fn read_log(&mut self) -> Result<Option<Event>, ReadError> {
-        let read = self.source.log.read(self.scope.clone(), self.cursor, STRETCH_BYTES).await?;
+        let read = self.source.log.read(self.scope.clone(), self.cursor, RANGE_BYTES).await?;
         if let Some(gap) = read.gap {
             self.cursor = self.cursor.max(gap.to.next());
             return Ok(Some(Event::Gap(gap)));
@@ -169,25 +169,25 @@ impl Session {
             self.cursor = self.cursor.max(read.next);
             return Ok(None);
         }
-        Ok(Some(self.entries(Arc::new(Stretch::new(read.blocks)))))
+        Ok(Some(self.entries(Arc::new(BlockRange::new(read.blocks)))))
     }
 
-    fn entries(&mut self, stretch: Arc<Stretch>) -> Event {
+    fn entries(&mut self, range: Arc<BlockRange>) -> Event {
         let from = self.cursor;
-        self.cursor = stretch.end();
-        Event::Entries { stretch, from }
+        self.cursor = range.end();
+        Event::Entries { range, from }
     }
 
-    /// Until the window wakes, or the task may have become complete by being quiet.
+    /// Until the window changes, or the task may have become complete by being quiet.
     async fn wait(&mut self) {
         let quiet_in = match &self.scope {
             Scope::Task(task) => self.source.tasks.get(task).and_then(|task| match task.state {
-                State::Running { quiet_in } => quiet_in,
-                State::Complete => None,
+                TaskState::Running { quiet_in } => quiet_in,
+                TaskState::Complete => None,
             }),
             Scope::All => None,
         };
-        let changed = self.wakes.changed();
+        let changed = self.changes.changed();
         // An error would mean that the window is gone, and this session holds it.
         match quiet_in {
             Some(quiet_in) => drop(tokio::time::timeout(quiet_in, changed).await),

@@ -7,16 +7,16 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// Moments at even distances at which all busy sessions of a runtime are read. One timer wakes
+/// Moments at even distances at which all busy sessions of a runtime are read. One timer changes
 /// them together, so that they find the same entries; without a session that waits there is none.
 ///
 /// A session reads on the runtime that its ticks are made for: waking a task of another thread
 /// costs a system call.
 #[derive(Debug, Clone)]
-pub struct Ticks(Arc<Shared>);
+pub struct Ticks(Arc<TickClock>);
 
 #[derive(Debug)]
-struct Shared {
+struct TickClock {
     first: Instant,
     period: Duration,
     passed: AtomicU64,
@@ -31,7 +31,7 @@ pub(super) struct Tick(u64);
 impl Ticks {
     /// Ticks every `period` from now on.
     pub fn every(period: Duration) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(TickClock {
             first: Instant::now(),
             period,
             passed: AtomicU64::new(0),
@@ -75,7 +75,7 @@ impl Ticks {
     }
 }
 
-impl Shared {
+impl TickClock {
     /// The first tick after `now`.
     fn next(&self, now: Instant) -> Instant {
         let since_first = now.saturating_duration_since(self.first).as_nanos();

@@ -1,7 +1,7 @@
-//! When is a task complete? Joins what the log knows of a task with which streams carry it now.
+//! When is a task complete? Joins what the log knows of a task with which streams activate it now.
 //!
 //! A task is **complete** when each of its workers has ended and no stream carries it, or when
-//! no stream has carried it for the quiet period. A later line reopens it.
+//! no stream has activity it for the quiet period. A later line reopens it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ const MAX_REMEMBERED: usize = 16_384;
 
 /// Whether a task goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum TaskState {
     /// More may come. Without another sign it will be complete in `quiet_in`;
     /// `None` while a stream carries it.
     Running {
@@ -33,7 +33,7 @@ pub struct Task {
     /// What the log knows.
     pub summary: TaskSummary,
     /// Whether it goes on.
-    pub state: State,
+    pub state: TaskState,
 }
 
 impl Task {
@@ -45,18 +45,18 @@ impl Task {
 
 /// All tasks. Clones share the same view.
 #[derive(Clone)]
-pub struct Tasks(Arc<Shared>);
+pub struct Tasks(Arc<TasksShared>);
 
-struct Shared {
+struct TasksShared {
     log: Arc<dyn Log>,
     hub: Hub,
     quiet_period: Duration,
-    carried: Mutex<IdMap<TaskId, Carried>>,
+    activity: Mutex<IdMap<TaskId, Activity>>,
 }
 
-/// Which streams carry a task, or until when one did.
+/// Which streams activate a task, or until when one did.
 #[derive(Debug, Clone, Copy)]
-struct Carried {
+struct Activity {
     streams: usize,
     since: Instant,
 }
@@ -64,16 +64,16 @@ struct Carried {
 impl Tasks {
     /// A view on the tasks of `log`, whose readers wait in `hub`.
     pub fn new(log: Arc<dyn Log>, hub: Hub, quiet_period: Duration) -> Self {
-        Self(Arc::new(Shared { log, hub, quiet_period, carried: Mutex::default() }))
+        Self(Arc::new(TasksShared { log, hub, quiet_period, activity: Mutex::default() }))
     }
 
     /// Notes that a stream carries `task`, until the guard is dropped.
-    pub fn carry(&self, task: &TaskId) -> Carrying {
-        let mut carried = self.0.lock();
+    pub fn activate(&self, task: &TaskId) -> ActiveTaskGuard {
+        let mut activity = self.0.lock();
         let since = Instant::now();
-        let entry = carried.entry(task.clone()).or_insert(Carried { streams: 0, since });
+        let entry = activity.entry(task.clone()).or_insert(Activity { streams: 0, since });
         entry.streams += 1;
-        Carrying { tasks: self.clone(), task: task.clone() }
+        ActiveTaskGuard { tasks: self.clone(), task: task.clone() }
     }
 
     /// One task.
@@ -87,62 +87,62 @@ impl Tasks {
     }
 
     fn with_state(&self, summary: TaskSummary) -> Task {
-        let carried = self.0.lock().get(&summary.task).copied();
-        let state = self.0.state(&summary, carried);
+        let activity = self.0.lock().get(&summary.task).copied();
+        let state = self.0.state(&summary, activity);
         Task { summary, state }
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, IdMap<TaskId, Carried>> {
-        self.carried.lock().unwrap_or_else(PoisonError::into_inner)
+impl TasksShared {
+    fn lock(&self) -> MutexGuard<'_, IdMap<TaskId, Activity>> {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn state(&self, summary: &TaskSummary, carried: Option<Carried>) -> State {
-        if carried.is_some_and(|carried| carried.streams > 0) {
-            return State::Running { quiet_in: None };
+    fn state(&self, summary: &TaskSummary, activity: Option<Activity>) -> TaskState {
+        if activity.is_some_and(|activity| activity.streams > 0) {
+            return TaskState::Running { quiet_in: None };
         }
         let has_ended = |state: Option<WorkerState>| state.is_some_and(WorkerState::has_ended);
         let all_ended = summary.workers.iter().all(|worker| has_ended(worker.state));
         if all_ended && !summary.workers.is_empty() {
-            return State::Complete;
+            return TaskState::Complete;
         }
         let since_entry = Duration::from_millis(now_ms().saturating_sub(summary.last_time_ms));
         let quiet_for =
-            carried.map_or(since_entry, |carried| carried.since.elapsed().min(since_entry));
+            activity.map_or(since_entry, |activity| activity.since.elapsed().min(since_entry));
         match self.quiet_period.checked_sub(quiet_for) {
-            Some(left) if !left.is_zero() => State::Running { quiet_in: Some(left) },
-            _ => State::Complete,
+            Some(left) if !left.is_zero() => TaskState::Running { quiet_in: Some(left) },
+            _ => TaskState::Complete,
         }
     }
 
-    fn put_down(&self, task: &TaskId) {
-        let mut carried = self.lock();
-        if let Some(entry) = carried.get_mut(task) {
+    fn release(&self, task: &TaskId) {
+        let mut activity = self.lock();
+        if let Some(entry) = activity.get_mut(task) {
             entry.streams -= 1;
             entry.since = Instant::now();
         }
-        if carried.len() > MAX_REMEMBERED {
-            carried.retain(|_, entry| entry.streams > 0);
+        if activity.len() > MAX_REMEMBERED {
+            activity.retain(|_, entry| entry.streams > 0);
         }
     }
 }
 
 /// Held by a stream for each task that it carries.
-pub struct Carrying {
+pub struct ActiveTaskGuard {
     tasks: Tasks,
     task: TaskId,
 }
 
-impl Drop for Carrying {
+impl Drop for ActiveTaskGuard {
     fn drop(&mut self) {
-        self.tasks.0.put_down(&self.task);
+        self.tasks.0.release(&self.task);
         self.tasks.0.hub.wake(&self.task);
     }
 }
 
-impl std::fmt::Debug for Carrying {
+impl std::fmt::Debug for ActiveTaskGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Carrying").field(&self.task).finish()
+        f.debug_tuple("ActiveTaskGuard").field(&self.task).finish()
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use otto_handler::domain::{Batch, Kind, Records, Run, TaskId, WorkerId};
-use otto_handler::store::{self, Log, Options, Receipt, Store};
+use otto_handler::store::{self, Log, StoreOptions, Receipt, Store};
 
 use super::ingest::append_raw;
 use crate::baselines::segment::Entries;
@@ -65,7 +65,7 @@ fn with_batch(batch: usize, share: f64, effort: Effort) -> Result<Vec<Row>> {
 /// Appends to the store for `duration`.
 async fn append(batch: usize, duration: Duration) -> Result<Sample> {
     let dir = process::temp_dir()?;
-    let options = Options { commit_entries: batch, ..Options::new(dir.path()) };
+    let options = StoreOptions { commit_entries: batch, ..StoreOptions::new(dir.path()) };
     let store = store::open(options, Box::new(|_, _| {}))?;
     let prepared = prepared(batch)?;
     let own = std::process::id();

@@ -6,7 +6,7 @@ mod slow;
 
 use libfuzzer_sys::fuzz_target;
 use otto_handler::domain::{Kind, Records};
-use otto_handler::encode::{EntryEncoder, Layout};
+use otto_handler::encode::{EntryEncoder, WireLayout};
 use otto_handler::ingest::{Accepted, EntryReader, Ids, Refusal};
 use serde_json::Value;
 use slow::{Kept, Verdict};
@@ -14,7 +14,7 @@ use slow::{Kept, Verdict};
 const RECEIVED_AT: &str = "2026-11-24T06:57:29.123Z";
 
 fuzz_target!(|wire: &[u8]| {
-    for layout in [Layout::WorkerLogEntry, Layout::LogEntry] {
+    for layout in [WireLayout::WorkerLogEntry, WireLayout::LogEntry] {
         check_encoder(layout, wire);
         check_reader(layout, wire);
     }
@@ -28,7 +28,7 @@ fn messages(wire: &[u8]) -> [&[u8]; 6] {
 
 /// The encoder accepts what prost accepts, and the JSON of both is the same, whatever the
 /// encoder has seen before.
-fn check_encoder(layout: Layout, wire: &[u8]) {
+fn check_encoder(layout: WireLayout, wire: &[u8]) {
     let (mut encoder, mut ids) = (EntryEncoder::new(layout), owned(("", "")));
     for message in messages(wire) {
         let mut body = Vec::new();
@@ -52,7 +52,7 @@ fn check_encoder(layout: Layout, wire: &[u8]) {
 }
 
 /// One reader takes a stream of messages, and none of them depends on those before it.
-fn check_reader(layout: Layout, wire: &[u8]) {
+fn check_reader(layout: WireLayout, wire: &[u8]) {
     let mut reader = EntryReader::new(layout);
     let (mut kept, mut bodies) = (Records::default(), Vec::new());
     for message in messages(wire) {

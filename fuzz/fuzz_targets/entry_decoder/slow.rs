@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use otto_handler::encode::Layout;
+use otto_handler::encode::WireLayout;
 use otto_handler::proto::ottoscaler::{LogEntry, WorkerLogEntry};
 use prost::{DecodeError, Message};
 use serde_json::{Map, Value, json};
@@ -33,8 +33,8 @@ pub enum Verdict {
 }
 
 /// Decodes either message; the two differ in their last fields.
-pub fn decode(layout: Layout, wire: &[u8]) -> Result<WorkerLogEntry, DecodeError> {
-    if layout == Layout::WorkerLogEntry {
+pub fn decode(layout: WireLayout, wire: &[u8]) -> Result<WorkerLogEntry, DecodeError> {
+    if layout == WireLayout::WorkerLogEntry {
         return WorkerLogEntry::decode(wire);
     }
     let LogEntry { worker_id, task_id, timestamp, level, source, message, metadata } =
@@ -53,7 +53,7 @@ pub fn decode(layout: Layout, wire: &[u8]) -> Result<WorkerLogEntry, DecodeError
 }
 
 /// Judges one message by the contract's rules.
-pub fn verdict(layout: Layout, wire: &[u8]) -> Verdict {
+pub fn verdict(layout: WireLayout, wire: &[u8]) -> Verdict {
     let Ok(entry) = decode(layout, wire) else { return Verdict::Refuse { ids: None } };
     if !is_id(&entry.task_id) || !is_id(&entry.worker_id) {
         return Verdict::Refuse { ids: None };

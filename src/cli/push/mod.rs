@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::client::push::{Driver, Error, Line, Options, Producer, Pusher, Report, pusher};
+use crate::client::push::{Driver, Error, Line, Producer, PushOptions, Pusher, Report, pusher};
 use crate::domain::{TaskId, WorkerId, WorkerState};
 use console::Console;
 use input::{Input, Splitter};
@@ -122,8 +122,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(exit_code(&result, &fed, signal)))
 }
 
-fn options(args: &Args) -> Options {
-    let mut options = Options::new(args.to.clone());
+fn options(args: &Args) -> PushOptions {
+    let mut options = PushOptions::new(args.to.clone());
     options.token.clone_from(&args.token);
     options.first_status = args.status.first_state();
     options.give_up_after = args.give_up_after.into();
@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(exit_code(&report(3), &fed, None), 0);
         assert_eq!(exit_code(&report(2), &fed, None), 2);
         assert_eq!(exit_code(&report(3), &fed, Some(SIGTERM)), 143);
-        let refused = Err(Error::Refused("no".into()));
+        let refused = Err(Error::TryAppendError("no".into()));
         assert_eq!(exit_code(&refused, &fed, Some(SIGINT)), 1);
         let oversized = Fed { oversized_lines: 1, ..Fed::default() };
         assert_eq!(exit_code(&report(3), &oversized, None), 2);

@@ -13,7 +13,7 @@ use crate::domain::TaskId;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Ended,
-    Refused(String),
+    TryAppendError(String),
 }
 
 #[derive(Debug, Deserialize)]
@@ -130,7 +130,7 @@ fn on_failure(failure: Failure) -> Option<Outcome> {
         tell(&text);
         return None;
     }
-    Some(Outcome::Refused(text))
+    Some(Outcome::TryAppendError(text))
 }
 
 fn describe_gap(gap: &Gap) -> String {
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(play(&mut tail, "error", passing), None);
         let expired = r#"{"code":"token_expired","message":"log in again","retryable":false}"#;
         let refused = "the server reports token_expired: log in again".to_owned();
-        assert_eq!(play(&mut tail, "error", expired), Some(Outcome::Refused(refused)));
+        assert_eq!(play(&mut tail, "error", expired), Some(Outcome::TryAppendError(refused)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use clap::builder::BoolishValueParser;
 
-use crate::client::follow::{AtEnd, Follow, Options, Update, task_stream_url};
+use crate::client::follow::{AtEnd, Follow, FollowOptions, Update, task_stream_url};
 use crate::domain::TaskId;
 use events::{Outcome, Tail};
 use render::{Format, Renderer};
@@ -88,7 +88,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut tail = Tail::new(args.task.clone(), Renderer::new(format(&args)), output);
     match follow_to_end(&mut follow, &mut tail).await {
         Ok(Outcome::Ended) => Ok(ExitCode::from(u8::from(tail.has_failed()))),
-        Ok(Outcome::Refused(reason)) => {
+        Ok(Outcome::TryAppendError(reason)) => {
             eprintln!("otto-handler tail: {reason}");
             Ok(ExitCode::from(EXIT_REFUSED))
         }
@@ -102,7 +102,7 @@ async fn follow_to_end<W: Write>(follow: &mut Follow, tail: &mut Tail<W>) -> io:
         let update = match follow.next().await {
             Ok(Some(update)) => update,
             Ok(None) => return tail.flush().map(|()| Outcome::Ended),
-            Err(error) => return tail.flush().map(|()| Outcome::Refused(error.to_string())),
+            Err(error) => return tail.flush().map(|()| Outcome::TryAppendError(error.to_string())),
         };
         let outcome = match update {
             Update::Event(event) => tail.on_event(&event)?,
@@ -121,7 +121,7 @@ async fn follow_to_end<W: Write>(follow: &mut Follow, tail: &mut Tail<W>) -> io:
     }
 }
 
-fn options(args: &Args) -> anyhow::Result<Options> {
+fn options(args: &Args) -> anyhow::Result<FollowOptions> {
     let mut url = task_stream_url(&args.url, &args.task)?;
     let tail = args.tail.map(|lines| lines.to_string());
     let parameters = [
@@ -138,7 +138,7 @@ fn options(args: &Args) -> anyhow::Result<Options> {
             url.query_pairs_mut().append_pair(name, value);
         }
     }
-    let mut options = Options::new(url);
+    let mut options = FollowOptions::new(url);
     options.token.clone_from(&args.token);
     options.at_end = if args.no_follow { AtEnd::Finish } else { AtEnd::Reconnect };
     Ok(options)

@@ -35,7 +35,7 @@ pub enum AtEnd {
 
 /// What to follow, and how.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct FollowOptions {
     /// The stream, with its query.
     pub url: Url,
     /// Sent as `Authorization: Bearer`.
@@ -54,7 +54,7 @@ pub struct Options {
     pub max_event_bytes: usize,
 }
 
-impl Options {
+impl FollowOptions {
     /// Follows `url` to its end, with waits of 1 to 30 s, 60 s of silence at most,
     /// and events of up to 16 MiB.
     pub fn new(url: Url) -> Self {
@@ -96,7 +96,7 @@ pub enum Error {
     Header(&'static str),
     /// The server refused.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    TryAppendError(#[from] Refusal),
     /// The answer is no event stream.
     #[error("the server answered with {content_type:?}, not with an event stream")]
     NotEventStream {
@@ -140,7 +140,7 @@ pub fn task_stream_url(base: &str, task: &TaskId) -> Result<Url, UrlError> {
     Ok(url)
 }
 
-enum State {
+enum FollowState {
     Connecting,
     Streaming(Response),
     Waiting { until: Instant },
@@ -150,9 +150,9 @@ enum State {
 /// A stream being followed.
 pub struct Follow {
     http: reqwest::Client,
-    options: Options,
+    options: FollowOptions,
     backoff: Backoff,
-    state: State,
+    state: FollowState,
     parser: Parser,
     ready: VecDeque<Event>,
 }
@@ -162,14 +162,14 @@ impl Follow {
     ///
     /// # Errors
     /// When the HTTP client cannot be set up.
-    pub fn new(options: Options) -> Result<Self, Error> {
+    pub fn new(options: FollowOptions) -> Result<Self, Error> {
         let http = reqwest::Client::builder()
             .connect_timeout(options.silence_limit)
             .build()
             .map_err(Error::Request)?;
         let backoff = Backoff::new(options.retry, options.retry_most);
         let parser = Parser::resuming(options.max_event_bytes, options.last_event_id.clone());
-        let (state, ready) = (State::Connecting, VecDeque::new());
+        let (state, ready) = (FollowState::Connecting, VecDeque::new());
         Ok(Self { http, options, backoff, state, parser, ready })
     }
 
@@ -185,7 +185,7 @@ impl Follow {
             if let Some(update) = self.advance().await? {
                 return Ok(Some(update));
             }
-            if matches!(self.state, State::Finished) && self.ready.is_empty() {
+            if matches!(self.state, FollowState::Finished) && self.ready.is_empty() {
                 return Ok(None);
             }
         }
@@ -210,17 +210,17 @@ impl Follow {
 
     async fn advance(&mut self) -> Result<Option<Update>, Error> {
         match &mut self.state {
-            State::Connecting => self.connect().await,
-            State::Streaming(response) => {
+            FollowState::Connecting => self.connect().await,
+            FollowState::Streaming(response) => {
                 let chunk = timeout(self.options.silence_limit, response.chunk()).await;
                 self.on_chunk(chunk)
             }
-            State::Waiting { until } => {
+            FollowState::Waiting { until } => {
                 sleep_until(*until).await;
-                self.state = State::Connecting;
+                self.state = FollowState::Connecting;
                 Ok(None)
             }
-            State::Finished => Ok(None),
+            FollowState::Finished => Ok(None),
         }
     }
 
@@ -236,11 +236,11 @@ impl Follow {
             Verdict::Stream(response) => {
                 let last_event_id = self.parser.last_event_id().to_owned();
                 self.parser = Parser::resuming(self.options.max_event_bytes, last_event_id);
-                self.state = State::Streaming(response);
+                self.state = FollowState::Streaming(response);
                 Ok(None)
             }
             Verdict::Finished => {
-                self.state = State::Finished;
+                self.state = FollowState::Finished;
                 Ok(None)
             }
             Verdict::Later { reason, wait } => Ok(self.disconnected(reason, wait)),
@@ -298,7 +298,7 @@ impl Follow {
         match self.options.at_end {
             AtEnd::Reconnect => self.disconnected("the server ended the stream".into(), None),
             AtEnd::Finish => {
-                self.state = State::Finished;
+                self.state = FollowState::Finished;
                 None
             }
         }
@@ -306,7 +306,7 @@ impl Follow {
 
     fn disconnected(&mut self, reason: String, at_least: Option<Duration>) -> Option<Update> {
         let retry_in = self.backoff.next_delay().max(at_least.unwrap_or_default());
-        self.state = State::Waiting { until: Instant::now() + retry_in };
+        self.state = FollowState::Waiting { until: Instant::now() + retry_in };
         Some(Update::Disconnected { reason, retry_in })
     }
 }

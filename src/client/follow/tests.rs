@@ -36,7 +36,7 @@ fn plain(head: &'static str, body: &'static str) -> Answer {
 const FINISHED: Answer = Answer { head: "204 No Content\r\n", body: "", end: End::Whole };
 
 /// Plays `script`; resolves to the heads of the requests.
-async fn play(script: Vec<Answer>) -> (Options, JoinHandle<Vec<String>>) {
+async fn play(script: Vec<Answer>) -> (FollowOptions, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
@@ -52,7 +52,7 @@ async fn play(script: Vec<Answer>) -> (Options, JoinHandle<Vec<String>>) {
         requests
     });
     let task = TaskId::new("a build/1?").unwrap();
-    let mut options = Options::new(task_stream_url(&base, &task).unwrap());
+    let mut options = FollowOptions::new(task_stream_url(&base, &task).unwrap());
     options.retry = Duration::from_millis(1);
     (options, server)
 }
@@ -82,7 +82,9 @@ async fn write_answer(connection: &mut TcpStream, answer: &Answer) {
 }
 
 /// Everything up to the end: (id, data) of each event, and the reasons of the breaks.
-async fn follow_to_end(options: Options) -> Result<(Vec<(String, String)>, Vec<String>), Error> {
+async fn follow_to_end(
+    options: FollowOptions,
+) -> Result<(Vec<(String, String)>, Vec<String>), Error> {
     let mut follow = Follow::new(options)?;
     let (mut events, mut breaks) = (Vec::new(), Vec::new());
     while let Some(update) = follow.next().await? {
@@ -174,7 +176,7 @@ async fn not_now_is_asked_again_and_no_is_final() {
         plain("401 Unauthorized\r\ncontent-type: application/problem+json\r\n", problem),
     ])
     .await;
-    let Err(Error::Refused(refusal)) = follow_to_end(options).await else {
+    let Err(Error::TryAppendError(refusal)) = follow_to_end(options).await else {
         panic!("the refusal is an error")
     };
     assert_eq!(
@@ -202,7 +204,8 @@ async fn a_server_that_is_not_there_is_tried_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let mut options = Options::new(task_stream_url(&base, &TaskId::new("t").unwrap()).unwrap());
+    let mut options =
+        FollowOptions::new(task_stream_url(&base, &TaskId::new("t").unwrap()).unwrap());
     options.retry = Duration::from_millis(1);
     let mut follow = Follow::new(options).unwrap();
     for _ in 0..3 {

@@ -8,9 +8,9 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 
-use super::shared::Shared;
+use super::shared::PushShared;
 use super::window::{Dropped, Unsent};
-use super::{Error, Notice, Observer, Options, Report};
+use super::{Error, Notice, Observer, PushOptions, Report};
 use crate::client::backoff::Backoff;
 use crate::domain::WorkerState;
 use crate::proto::ottoscaler::log_forward_response::Status as Answer;
@@ -61,7 +61,7 @@ impl From<Status> for Broken {
                 | Code::NotFound
                 | Code::OutOfRange
         );
-        if is_final { Self::Final(Error::Refused(reason)) } else { Self::passing(reason) }
+        if is_final { Self::Final(Error::TryAppendError(reason)) } else { Self::passing(reason) }
     }
 }
 
@@ -74,8 +74,8 @@ impl From<tonic::transport::Error> for Broken {
 
 /// Carries a pusher's lines to the server.
 pub struct Driver {
-    shared: Arc<Shared>,
-    options: Options,
+    shared: Arc<PushShared>,
+    options: PushOptions,
     endpoint: Endpoint,
     authorization: Option<Authorization>,
     observer: Observer,
@@ -88,8 +88,8 @@ pub struct Driver {
 
 impl Driver {
     pub(super) fn new(
-        shared: Arc<Shared>,
-        options: Options,
+        shared: Arc<PushShared>,
+        options: PushOptions,
         endpoint: Endpoint,
         authorization: Option<Authorization>,
         observer: Observer,

@@ -5,7 +5,7 @@
 //! stream begins at the first unanswered line; the server knows by session and number what it
 //! already keeps. With the window full, [`Pusher::push`] waits.
 //!
-//! Give-up: when no answer has come for [`Options::give_up_after`] although lines wait for one,
+//! Give-up: when no answer has come for [`PushOptions::give_up_after`] although lines wait for one,
 //! or at once when the server refuses in a way that another attempt cannot mend.
 
 mod driver;
@@ -22,8 +22,8 @@ use tonic::transport::{Endpoint, Uri};
 use crate::domain::{TaskId, WorkerId, WorkerState};
 
 pub use driver::Driver;
-use shared::Shared;
-use window::Window;
+use shared::PushShared;
+use window::ResendWindow;
 pub use window::{Dropped, Line, Progress};
 
 /// Whose lines are pushed, and what they have in common.
@@ -41,7 +41,7 @@ pub struct Producer {
 
 /// Where to push, and how patiently.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct PushOptions {
     /// The server's gRPC address, `http://host:port`.
     pub to: Uri,
     /// Sent as `authorization: Bearer`.
@@ -58,7 +58,7 @@ pub struct Options {
     pub retry_most: Duration,
 }
 
-impl Options {
+impl PushOptions {
     /// Pushes to `to` with a window of 8 MiB, waits of 0.2 to 10 s, and ten minutes' patience.
     pub fn new(to: Uri) -> Self {
         Self {
@@ -121,7 +121,7 @@ pub enum Error {
     Unusable(String),
     /// The server refuses for good.
     #[error("the server refused: {0}")]
-    Refused(String),
+    TryAppendError(String),
     /// The server's answers make no sense.
     #[error("the server broke the protocol: {0}")]
     Protocol(String),
@@ -143,7 +143,7 @@ pub struct Ended;
 /// Takes lines. Clones feed the same stream.
 #[derive(Clone)]
 pub struct Pusher {
-    shared: Arc<Shared>,
+    shared: Arc<PushShared>,
 }
 
 impl Pusher {
@@ -171,15 +171,15 @@ impl Pusher {
 /// # Errors
 /// When the address or the token cannot be used.
 pub fn pusher(
-    options: Options,
+    options: PushOptions,
     producer: Producer,
     observer: Observer,
 ) -> Result<(Pusher, Driver), Error> {
     let endpoint = endpoint(&options.to)?;
     let authorization = options.token.as_deref().map(authorization).transpose()?;
     let session = format!("{:016x}", fastrand::u64(..));
-    let window = Window::new(producer, session, options.window_bytes);
-    let shared = Arc::new(Shared::new(window));
+    let window = ResendWindow::new(producer, session, options.window_bytes);
+    let shared = Arc::new(PushShared::new(window));
     let driver = Driver::new(shared.clone(), options, endpoint, authorization, observer);
     Ok((Pusher { shared }, driver))
 }

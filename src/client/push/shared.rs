@@ -7,25 +7,25 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::Ended;
-use super::window::{Line, Next, Offered, Window};
+use super::window::{Line, Next, Offered, ResendWindow};
 use crate::domain::WorkerState;
 use crate::proto::ottoscaler::WorkerLogEntry;
 
-pub(super) struct Shared {
-    window: Mutex<Window>,
+pub(super) struct PushShared {
+    window: Mutex<ResendWindow>,
     /// Streams look again: there is a line, or an end.
     lines: Notify,
     /// Pushers look again: there is room, or an end.
     room: Notify,
 }
 
-impl Shared {
-    pub(super) fn new(window: Window) -> Self {
+impl PushShared {
+    pub(super) fn new(window: ResendWindow) -> Self {
         Self { window: Mutex::new(window), lines: Notify::new(), room: Notify::new() }
     }
 
     /// The window, for a moment; never held over an await.
-    pub(super) fn window(&self) -> MutexGuard<'_, Window> {
+    pub(super) fn window(&self) -> MutexGuard<'_, ResendWindow> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -58,7 +58,7 @@ impl Shared {
     }
 
     /// Changes the window by an answer, which may make room.
-    pub(super) fn settle<T>(&self, change: impl FnOnce(&mut Window) -> T) -> T {
+    pub(super) fn settle<T>(&self, change: impl FnOnce(&mut ResendWindow) -> T) -> T {
         let result = change(&mut self.window());
         self.room.notify_waiters();
         result

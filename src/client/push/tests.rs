@@ -171,8 +171,8 @@ async fn serve(script: Vec<Act>) -> (Server, SocketAddr) {
     (server, address)
 }
 
-fn options(address: SocketAddr) -> Options {
-    let mut options = Options::new(format!("http://{address}").parse().unwrap());
+fn options(address: SocketAddr) -> PushOptions {
+    let mut options = PushOptions::new(format!("http://{address}").parse().unwrap());
     options.retry = Duration::from_millis(1);
     options.first_status = Some(WorkerState::Running);
     options
@@ -192,7 +192,10 @@ fn numbered(count: usize) -> Vec<String> {
 }
 
 /// Pushes `messages` to the end; the result and the notices.
-async fn push_all(options: Options, messages: Vec<String>) -> (Result<Report, Error>, Vec<Notice>) {
+async fn push_all(
+    options: PushOptions,
+    messages: Vec<String>,
+) -> (Result<Report, Error>, Vec<Notice>) {
     let notices = Arc::new(Mutex::new(Vec::new()));
     let seen = notices.clone();
     let observer = Box::new(move |notice| seen.lock().unwrap().push(notice));
@@ -288,7 +291,7 @@ async fn a_final_refusal_ends_at_once() {
     let (_server, address) =
         serve(vec![Act::BreakAfter(1, Status::unauthenticated("no token"))]).await;
     let (result, _) = push_all(options(address), numbered(3)).await;
-    assert!(matches!(result, Err(Error::Refused(reason)) if reason.ends_with("no token")));
+    assert!(matches!(result, Err(Error::TryAppendError(reason)) if reason.ends_with("no token")));
 }
 
 #[tokio::test]
@@ -359,7 +362,7 @@ async fn a_cut_connection_loses_and_doubles_nothing() {
 #[tokio::test]
 async fn an_address_without_a_scheme_is_refused() {
     for bad in ["localhost:8080", "https://localhost:8080", "/x"] {
-        let options = Options::new(bad.parse().unwrap());
+        let options = PushOptions::new(bad.parse().unwrap());
         let refused = pusher(options, producer(), Box::new(|_| {}));
         assert!(matches!(refused, Err(Error::Unusable(_))), "{bad}");
     }

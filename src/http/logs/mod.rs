@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Uri};
 
-use super::Http;
+use super::AppState;
 use super::auth::Identity;
 use super::params::Params;
 use super::path::TaskPath;
@@ -50,7 +50,7 @@ enum Format {
 
 /// Lines of one task.
 pub(super) async fn history(
-    State(http): State<Http>,
+    State(http): State<AppState>,
     identity: Identity,
     TaskPath(task): TaskPath,
     uri: Uri,

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::params::Params;
 use super::problem::Problem;
 
-pub(super) use viewer::{Opening, Viewer};
+pub(super) use viewer::{Viewer, ViewerOptions};
 
 /// An answer that streams events.
 pub(super) fn response(body: impl IntoResponse) -> Response {

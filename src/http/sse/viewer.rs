@@ -1,6 +1,6 @@
 //! One viewer's body: reads its session whenever the connection has room.
 //!
-//! There is no task and no queue behind it. A viewer that sees all of a stretch sends the bytes
+//! There is no task and no queue behind it. A viewer that sees all of a range sends the bytes
 //! that all such viewers share; one that sees less gets frames of its own, the same for what
 //! both see. What it holds while it waits is its session, two boxed timers' worth of state, and
 //! nothing of the log.
@@ -18,20 +18,20 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::frames::{self, Frames};
 use crate::domain::{Block, Entry, Offset};
 use crate::http::auth::Access;
-use crate::http::seats::Seat;
-use crate::hub::Stretch;
+use crate::http::viewer_permits::ViewerPermit;
+use crate::hub::BlockRange;
 use crate::store::{Gap, ReadError};
-use crate::subscribe::{Event, Filter, Session};
+use crate::subscribe::{Event, Filter, ReaderSession};
 
 /// The least time between two frames that only move the resume point.
 const ID_ONLY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// About how many bytes are made to one chunk, where a viewer sees not all of a stretch.
+/// About how many bytes are made to one chunk, where a viewer sees not all of a range.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// What a viewer is opened with.
-pub(in crate::http) struct Opening {
-    pub(in crate::http) session: Session,
+pub(in crate::http) struct ViewerOptions {
+    pub(in crate::http) session: ReaderSession,
     pub(in crate::http) epoch: crate::domain::Epoch,
     /// What the viewer asked to see.
     pub(in crate::http) filter: Filter,
@@ -44,17 +44,17 @@ pub(in crate::http) struct Opening {
     /// When its token expires.
     pub(in crate::http) expires_in: Option<Duration>,
     pub(in crate::http) drain: CancellationToken,
-    pub(in crate::http) seat: Seat,
+    pub(in crate::http) permit: ViewerPermit,
 }
 
 /// The state behind a stream's body.
 pub(in crate::http) struct Viewer {
-    session: Session,
+    session: ReaderSession,
     frames: Frames,
     filter: Option<Filter>,
     access: Access,
     /// Read and not yet sent: the blocks from an index on, of them the entries from `from` on.
-    unsent: Option<(Arc<Stretch>, usize)>,
+    unsent: Option<(Arc<BlockRange>, usize)>,
     from: Offset,
     /// The first bytes, until they are sent.
     greeting: Option<Vec<u8>>,
@@ -65,22 +65,22 @@ pub(in crate::http) struct Viewer {
     next_heartbeat: Instant,
     expires_at: Option<Instant>,
     /// Fires at the earliest of the times above, or before: then it is set again.
-    alarm: Pin<Box<Sleep>>,
+    timer: Pin<Box<Sleep>>,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
     has_ended: bool,
-    _seat: Seat,
+    _seat: ViewerPermit,
 }
 
 /// What a viewer waits for.
-enum Turn {
+enum Wakeup {
     Drain,
-    Alarm,
+    Timer,
     Event(Result<Event, ReadError>),
 }
 
 impl Viewer {
-    pub(in crate::http) fn open(opening: Opening) -> Self {
-        let Opening { session, filter, access, heartbeat, drain, seat, .. } = opening;
+    pub(in crate::http) fn open(opening: ViewerOptions) -> Self {
+        let ViewerOptions { session, filter, access, heartbeat, drain, permit, .. } = opening;
         let frames = Frames { epoch: opening.epoch };
         let now = Instant::now();
         let mut greeting = frames::retry();
@@ -100,10 +100,10 @@ impl Viewer {
             heartbeat,
             next_heartbeat: now + heartbeat,
             expires_at: opening.expires_in.and_then(|left| now.checked_add(left)),
-            alarm: Box::pin(sleep_until(now + heartbeat)),
+            timer: Box::pin(sleep_until(now + heartbeat)),
             drain: Box::pin(drain.cancelled_owned()),
             has_ended: false,
-            _seat: seat,
+            _seat: permit,
         }
     }
 
@@ -128,8 +128,8 @@ impl Viewer {
             if self.has_ended {
                 return None;
             }
-            let turn = self.turn().await;
-            if let Some(chunk) = self.on_turn(turn) {
+            let wakeup = self.wakeup().await;
+            if let Some(chunk) = self.on_wakeup(wakeup) {
                 return Some(chunk);
             }
             // A filter may hide any number of blocks that are at hand.
@@ -137,41 +137,41 @@ impl Viewer {
         }
     }
 
-    async fn turn(&mut self) -> Turn {
-        self.set_alarm();
+    async fn wakeup(&mut self) -> Wakeup {
+        self.set_timer();
         tokio::select! {
             biased;
-            () = &mut self.drain => Turn::Drain,
-            () = &mut self.alarm => Turn::Alarm,
-            event = self.session.next() => Turn::Event(event),
+            () = &mut self.drain => Wakeup::Drain,
+            () = &mut self.timer => Wakeup::Timer,
+            event = self.session.next() => Wakeup::Event(event),
         }
     }
 
-    /// Moves the alarm only where it would come too late, which is seldom.
-    fn set_alarm(&mut self) {
+    /// Moves the timer only where it would come too late, which is seldom.
+    fn set_timer(&mut self) {
         let next_id_only = self.hidden.map(|_| self.next_id_only);
         let times = [Some(self.next_heartbeat), next_id_only, self.expires_at];
         let earliest = times.into_iter().flatten().min().unwrap_or(self.next_heartbeat);
-        if self.alarm.is_elapsed() || earliest < self.alarm.deadline() {
-            self.alarm.as_mut().reset(earliest);
+        if self.timer.is_elapsed() || earliest < self.timer.deadline() {
+            self.timer.as_mut().reset(earliest);
         }
     }
 
-    fn on_turn(&mut self, turn: Turn) -> Option<Bytes> {
-        match turn {
-            Turn::Drain => {
+    fn on_wakeup(&mut self, wakeup: Wakeup) -> Option<Bytes> {
+        match wakeup {
+            Wakeup::Drain => {
                 Some(self.end_with("draining", "the server is shutting down", true).into())
             }
-            Turn::Alarm => self.on_alarm().map(Bytes::from),
-            Turn::Event(Ok(event)) => self.on_event(event),
-            Turn::Event(Err(error)) => {
+            Wakeup::Timer => self.on_timer().map(Bytes::from),
+            Wakeup::Event(Ok(event)) => self.on_event(event),
+            Wakeup::Event(Err(error)) => {
                 tracing::error!(%error, "a viewer's stream failed");
                 Some(self.end_with("read_failed", "the log cannot be read now", true).into())
             }
         }
     }
 
-    fn on_alarm(&mut self) -> Option<Vec<u8>> {
+    fn on_timer(&mut self) -> Option<Vec<u8>> {
         let now = Instant::now();
         if self.expires_at.is_some_and(|at| at <= now) {
             return Some(self.end_with("token_expired", "the token has expired", false));
@@ -192,7 +192,7 @@ impl Viewer {
     fn on_event(&mut self, event: Event) -> Option<Bytes> {
         match event {
             Event::Reset => Some(self.frames.reset(before(self.session.cursor())).into()),
-            Event::Entries { stretch, from } => self.on_entries(stretch, from),
+            Event::Entries { range, from } => self.on_entries(range, from),
             Event::Gap(gap) => Some(self.on_gap(gap).into()),
             Event::Complete(task) => {
                 self.has_ended = true;
@@ -229,15 +229,15 @@ impl Viewer {
         chunk
     }
 
-    /// All of a stretch at once, in the bytes that everybody gets, or only what is to be seen.
-    fn on_entries(&mut self, stretch: Arc<Stretch>, from: Offset) -> Option<Bytes> {
-        if self.sees_all(stretch.blocks(), from) {
+    /// All of a range at once, in the bytes that everybody gets, or only what is to be seen.
+    fn on_entries(&mut self, range: Arc<BlockRange>, from: Offset) -> Option<Bytes> {
+        if self.sees_all(range.blocks(), from) {
             self.hidden = None;
             self.next_heartbeat = Instant::now() + self.heartbeat;
-            return Some(stretch.derived(|blocks| self.frames.blocks(blocks)));
+            return Some(range.rendered(|blocks| self.frames.blocks(blocks)));
         }
         self.from = from;
-        self.unsent = Some((stretch, 0));
+        self.unsent = Some((range, 0));
         self.next_chunk()
     }
 
@@ -250,17 +250,17 @@ impl Viewer {
 
     /// The next visible frames of what is not sent yet.
     fn next_chunk(&mut self) -> Option<Bytes> {
-        let (stretch, mut index) = self.unsent.take()?;
+        let (range, mut index) = self.unsent.take()?;
         let mut chunk = Vec::new();
         while chunk.len() < CHUNK_BYTES
-            && let Some(block) = stretch.blocks().get(index)
+            && let Some(block) = range.blocks().get(index)
         {
             let last = self.render(&mut chunk, block);
             self.hidden = (last != Some(block.last())).then(|| block.last());
             index += 1;
         }
-        if index < stretch.blocks().len() {
-            self.unsent = Some((stretch, index));
+        if index < range.blocks().len() {
+            self.unsent = Some((range, index));
         }
         if chunk.is_empty() {
             return None;

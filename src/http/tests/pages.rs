@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::Method;
 
 use super::support::{Events, Server, accepted, json, jwt, refusal, soon};
-use crate::http::{Http, Options, OptionsError, serve};
+use crate::http::{AppState, HttpOptions, OptionsError, serve};
 use crate::store::faults::FaultyDisk;
 use crate::store::{self, Durability};
 
@@ -27,10 +27,11 @@ async fn health_counts_viewers_and_knows_the_stores_state() {
 async fn a_failed_store_is_not_ready_and_says_why_while_reading_goes_on() {
     let disk = FaultyDisk::default();
     let faulty = Arc::new(disk.clone());
-    let server = Server::start_in(tempfile::tempdir().unwrap(), Options::default(), |options| {
-        store::Options { disk: faulty, durability: Durability::Fsync, ..options }
-    })
-    .await;
+    let server =
+        Server::start_in(tempfile::tempdir().unwrap(), HttpOptions::default(), |options| {
+            store::StoreOptions { disk: faulty, durability: Durability::Fsync, ..options }
+        })
+        .await;
     server.push("build", "w", &["kept"]).await;
     disk.fail_sync(1);
     server.push("build", "w", &["not kept"]).await;
@@ -157,11 +158,11 @@ async fn a_head_of_7_kib_is_read_and_one_of_more_than_8_is_answered_431() {
 #[tokio::test]
 async fn options_that_cannot_be_served_with_are_refused_by_name() {
     let server = Server::start().await;
-    let new = |options: Options| {
-        let (source, vitals) = (server.http.source().clone(), server.http.vitals().clone());
-        Http::new(options, source, vitals, server.drain.clone()).map(drop)
+    let new = |options: HttpOptions| {
+        let (source, stats) = (server.http.source().clone(), server.http.stats().clone());
+        AppState::new(options, source, stats, server.drain.clone()).map(drop)
     };
-    let with_url = |url: &str| Options { frontend_url: url.into(), ..Options::default() };
+    let with_url = |url: &str| HttpOptions { frontend_url: url.into(), ..HttpOptions::default() };
     for good in ["http://localhost:3000", "https://ci.example.org/"] {
         assert_eq!(new(with_url(good)), Ok(()));
     }
@@ -169,9 +170,9 @@ async fn options_that_cannot_be_served_with_are_refused_by_name() {
         assert_eq!(new(with_url(bad)), Err(OptionsError::FrontendUrl(bad.into())), "{bad}");
     }
     for found in [Duration::ZERO, Duration::MAX] {
-        let heartbeat = new(Options { heartbeat: found, ..Options::default() });
+        let heartbeat = new(HttpOptions { heartbeat: found, ..HttpOptions::default() });
         assert_eq!(heartbeat, Err(OptionsError::Period { name: "heartbeat", found }));
-        let stall = new(Options { viewer_stall_timeout: found, ..Options::default() });
+        let stall = new(HttpOptions { viewer_stall_timeout: found, ..HttpOptions::default() });
         assert_eq!(stall, Err(OptionsError::Period { name: "viewer_stall_timeout", found }));
     }
     server.stop().await;

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use super::support::{Server, soon};
 use crate::domain::TaskId;
-use crate::http::Options;
+use crate::http::HttpOptions;
 use crate::store;
 
 /// A viewer that asks for `build` and then reads only when told to; it is one of `viewers`.
@@ -46,7 +46,7 @@ async fn read_plenty(stream: &mut TcpStream) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_viewer_that_takes_nothing_is_closed_and_others_are_not_harmed() {
     let viewer_stall_timeout = Duration::from_secs(1);
-    let options = Options { viewer_stall_timeout, ..Options::default() };
+    let options = HttpOptions { viewer_stall_timeout, ..HttpOptions::default() };
     let server = Server::start_with(options).await;
     let mut stalled = raw_viewer(&server, 1).await;
     let mut other = raw_viewer(&server, 2).await;
@@ -70,7 +70,7 @@ async fn a_viewer_that_takes_nothing_is_closed_and_others_are_not_harmed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_viewer_that_reads_slowly_is_not_closed() {
     let viewer_stall_timeout = Duration::from_secs(1);
-    let options = Options { viewer_stall_timeout, ..Options::default() };
+    let options = HttpOptions { viewer_stall_timeout, ..HttpOptions::default() };
     let server = Server::start_with(options).await;
     push_plenty(&server).await;
     let mut slow = raw_viewer(&server, 1).await;
@@ -97,10 +97,15 @@ async fn a_viewer_that_stops_for_a_while_gets_every_line_once_it_reads_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_viewer_is_told_what_retention_took_and_gets_the_rest() {
-    let server = Server::start_in(tempfile::tempdir().unwrap(), Options::default(), |options| {
-        store::Options { segment_bytes: 64 * 1024, retention_bytes: Some(1 << 20), ..options }
-    })
-    .await;
+    let server =
+        Server::start_in(tempfile::tempdir().unwrap(), HttpOptions::default(), |options| {
+            store::StoreOptions {
+                segment_bytes: 64 * 1024,
+                retention_bytes: Some(1 << 20),
+                ..options
+            }
+        })
+        .await;
     // Not compressible, or there would be nothing to drop.
     for _ in 0..40 {
         let noise = || (0..1000).map(|_| fastrand::alphanumeric()).collect::<String>();

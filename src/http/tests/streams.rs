@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::support::{Events, Server, json, refusal, soon};
 use crate::domain::{TaskId, WorkerState};
-use crate::http::Options;
+use crate::http::HttpOptions;
 
 fn names(events: &[super::support::Event]) -> Vec<&str> {
     events.iter().map(|event| event.name.as_str()).collect()
@@ -62,7 +62,7 @@ async fn a_viewer_cut_off_by_a_restart_misses_and_repeats_nothing() {
     events.lines(1).await;
     let last_id = events.expect("log").await.id.unwrap();
     let dir = server.stop().await;
-    let server = Server::start_in(dir, Options::default(), |options| options).await;
+    let server = Server::start_in(dir, HttpOptions::default(), |options| options).await;
     server.push("build", "w", &["4"]).await;
     let by_header = server.api("/stream/build").header("last-event-id", &last_id);
     assert_eq!(Events::of(by_header).await.lines(2).await, ["3", "4"]);
@@ -138,7 +138,7 @@ async fn statuses_and_gaps_are_told_and_a_complete_task_ends_with_its_verdict() 
 #[tokio::test]
 async fn a_task_carried_by_a_stream_completes_when_the_stream_lets_go() {
     let server = Server::start().await;
-    let carrying = server.tasks.carry(&TaskId::new("build").unwrap());
+    let carrying = server.tasks.activate(&TaskId::new("build").unwrap());
     server.push("build", "w", &["one"]).await;
     server.push_status("build", "w", WorkerState::Completed).await;
     let mut events = server.events("/stream/build").await;
@@ -262,7 +262,7 @@ async fn bad_parameters_are_refused_by_name_value_and_rule() {
 #[tokio::test]
 async fn silence_is_broken_by_heartbeats_without_an_id() {
     let heartbeat = Duration::from_millis(20);
-    let server = Server::start_with(Options { heartbeat, ..Options::default() }).await;
+    let server = Server::start_with(HttpOptions { heartbeat, ..HttpOptions::default() }).await;
     let mut events = server.events("/stream/build").await;
     for _ in 0..3 {
         let event = events.expect("heartbeat").await;
@@ -290,11 +290,11 @@ async fn draining_ends_streams_with_a_reason_and_a_hint_when_to_reconnect() {
 
 #[tokio::test]
 async fn the_seats_are_bounded_and_free_again_once_a_viewer_leaves() {
-    let server = Server::start_with(Options { max_viewers: 1, ..Options::default() }).await;
+    let server = Server::start_with(HttpOptions { max_viewers: 1, ..HttpOptions::default() }).await;
     let events = server.events("/stream").await;
     let refused = server.get("/stream/build").await;
     assert!(refused.headers().contains_key("retry-after"));
-    assert_eq!(refusal(refused, 503).await, "all 1 seats for viewers are taken");
+    assert_eq!(refusal(refused, 503).await, "all 1 viewer_permits for viewers are taken");
     drop(events);
     server.until_viewers(0).await;
     server.events("/stream").await;
@@ -303,7 +303,7 @@ async fn the_seats_are_bounded_and_free_again_once_a_viewer_leaves() {
 
 #[tokio::test]
 async fn a_refusal_is_told_as_an_event_where_that_is_asked_for() {
-    let server = Server::start_with(Options { max_viewers: 0, ..Options::default() }).await;
+    let server = Server::start_with(HttpOptions { max_viewers: 0, ..HttpOptions::default() }).await;
     for (path, code, retryable) in [
         ("/stream/build?errors=events", "too_many_viewers", true),
         ("/stream/build?errors=events&tail=x", "invalid_parameter", false),

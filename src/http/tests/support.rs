@@ -15,15 +15,15 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Batch, Kind, Records, Run, TaskId, WorkerId, WorkerState};
-use crate::encode::{EntryEncoder, Layout, StatusParts, write_gap, write_status};
-use crate::http::{Auth, Claims, Http, Options, Verifier, serve, sign};
+use crate::encode::{EntryEncoder, StatusParts, WireLayout, write_gap, write_status};
+use crate::http::{AppState, Auth, Claims, HttpOptions, Verifier, serve, sign};
 use crate::hub::Hub;
 use crate::ingest::{Intake, Limits};
 use crate::proto::ottoscaler::WorkerLogEntry;
+use crate::stats::ServerStats;
 use crate::store::{self, Log, Store};
 use crate::subscribe::{Source, Ticks};
 use crate::tasks::Tasks;
-use crate::vitals::Vitals;
 use prost::Message as _;
 
 pub(super) const SECRET: &[u8] = b"a secret of the tests, long enough for HS256";
@@ -37,7 +37,7 @@ pub(super) async fn soon<T>(event: impl Future<Output = T>) -> T {
 
 pub(super) struct Server {
     pub(super) base: String,
-    pub(super) http: Http,
+    pub(super) http: AppState,
     pub(super) drain: CancellationToken,
     pub(super) serving: JoinHandle<()>,
     pub(super) tasks: Tasks,
@@ -46,8 +46,8 @@ pub(super) struct Server {
     client: reqwest::Client,
 }
 
-pub(super) fn jwt() -> Options {
-    Options { auth: Auth::Jwt(Verifier::hs256(SECRET)), ..Options::default() }
+pub(super) fn jwt() -> HttpOptions {
+    HttpOptions { auth: Auth::Jwt(Verifier::hs256(SECRET)), ..HttpOptions::default() }
 }
 
 pub(super) fn token(sub: &str, expires_in: i64, tasks: Option<&[&str]>) -> String {
@@ -59,24 +59,26 @@ pub(super) fn token(sub: &str, expires_in: i64, tasks: Option<&[&str]>) -> Strin
 
 impl Server {
     pub(super) async fn start() -> Self {
-        Self::start_with(Options::default()).await
+        Self::start_with(HttpOptions::default()).await
     }
 
-    pub(super) async fn start_with(options: Options) -> Self {
+    pub(super) async fn start_with(options: HttpOptions) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), options, |options| options).await
     }
 
     pub(super) async fn start_in(
         dir: TempDir,
-        options: Options,
-        adjust: impl FnOnce(store::Options) -> store::Options,
+        options: HttpOptions,
+        adjust: impl FnOnce(store::StoreOptions) -> store::StoreOptions,
     ) -> Self {
         let hub = Hub::new(1 << 20);
         let published = hub.clone();
         let publish: store::OnCommit =
             Box::new(move |blocks, tail| published.publish(blocks, tail));
-        let store_options =
-            store::Options { durability: store::Durability::Os, ..store::Options::new(dir.path()) };
+        let store_options = store::StoreOptions {
+            durability: store::Durability::Os,
+            ..store::StoreOptions::new(dir.path())
+        };
         let store = store::open(adjust(store_options), publish).unwrap();
         hub.begin_at(store.tail());
         let log: Arc<dyn Log> = Arc::new(store.clone());
@@ -85,8 +87,8 @@ impl Server {
         let source = Source { log, hub, tasks: tasks.clone(), ticks };
         let drain = CancellationToken::new();
         let intake = Intake::new(source.log.clone(), tasks.clone(), limits(), drain.clone());
-        let vitals = Vitals::new(intake, crate::pull::Handle::off(), store.clone());
-        let http = Http::new(options, source, vitals, drain.clone()).unwrap();
+        let stats = ServerStats::new(intake, crate::pull::Handle::off(), store.clone());
+        let http = AppState::new(options, source, stats, drain.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let serving = tokio::spawn(serve(accepted(listener), http.clone(), drain.clone()));
@@ -146,7 +148,7 @@ impl Server {
         worker: &str,
         entries: Vec<WorkerLogEntry>,
     ) {
-        let mut encoder = EntryEncoder::new(Layout::WorkerLogEntry);
+        let mut encoder = EntryEncoder::new(WireLayout::WorkerLogEntry);
         let mut records = Records::default();
         for entry in entries {
             let (task_id, worker_id) = (task.to_owned(), worker.to_owned());

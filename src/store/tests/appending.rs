@@ -6,7 +6,7 @@ use crate::domain::WorkerState;
 #[tokio::test]
 async fn what_was_appended_is_read_back_by_task_and_in_store_order() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open_store(Options::new(dir.path()));
+    let store = open_store(StoreOptions::new(dir.path()));
     for (id, body) in [("a", "1"), ("b", "2"), ("a", "3"), ("b", "4")] {
         let committed = keep(&store, lines(id, &[body])).await;
         assert_eq!(committed, Committed { kept: 1, repeated: 0 });
@@ -30,24 +30,24 @@ async fn what_was_appended_is_read_back_by_task_and_in_store_order() {
 #[tokio::test]
 async fn one_commit_groups_runs_by_task_and_is_told_once_before_its_receipt() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, told) = open_watched(Options::new(dir.path()));
+    let (store, stats) = open_watched(StoreOptions::new(dir.path()));
     let line = |task, body| run(task, "w", None, &[(Kind::Log, body)]);
     let runs = vec![line("b", "1"), line("a", "2"), line("b", "3")];
     keep(&store, Batch::of(runs)).await;
-    let (blocks, tail) = told.try_recv().expect("the receipt came before the callback");
+    let (blocks, tail) = stats.try_recv().expect("the receipt came before the callback");
     let seen: Vec<_> =
         entries(&blocks, 1).into_iter().map(|(o, t, l, b)| (o, t, l.unwrap(), b)).collect();
     let row =
         |offset, task: &str, line, body: &str| (offset, task.to_owned(), line, body.to_owned());
     assert_eq!(seen, [row(1, "b", 1, "1"), row(2, "b", 2, "3"), row(3, "a", 1, "2")]);
     assert_eq!((blocks.len(), tail), (2, Offset(4)));
-    assert!(told.try_recv().is_err(), "a commit was told twice");
+    assert!(stats.try_recv().is_err(), "a commit was stats twice");
 }
 
 #[tokio::test]
 async fn reading_at_the_end_leads_to_the_tail_and_gives_no_blocks() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open_store(Options::new(dir.path()));
+    let store = open_store(StoreOptions::new(dir.path()));
     keep(&store, lines("a", &["1"])).await;
     keep(&store, lines("b", &["2"])).await;
     for (scope, from) in [(Scope::Task(task("a")), 2), (Scope::All, 3), (Scope::Task(task("c")), 1)]
@@ -61,7 +61,7 @@ async fn reading_at_the_end_leads_to_the_tail_and_gives_no_blocks() {
 async fn a_summary_tells_lines_workers_states_and_lost_lines_also_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let (started, ended) = (Kind::Status(WorkerState::Running), Kind::Status(WorkerState::Failed));
-    let store = open_store(Options { segment_chunks: 1, ..Options::new(dir.path()) });
+    let store = open_store(StoreOptions { segment_chunks: 1, ..StoreOptions::new(dir.path()) });
     let first = run("a", "w2", None, &[(started, "\"s\":1}"), (Kind::Log, "\"m\":1}")]);
     let gap =
         run("a", "w1", None, &[(Kind::Gap, "\"lines\":7,\"reason\":\"x\"}"), (Kind::Log, "}")]);
@@ -79,24 +79,25 @@ async fn a_summary_tells_lines_workers_states_and_lost_lines_also_after_reopenin
     let failed = Some(WorkerState::Failed);
     assert_eq!(workers, [("w2", 1, failed, Some(Offset(5))), ("w1", 1, None, None)]);
     store.close().await;
-    let store = open_store(Options::new(dir.path()));
+    let store = open_store(StoreOptions::new(dir.path()));
     assert_eq!(store.tasks(), [before]);
 }
 
 #[tokio::test]
 async fn a_repeated_number_of_a_session_is_not_kept_twice_also_across_reopening() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open_store(Options::new(dir.path()));
+    let store = open_store(StoreOptions::new(dir.path()));
     assert_eq!(keep(&store, numbered("a", "s", &[1, 2, 3])).await.kept, 3);
     let again = keep(&store, numbered("a", "s", &[2, 3, 4])).await;
     assert_eq!(again, Committed { kept: 1, repeated: 2 });
     let other = keep(&store, numbered("a", "other", &[1])).await;
     assert_eq!(other, Committed { kept: 1, repeated: 0 });
-    for options in
-        [Options::new(dir.path()), Options { segment_chunks: 1, ..Options::new(dir.path()) }]
-    {
+    for options in [
+        StoreOptions::new(dir.path()),
+        StoreOptions { segment_chunks: 1, ..StoreOptions::new(dir.path()) },
+    ] {
         let copy = copy_dir(dir.path());
-        let store = open_store(Options { dir: copy.path().into(), ..options });
+        let store = open_store(StoreOptions { dir: copy.path().into(), ..options });
         let again = keep(&store, numbered("a", "s", &[1, 4, 5])).await;
         assert_eq!(again, Committed { kept: 1, repeated: 2 });
         assert_eq!(bodies(&store, "a").await, ["1", "2", "3", "4", "1", "5"]);
@@ -106,7 +107,7 @@ async fn a_repeated_number_of_a_session_is_not_kept_twice_also_across_reopening(
 #[tokio::test]
 async fn a_repeat_within_one_commit_and_within_one_run_is_dropped() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open_store(Options::new(dir.path()));
+    let store = open_store(StoreOptions::new(dir.path()));
     let mut batch = numbered("a", "s", &[1, 2, 2, 1, 3]);
     batch.runs.extend(numbered("a", "s", &[3, 4]).runs);
     let committed = keep(&store, batch).await;
@@ -117,12 +118,12 @@ async fn a_repeat_within_one_commit_and_within_one_run_is_dropped() {
 #[tokio::test]
 async fn a_long_run_is_cut_into_chunks_and_keeps_its_order_and_numbers() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, told) = open_watched(Options::new(dir.path()));
+    let (store, stats) = open_watched(StoreOptions::new(dir.path()));
     let body = "x".repeat(100_000);
     let records: Vec<_> = (0..10).map(|_| (Kind::Log, body.as_str())).collect();
-    let session = Session { id: "s".into(), seqs: (1..=10).collect() };
+    let session = ProducerSession { id: "s".into(), seqs: (1..=10).collect() };
     keep(&store, Batch::of(vec![run("a", "w", Some(session), &records)])).await;
-    let (blocks, _) = told.recv().unwrap();
+    let (blocks, _) = stats.recv().unwrap();
     let shapes: Vec<_> = blocks.iter().map(|b| (b.base.0, b.base_line, b.count)).collect();
     assert_eq!(shapes, [(1, 1, 3), (4, 4, 3), (7, 7, 3), (10, 10, 1)]);
     let last_seqs: Vec<_> =
@@ -134,8 +135,11 @@ async fn a_long_run_is_cut_into_chunks_and_keeps_its_order_and_numbers() {
 #[tokio::test]
 async fn any_line_of_a_task_over_many_small_segments_is_located() {
     let dir = tempfile::tempdir().unwrap();
-    let options =
-        Options { segment_chunks: 7, index_cache_bytes: 2000, ..Options::new(dir.path()) };
+    let options = StoreOptions {
+        segment_chunks: 7,
+        index_cache_bytes: 2000,
+        ..StoreOptions::new(dir.path())
+    };
     let store = open_store(options.clone());
     let status = Kind::Status(WorkerState::Running);
     for n in 0..100 {
@@ -162,11 +166,11 @@ async fn check_every_line(store: &Store) {
 
 #[tokio::test]
 async fn a_store_in_memory_keeps_offsets_and_repeats_and_tells_a_gap_for_what_it_cannot_read() {
-    let (store, told) = open_watched(Options::in_memory());
+    let (store, stats) = open_watched(StoreOptions::in_memory());
     keep(&store, numbered("a", "s", &[1, 2])).await;
     assert_eq!(keep(&store, numbered("a", "s", &[2, 3])).await, Committed { kept: 1, repeated: 1 });
     keep(&store, lines("b", &["x"])).await;
-    assert_eq!(told.iter().take(3).map(|(blocks, _)| blocks.len()).sum::<usize>(), 3);
+    assert_eq!(stats.iter().take(3).map(|(blocks, _)| blocks.len()).sum::<usize>(), 3);
     let read = store.read(Scope::Task(task("a")), Offset(1), 100).await.unwrap();
     let gap = Gap { from: Offset(1), to: Offset(3), lines: Some(3), reason: "memory" };
     assert_eq!((read.gap, read.blocks.len(), read.next), (Some(gap), 0, Offset(5)));
@@ -179,7 +183,7 @@ async fn a_store_in_memory_keeps_offsets_and_repeats_and_tells_a_gap_for_what_it
 #[tokio::test]
 async fn closing_answers_what_is_queued_and_refuses_what_comes_after() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open_store(Options::new(dir.path()));
+    let store = open_store(StoreOptions::new(dir.path()));
     let mut receipts = Vec::new();
     for n in 0..100 {
         receipts.push(store.append(lines("a", &[&n.to_string()])).await.unwrap());

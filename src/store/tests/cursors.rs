@@ -14,7 +14,7 @@ fn pulled(body: &str, source: &str, number: u64) -> Batch {
 #[tokio::test]
 async fn a_cursor_is_known_after_a_kill_exactly_as_far_as_its_entries() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open_store(Options::new(dir.path()));
+    let store = open_store(StoreOptions::new(dir.path()));
     let segment = segment_files(dir.path()).remove(0);
     let mut ends = vec![fs::metadata(&segment).unwrap().len() as usize];
     for number in 1..=3 {
@@ -26,7 +26,7 @@ async fn a_cursor_is_known_after_a_kill_exactly_as_far_as_its_entries() {
         let copy = copy_dir(dir.path());
         fs::write(copy.path().join(segment.file_name().unwrap()), &bytes[..end]).unwrap();
         let whole = ends.iter().filter(|commit| **commit <= end).count() as u64 - 1;
-        let store = open_store(Options::new(copy.path()));
+        let store = open_store(StoreOptions::new(copy.path()));
         assert_eq!(store.tail(), Offset(1 + whole), "torn at {end}");
         let known = store.cursors().last().map_or(0, |cursor| cursor.number);
         assert_eq!(known, whole, "torn at {end}");
@@ -39,7 +39,7 @@ async fn a_cursor_is_known_after_a_kill_exactly_as_far_as_its_entries() {
 async fn cursors_of_several_sources_survive_sealing_closing_and_reopening() {
     for segment_chunks in [1, 3, 1000] {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options { segment_chunks, ..Options::new(dir.path()) };
+        let options = StoreOptions { segment_chunks, ..StoreOptions::new(dir.path()) };
         let store = open_store(options.clone());
         for number in 1..=5 {
             keep(&store, pulled("x", "one", number)).await;
@@ -51,7 +51,7 @@ async fn cursors_of_several_sources_survive_sealing_closing_and_reopening() {
         let killed = copy_dir(dir.path());
         store.close().await;
         for dir in [killed.path(), dir.path()] {
-            let store = open_store(Options { dir: dir.into(), ..options.clone() });
+            let store = open_store(StoreOptions { dir: dir.into(), ..options.clone() });
             assert_eq!(store.cursors(), expected, "{segment_chunks} chunks a segment");
             keep(&store, lines("b", &["more"])).await;
             assert_eq!(read_all(&store, Scope::All, 1, 100).await.unwrap().1.len(), 8);
@@ -64,7 +64,7 @@ async fn cursors_of_several_sources_survive_sealing_closing_and_reopening() {
 async fn a_cursor_outlives_all_its_entries() {
     let dir = tempfile::tempdir().unwrap();
     // Too small for anything: every segment is sealed and dropped.
-    let options = Options { directory_bytes: 100, ..Options::new(dir.path()) };
+    let options = StoreOptions { directory_bytes: 100, ..StoreOptions::new(dir.path()) };
     let store = open_store(options.clone());
     keep(&store, pulled("x", "s", 41)).await;
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));
@@ -74,7 +74,7 @@ async fn a_cursor_outlives_all_its_entries() {
     let killed = copy_dir(dir.path());
     store.close().await;
     for dir in [killed.path(), dir.path()] {
-        let store = open_store(Options { dir: dir.into(), ..options.clone() });
+        let store = open_store(StoreOptions { dir: dir.into(), ..options.clone() });
         assert_eq!((store.cursors(), store.tail()), (vec![cursor("s", 41)], Offset(2)));
         store.close().await;
     }
@@ -83,7 +83,7 @@ async fn a_cursor_outlives_all_its_entries() {
 #[tokio::test]
 async fn a_batch_of_repeats_moves_the_cursor_and_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open_store(Options::new(dir.path()));
+    let store = open_store(StoreOptions::new(dir.path()));
     keep(&store, numbered("a", "session", &[1, 2])).await;
     let before = store.stats().written_bytes;
     let again = Batch { cursor: Some(cursor("s", 2)), ..numbered("a", "session", &[1, 2]) };
@@ -95,7 +95,7 @@ async fn a_batch_of_repeats_moves_the_cursor_and_writes_nothing() {
 
 #[tokio::test]
 async fn a_store_in_memory_knows_its_cursors() {
-    let store = open_store(Options::in_memory());
+    let store = open_store(StoreOptions::in_memory());
     keep(&store, pulled("x", "s", 3)).await;
     assert_eq!(store.cursors(), [cursor("s", 3)]);
     store.close().await;

@@ -3,16 +3,16 @@
 use super::faults::FaultyDisk;
 use super::*;
 
-fn faulty(dir: &Path) -> (FaultyDisk, Options) {
+fn faulty(dir: &Path) -> (FaultyDisk, StoreOptions) {
     let disk = FaultyDisk::default();
-    (disk.clone(), Options { disk: Arc::new(disk), ..Options::new(dir) })
+    (disk.clone(), StoreOptions { disk: Arc::new(disk), ..StoreOptions::new(dir) })
 }
 
 #[tokio::test]
 async fn a_held_disk_pushes_back_and_nothing_is_lost_once_it_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let (disk, options) = faulty(dir.path());
-    let store = open_store(Options { queue_bytes: 4096, ..options });
+    let store = open_store(StoreOptions { queue_bytes: 4096, ..options });
     disk.hold();
     let mut receipts = Vec::new();
     let refused = loop {
@@ -21,7 +21,7 @@ async fn a_held_disk_pushes_back_and_nothing_is_lost_once_it_goes_on() {
             Err(refused) => break refused,
         }
     };
-    let Refused::Full(batch) = refused else { panic!("refused with {refused:?}") };
+    let TryAppendError::Full(batch) = refused else { panic!("refused with {refused:?}") };
     assert!(store.pressure() > 0.9);
     disk.wait_until_held();
     assert_eq!(store.tail(), Offset::FIRST);
@@ -39,7 +39,7 @@ async fn a_held_disk_pushes_back_and_nothing_is_lost_once_it_goes_on() {
 #[tokio::test]
 async fn a_batch_greater_than_the_queue_is_taken_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open_store(Options { queue_bytes: 1000, ..Options::new(dir.path()) });
+    let store = open_store(StoreOptions { queue_bytes: 1000, ..StoreOptions::new(dir.path()) });
     let big = "x".repeat(50_000);
     keep(&store, lines("a", &[&big])).await;
     assert_eq!(bodies(&store, "a").await, [big]);
@@ -50,7 +50,7 @@ async fn a_batch_greater_than_the_queue_is_taken_alone() {
 async fn an_append_dropped_while_it_waits_queues_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (disk, options) = faulty(dir.path());
-    let store = open_store(Options { queue_bytes: 100, ..options });
+    let store = open_store(StoreOptions { queue_bytes: 100, ..options });
     disk.hold();
     let first = store.try_append(lines("a", &["1"])).unwrap();
     let mut waiting = store.append(lines("a", &["never"]));
@@ -76,7 +76,7 @@ async fn after_a_failed_sync_nothing_is_taken_and_the_first_reason_stays() {
     disk.wait_until_held();
     let queued = store.try_append(lines("a", &["2"])).unwrap();
     disk.release();
-    let reason: Arc<str> = "a commit failed: the disk was told to fail this sync".into();
+    let reason: Arc<str> = "a commit failed: the disk was stats to fail this sync".into();
     let poisoned = AppendError::Poisoned { reason: reason.clone() };
     assert_eq!(first.await, Err(poisoned.clone()));
     assert_eq!(queued.await, Err(poisoned.clone()));
@@ -100,7 +100,7 @@ async fn a_torn_write_poisons_and_is_cut_at_the_next_opening() {
         let torn = store.append(lines("a", &["torn"])).await.unwrap().await;
         assert!(matches!(torn, Err(AppendError::Poisoned { .. })), "{torn:?}");
         store.close().await;
-        let store = open_store(Options::new(dir.path()));
+        let store = open_store(StoreOptions::new(dir.path()));
         assert_eq!(bodies(&store, "a").await, ["kept"]);
         keep(&store, lines("a", &["on"])).await;
         assert_eq!(bodies(&store, "a").await, ["kept", "on"]);
@@ -111,20 +111,20 @@ async fn a_torn_write_poisons_and_is_cut_at_the_next_opening() {
 async fn a_segment_that_cannot_be_sealed_poisons_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (disk, options) = faulty(dir.path());
-    let store = open_store(Options { segment_chunks: 2, ..options });
+    let store = open_store(StoreOptions { segment_chunks: 2, ..options });
     keep(&store, lines("a", &["1"])).await;
     disk.fail_write(2);
     keep(&store, lines("a", &["2"])).await;
     let mut failure = store.failure();
     failure.wait_for(Option::is_some).await.unwrap();
     store.close().await;
-    assert_eq!(bodies(&open_store(Options::new(dir.path())), "a").await, ["1", "2"]);
+    assert_eq!(bodies(&open_store(StoreOptions::new(dir.path())), "a").await, ["1", "2"]);
 }
 
 #[tokio::test]
 async fn a_panic_on_the_committers_thread_poisons() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(Options::new(dir.path()), Box::new(|_, _| panic!("a test"))).unwrap();
+    let store = open(StoreOptions::new(dir.path()), Box::new(|_, _| panic!("a test"))).unwrap();
     let receipt = store.append(lines("a", &["1"])).await.unwrap();
     assert!(receipt.await.is_err());
     store.failure().wait_for(Option::is_some).await.unwrap();

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::*;
-use crate::domain::{Batch, Block, Kind, Offset, Records, Run, Session, TaskId, WorkerId};
+use crate::domain::{Batch, Block, Kind, Offset, ProducerSession, Records, Run, TaskId, WorkerId};
 
 /// One entry as a reader sees it: offset, task, line, body.
 type Seen = (u64, String, Option<u64>, String);
@@ -21,7 +21,12 @@ fn task(id: &str) -> TaskId {
     TaskId::new(id).unwrap()
 }
 
-fn run(task_id: &str, worker: &str, session: Option<Session>, records: &[(Kind, &str)]) -> Run {
+fn run(
+    task_id: &str,
+    worker: &str,
+    session: Option<ProducerSession>,
+    records: &[(Kind, &str)],
+) -> Run {
     let worker = WorkerId::new(worker).unwrap();
     let mut encoded = Records::default();
     records.iter().for_each(|(kind, body)| encoded.push(*kind, body.as_bytes()));
@@ -38,19 +43,19 @@ fn lines(task: &str, bodies: &[&str]) -> Batch {
 fn numbered(task: &str, session: &str, seqs: &[u64]) -> Batch {
     let bodies: Vec<_> = seqs.iter().map(u64::to_string).collect();
     let records: Vec<_> = bodies.iter().map(|body| (Kind::Log, body.as_str())).collect();
-    let session = Session { id: session.into(), seqs: seqs.into() };
+    let session = ProducerSession { id: session.into(), seqs: seqs.into() };
     Batch::of(vec![run(task, "w", Some(session), &records)])
 }
 
-fn open_store(options: Options) -> Store {
+fn open_store(options: StoreOptions) -> Store {
     open(options, Box::new(|_, _| {})).unwrap()
 }
 
-/// What each commit told.
-type Told = std::sync::mpsc::Receiver<(Vec<Arc<Block>>, Offset)>;
+/// What each commit stats.
+type RecordStats = std::sync::mpsc::Receiver<(Vec<Arc<Block>>, Offset)>;
 
 /// Opens with a callback that keeps every block it is given.
-fn open_watched(options: Options) -> (Store, Told) {
+fn open_watched(options: StoreOptions) -> (Store, RecordStats) {
     let (sender, receiver) = std::sync::mpsc::channel();
     let on_commit: OnCommit = Box::new(move |blocks, tail| {
         sender.send((blocks.to_vec(), tail)).unwrap();

@@ -14,7 +14,7 @@ struct Crashed {
 /// A store of some commits over two tasks that was never closed.
 async fn crashed(durability: Durability) -> Crashed {
     let dir = tempfile::tempdir().unwrap();
-    let store = open_store(Options { durability, ..Options::new(dir.path()) });
+    let store = open_store(StoreOptions { durability, ..StoreOptions::new(dir.path()) });
     let segment = segment_files(dir.path()).remove(0);
     let mut commits = Vec::new();
     for n in 0..5 {
@@ -32,8 +32,8 @@ async fn crashed(durability: Durability) -> Crashed {
 }
 
 impl Crashed {
-    fn options(&self) -> Options {
-        Options::new(self.dir.path())
+    fn options(&self) -> StoreOptions {
+        StoreOptions::new(self.dir.path())
     }
 
     /// Opens with `bytes` as the segment.
@@ -132,7 +132,7 @@ async fn damage_to_what_was_never_synced_is_cut_at_the_first_place() {
 #[tokio::test]
 async fn a_store_of_many_segments_reopens_with_all_of_it_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { segment_bytes: 600, ..Options::new(dir.path()) };
+    let options = StoreOptions { segment_bytes: 600, ..StoreOptions::new(dir.path()) };
     for round in 0..4_u64 {
         let store = open_store(options.clone());
         for n in 0..20 {
@@ -153,7 +153,7 @@ async fn a_store_of_many_segments_reopens_with_all_of_it_and_goes_on() {
 #[tokio::test]
 async fn damage_in_a_sealed_segment_is_told_at_opening_or_at_reading() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { segment_chunks: 4, ..Options::new(dir.path()) };
+    let options = StoreOptions { segment_chunks: 4, ..StoreOptions::new(dir.path()) };
     let store = open_store(options.clone());
     for n in 0..8 {
         keep(&store, lines(["a", "b"][n % 2], &["body", "body"])).await;
@@ -168,11 +168,11 @@ async fn damage_in_a_sealed_segment_is_told_at_opening_or_at_reading() {
         let Ok(store) = open(options.clone(), Box::new(|_, _| {})) else { continue };
         let outcomes =
             [count(&store).await, count_task(&store, "a").await, count_task(&store, "b").await];
-        let told = outcomes.iter().any(Result::is_err);
+        let stats = outcomes.iter().any(Result::is_err);
         let correct = outcomes == [Ok(16), Ok(8), Ok(8)];
         let header = at < segment::HEADER_BYTES as usize;
-        assert!(told || correct, "a flip at byte {at} gave {outcomes:?}");
-        assert!(told || header, "a flip at byte {at} went unnoticed");
+        assert!(stats || correct, "a flip at byte {at} gave {outcomes:?}");
+        assert!(stats || header, "a flip at byte {at} went unnoticed");
         store.close().await;
     }
 }
@@ -184,7 +184,7 @@ async fn count_task(store: &Store, id: &str) -> Result<usize, ReadError> {
 #[tokio::test]
 async fn a_missing_segment_between_others_and_a_cut_footer_are_loud_errors() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { segment_chunks: 1, ..Options::new(dir.path()) };
+    let options = StoreOptions { segment_chunks: 1, ..StoreOptions::new(dir.path()) };
     let store = open_store(options.clone());
     for _ in 0..4 {
         keep(&store, lines("a", &["x"])).await;
@@ -193,7 +193,8 @@ async fn a_missing_segment_between_others_and_a_cut_footer_are_loud_errors() {
     let files = segment_files(dir.path());
     let lacking = copy_dir(dir.path());
     fs::remove_file(lacking.path().join(files[1].file_name().unwrap())).unwrap();
-    let error = open(Options::new(lacking.path()), Box::new(|_, _| {})).unwrap_err().to_string();
+    let error =
+        open(StoreOptions::new(lacking.path()), Box::new(|_, _| {})).unwrap_err().to_string();
     assert!(error.contains("00000000000000000002.seg is missing"), "{error}");
     let bytes = fs::read(&files[1]).unwrap();
     fs::write(&files[1], &bytes[..bytes.len() - 1]).unwrap();
@@ -204,7 +205,7 @@ async fn a_missing_segment_between_others_and_a_cut_footer_are_loud_errors() {
 #[tokio::test]
 async fn a_footer_that_was_not_finished_is_written_anew() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { segment_chunks: 2, ..Options::new(dir.path()) };
+    let options = StoreOptions { segment_chunks: 2, ..StoreOptions::new(dir.path()) };
     let store = open_store(options.clone());
     keep(&store, lines("a", &["1"])).await;
     keep(&store, lines("a", &["2"])).await;
@@ -229,11 +230,11 @@ async fn a_footer_that_was_not_finished_is_written_anew() {
 #[tokio::test]
 async fn a_segment_whose_creation_was_cut_short_is_made_anew() {
     let dir = tempfile::tempdir().unwrap();
-    open_store(Options::new(dir.path())).close().await;
+    open_store(StoreOptions::new(dir.path())).close().await;
     let file = segment_files(dir.path()).remove(0);
     for bytes in 0..segment::HEADER_BYTES {
         fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(bytes).unwrap();
-        let store = open_store(Options::new(dir.path()));
+        let store = open_store(StoreOptions::new(dir.path()));
         store.close().await;
     }
 }
@@ -241,14 +242,14 @@ async fn a_segment_whose_creation_was_cut_short_is_made_anew() {
 #[tokio::test]
 async fn a_second_store_in_one_directory_is_refused_until_the_first_is_closed() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open_store(Options::new(dir.path()));
+    let store = open_store(StoreOptions::new(dir.path()));
     let epoch = store.epoch();
-    let error = open(Options::new(dir.path()), Box::new(|_, _| {})).unwrap_err().to_string();
+    let error = open(StoreOptions::new(dir.path()), Box::new(|_, _| {})).unwrap_err().to_string();
     let expected =
         format!("the data directory {} is in use by another server", dir.path().display());
     assert_eq!(error, expected);
     store.close().await;
-    assert_eq!(open_store(Options::new(dir.path())).epoch(), epoch);
+    assert_eq!(open_store(StoreOptions::new(dir.path())).epoch(), epoch);
 }
 
 #[test]
@@ -259,18 +260,18 @@ fn a_directory_that_cannot_be_used_is_named() {
     let below = file.join("data");
     let unusable = [&file, &below, Path::new("/proc/otto-handler-data")];
     for path in unusable {
-        let error = open(Options::new(path), Box::new(|_, _| {})).unwrap_err().to_string();
+        let error = open(StoreOptions::new(path), Box::new(|_, _| {})).unwrap_err().to_string();
         assert!(error.contains(path.to_str().unwrap()), "{error}");
     }
     let missing = dir.path().join("some/where/data");
-    assert!(open(Options::new(&missing), Box::new(|_, _| {})).is_ok());
+    assert!(open(StoreOptions::new(&missing), Box::new(|_, _| {})).is_ok());
     assert!(missing.join("META").exists());
 }
 
 #[tokio::test]
 async fn a_damaged_or_missing_or_newer_meta_file_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    open_store(Options::new(dir.path())).close().await;
+    open_store(StoreOptions::new(dir.path())).close().await;
     let meta = dir.path().join("META");
     let whole = fs::read_to_string(&meta).unwrap();
     let refused = |text: Option<&str>| {
@@ -278,7 +279,7 @@ async fn a_damaged_or_missing_or_newer_meta_file_is_refused() {
             Some(text) => fs::write(&meta, text).unwrap(),
             None => fs::remove_file(&meta).unwrap(),
         }
-        open(Options::new(dir.path()), Box::new(|_, _| {})).unwrap_err().to_string()
+        open(StoreOptions::new(dir.path()), Box::new(|_, _| {})).unwrap_err().to_string()
     };
     assert!(refused(Some(&whole.replace("epoch ", "epoch 1"))).contains("does not name a store"));
     let newer = refused(Some(&whole.replace("version 1", "version 2")));

@@ -5,20 +5,20 @@ use proptest::prelude::*;
 use super::*;
 
 #[derive(Debug, Clone)]
-enum Step {
+enum ReadStep {
     Append(Vec<(u8, u8, u16)>),
     Read(u8, u64, usize),
     Close,
     Kill,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<ReadStep>> {
     let runs = prop::collection::vec((0..4_u8, 1..5_u8, 0..3000_u16), 1..6);
     let step = prop_oneof![
-        6 => runs.prop_map(Step::Append),
-        4 => (0..5_u8, 1..60_u64, 1..5000_usize).prop_map(|(t, from, max)| Step::Read(t, from, max)),
-        1 => Just(Step::Close),
-        1 => Just(Step::Kill),
+        6 => runs.prop_map(ReadStep::Append),
+        4 => (0..5_u8, 1..60_u64, 1..5000_usize).prop_map(|(t, from, max)| ReadStep::Read(t, from, max)),
+        1 => Just(ReadStep::Close),
+        1 => Just(ReadStep::Kill),
     ];
     prop::collection::vec(step, 1..40)
 }
@@ -66,22 +66,22 @@ impl Model {
     }
 }
 
-async fn play(steps: Vec<Step>) {
+async fn play(steps: Vec<ReadStep>) {
     let mut dir = tempfile::tempdir().unwrap();
-    let options = |dir: &tempfile::TempDir| Options {
+    let options = |dir: &tempfile::TempDir| StoreOptions {
         segment_bytes: 5000,
         segment_chunks: 12,
         index_cache_bytes: 1500,
-        ..Options::new(dir.path())
+        ..StoreOptions::new(dir.path())
     };
     let mut store = open_store(options(&dir));
     let mut model = Model::default();
     for step in steps {
         match step {
-            Step::Append(runs) => {
+            ReadStep::Append(runs) => {
                 keep(&store, model.append(&runs)).await;
             }
-            Step::Read(task_number, from, max_bytes) => {
+            ReadStep::Read(task_number, from, max_bytes) => {
                 let scope = match task_number {
                     4 => Scope::All,
                     number => Scope::Task(task(&number.to_string())),
@@ -89,11 +89,11 @@ async fn play(steps: Vec<Step>) {
                 let (gaps, seen) = read_all(&store, scope.clone(), from, max_bytes).await.unwrap();
                 assert_eq!((gaps, seen), (Vec::new(), model.expected(&scope, from)));
             }
-            Step::Close => {
+            ReadStep::Close => {
                 store.close().await;
                 store = open_store(options(&dir));
             }
-            Step::Kill => {
+            ReadStep::Kill => {
                 let copy = copy_dir(dir.path());
                 store.close().await;
                 dir = copy;

@@ -19,8 +19,8 @@ async fn wait_for_segments(store: &Store, segments: usize) {
     }
 }
 
-fn one_entry_per_segment(dir: &Path) -> Options {
-    Options { segment_chunks: 1, ..Options::new(dir) }
+fn one_entry_per_segment(dir: &Path) -> StoreOptions {
+    StoreOptions { segment_chunks: 1, ..StoreOptions::new(dir) }
 }
 
 /// A store of nine entries of which the last ones are kept, and its directory.
@@ -32,7 +32,8 @@ async fn retained(bytes_of_segments: u64) -> (tempfile::TempDir, Store) {
     let newest: Vec<_> = segment_files(dir.path());
     let kept = newest.iter().rev().take(bytes_of_segments as usize + 1);
     let bytes: u64 = kept.map(|file| fs::metadata(file).unwrap().len()).sum();
-    let options = Options { retention_bytes: Some(bytes), ..one_entry_per_segment(dir.path()) };
+    let options =
+        StoreOptions { retention_bytes: Some(bytes), ..one_entry_per_segment(dir.path()) };
     let store = open_store(options);
     wait_for_segments(&store, bytes_of_segments as usize + 1).await;
     (dir, store)
@@ -78,8 +79,8 @@ async fn a_gap_names_exactly_what_a_task_lost_also_after_reopening() {
 async fn a_task_that_lost_everything_is_forgotten_and_its_old_readers_are_told() {
     let (_dir, store) = retained(2).await;
     assert_eq!(store.task(&task("a")), None);
-    let told = store.read(Scope::Task(task("a")), Offset(4), 1).await.unwrap();
-    assert_eq!((told.gap, told.next), (gap(4, 7, None), Offset(10)));
+    let stats = store.read(Scope::Task(task("a")), Offset(4), 1).await.unwrap();
+    assert_eq!((stats.gap, stats.next), (gap(4, 7, None), Offset(10)));
     let new = store.read(Scope::Task(task("a")), Offset(1), 1).await.unwrap();
     assert_eq!((new.gap, new.next), (None, Offset(10)));
     let current = store.read(Scope::Task(task("a")), Offset(9), 1).await.unwrap();
@@ -99,7 +100,8 @@ async fn files_of_dropped_segments_are_removed() {
 async fn segments_beyond_their_age_are_dropped_and_the_active_one_is_sealed_by_age() {
     let dir = tempfile::tempdir().unwrap();
     let kept = Duration::from_millis(200);
-    let store = open_store(Options { retention_age: Some(kept), ..Options::new(dir.path()) });
+    let store =
+        open_store(StoreOptions { retention_age: Some(kept), ..StoreOptions::new(dir.path()) });
     fill(&store, 9).await;
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     while !store.tasks().is_empty() {
@@ -109,15 +111,16 @@ async fn segments_beyond_their_age_are_dropped_and_the_active_one_is_sealed_by_a
     let read = store.read(Scope::All, Offset(1), 1).await.unwrap();
     assert_eq!((read.gap, read.next), (gap(1, 9, None), Offset(10)));
     store.close().await;
-    let store = open_store(Options::new(dir.path()));
+    let store = open_store(StoreOptions::new(dir.path()));
     assert_eq!(store.tail(), Offset(10), "the offsets began anew");
 }
 
 #[tokio::test]
 async fn too_many_tasks_for_the_directory_drop_the_oldest_in_files_and_in_memory() {
     let dir = tempfile::tempdir().unwrap();
-    for options in [Options::new(dir.path()), Options::in_memory()] {
-        let store = open_store(Options { directory_bytes: 50_000, segment_chunks: 20, ..options });
+    for options in [StoreOptions::new(dir.path()), StoreOptions::in_memory()] {
+        let store =
+            open_store(StoreOptions { directory_bytes: 50_000, segment_chunks: 20, ..options });
         for n in 0..500 {
             keep(&store, lines(&format!("task-{n}"), &["x"])).await;
         }
@@ -135,7 +138,7 @@ async fn too_many_tasks_for_the_directory_drop_the_oldest_in_files_and_in_memory
 #[tokio::test]
 async fn the_only_segment_is_sealed_and_dropped_when_the_directory_is_too_small_for_it() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open_store(Options { directory_bytes: 100, ..Options::new(dir.path()) });
+    let store = open_store(StoreOptions { directory_bytes: 100, ..StoreOptions::new(dir.path()) });
     fill(&store, 3).await;
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     while !store.tasks().is_empty() {
@@ -150,7 +153,8 @@ async fn the_only_segment_is_sealed_and_dropped_when_the_directory_is_too_small_
 async fn a_reader_never_fails_and_never_misses_silently_while_retention_runs() {
     let dir = tempfile::tempdir().unwrap();
     let kept = Some(40_000);
-    let store = open_store(Options { retention_bytes: kept, ..one_entry_per_segment(dir.path()) });
+    let store =
+        open_store(StoreOptions { retention_bytes: kept, ..one_entry_per_segment(dir.path()) });
     let writer = tokio::spawn({
         let store = store.clone();
         async move {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use otto_handler::proto::otto::handler::v1::pulled_log_entry::What;
 use otto_handler::proto::ottoscaler::{WorkerLogEntry, WorkerStatusNotification};
-use otto_handler::pull::State;
+use otto_handler::pull::PullState;
 use tokio::net::TcpListener;
 use tonic::Status;
 
@@ -53,7 +53,7 @@ async fn what_is_wrong_with_answers_is_told_and_what_is_right_with_them_is_kept(
     let server = TestServer::start_with(&[&from, "--pull-mode=always"]).await;
     until_caught_up(&server).await;
     assert_eq!(lines_of(&server, "t", 4).await, ["one", "two", "three", "four"]);
-    let State::Pulling { complaint: Some(complaint), .. } = server.pull.state() else {
+    let PullState::Pulling { complaint: Some(complaint), .. } = server.pull.state() else {
         panic!("{:?}", server.pull.state());
     };
     assert_eq!(complaint, "an answer has the cursor 0, the one before had 12");

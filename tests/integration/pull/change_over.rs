@@ -1,7 +1,7 @@
 //! Pushed, pulled and pushed again, and a crash in the middle: each line once and in order.
 
 use otto_handler::proto::ottoscaler::WorkerLogEntry;
-use otto_handler::pull::State;
+use otto_handler::pull::PullState;
 
 use super::{lines_of, until, until_caught_up};
 use crate::support::source::List;
@@ -44,7 +44,7 @@ async fn a_numbered_sequence_over_push_pull_and_push_is_readable_once_and_in_ord
 
     let mut producer = Producer::open(&mut client).await;
     producer.push_all(1, both(1..=40).collect()).await;
-    assert_eq!(server.pull.state(), State::Waiting);
+    assert_eq!(server.pull.state(), PullState::Waiting);
     assert_eq!(source.requests(), 0, "it pulls while somebody pushes");
     producer.finish().await;
 
@@ -54,7 +54,7 @@ async fn a_numbered_sequence_over_push_pull_and_push_is_readable_once_and_in_ord
     assert_each_once(&server, 150).await;
 
     let mut producer = Producer::open(&mut client).await;
-    until(&server, "the end of pulling", |state| *state == State::Waiting).await;
+    until(&server, "the end of pulling", |state| *state == PullState::Waiting).await;
     let done = source.request(|request| request.done).await;
     assert_eq!((done.epoch.as_str(), done.cursor), ("list", 300));
     list.add(both(151..=200));
@@ -76,7 +76,7 @@ async fn without_numbers_the_last_request_tells_where_to_push_on() {
     let mut client = connect(&server.grpc()).await;
     let all = numbered("t", 3000);
     list.add(all[..2000].to_vec());
-    until(&server, "pulling", |state| matches!(state, State::Pulling { .. })).await;
+    until(&server, "pulling", |state| matches!(state, PullState::Pulling { .. })).await;
 
     // Wherever in its list the source is at this moment.
     let mut producer = Producer::open(&mut client).await;

@@ -4,26 +4,27 @@ mod bad_sources;
 mod change_over;
 mod ways;
 
-use otto_handler::pull::State;
+use otto_handler::pull::PullState;
 
 use crate::support::{Reader, TestServer, messages, text, within};
 
-async fn until(server: &TestServer, what: &str, wanted: impl Fn(&State) -> bool) -> State {
+async fn until(server: &TestServer, what: &str, wanted: impl Fn(&PullState) -> bool) -> PullState {
     let mut watched = server.pull.watch();
     let reached = within(what, watched.wait_for(|state| wanted(state))).await;
     reached.unwrap().clone()
 }
 
 pub(super) async fn until_caught_up(server: &TestServer) {
-    let is_caught_up = |state: &State| matches!(state, State::Pulling { caught_up: true, .. });
+    let is_caught_up =
+        |state: &PullState| matches!(state, PullState::Pulling { caught_up: true, .. });
     until(server, "the source's end", is_caught_up).await;
 }
 
 /// Waits for a failed attempt and returns its reason.
 pub(super) async fn reason(server: &TestServer) -> String {
-    let is_backing_off = |state: &State| matches!(state, State::BackingOff { .. });
+    let is_backing_off = |state: &PullState| matches!(state, PullState::BackingOff { .. });
     match until(server, "a failed attempt", is_backing_off).await {
-        State::BackingOff { reason, .. } => reason,
+        PullState::BackingOff { reason, .. } => reason,
         other => panic!("{other:?}"),
     }
 }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use futures_util::StreamExt;
 use otto_handler::domain::TaskId;
 use otto_handler::proto::otto::handler::v1::pulled_log_entry::What;
-use otto_handler::pull::State;
+use otto_handler::pull::PullState;
 use otto_handler::simulate::{Pace, Plan, serve_pull};
 use rcgen::CertifiedKey;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -40,7 +40,7 @@ async fn phases_of_pods_become_statuses_once_each() {
         }
     }
     assert_eq!(statuses, ["CREATED", "RUNNING", "COMPLETED"]);
-    assert_eq!(server.pull.state(), State::Waiting);
+    assert_eq!(server.pull.state(), PullState::Waiting);
 }
 
 #[tokio::test]
@@ -185,8 +185,8 @@ async fn a_task_goes_on_while_it_is_pulled_until_the_source_has_nothing_more() {
 #[tokio::test]
 async fn a_server_without_a_source_is_off() {
     let server = TestServer::start().await;
-    assert_eq!(server.pull.state(), State::Off);
+    assert_eq!(server.pull.state(), PullState::Off);
     let server = TestServer::start_with(&["--pull-from=localhost:1", "--pull-mode=off"]).await;
-    assert_eq!(server.pull.state(), State::Off);
+    assert_eq!(server.pull.state(), PullState::Off);
     assert_eq!(json(&server.api("/health")).await["pulled"]["state"], "off");
 }

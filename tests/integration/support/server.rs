@@ -32,7 +32,7 @@ impl TestServer {
     pub(crate) async fn start_in(
         dir: TempDir,
         flags: &[&str],
-        change: impl FnOnce(&mut store::Options),
+        change: impl FnOnce(&mut store::StoreOptions),
     ) -> Self {
         let config = config(&dir, flags);
         let mut options = store_options(&config);

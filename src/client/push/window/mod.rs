@@ -46,7 +46,7 @@ pub struct Progress {
     pub pushed: u64,
     /// Kept by the server.
     pub acknowledged: u64,
-    /// Refused by the server.
+    /// TryAppendError by the server.
     pub dropped: u64,
 }
 
@@ -90,7 +90,7 @@ impl Waiting {
 }
 
 #[derive(Debug)]
-pub(super) struct Window {
+pub(super) struct ResendWindow {
     producer: Producer,
     session: String,
     lines: VecDeque<Waiting>,
@@ -105,7 +105,7 @@ pub(super) struct Window {
     progress: Progress,
 }
 
-impl Window {
+impl ResendWindow {
     pub(super) fn new(producer: Producer, session: String, limit_bytes: usize) -> Self {
         Self {
             producer,

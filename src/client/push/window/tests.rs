@@ -3,21 +3,21 @@
 use super::*;
 use crate::domain::{TaskId, WorkerId};
 
-fn window(limit_bytes: usize) -> Window {
+fn window(limit_bytes: usize) -> ResendWindow {
     let producer = Producer {
         task: TaskId::new("t").unwrap(),
         worker: WorkerId::new("w").unwrap(),
         level: "INFO".into(),
         source: "stdout".into(),
     };
-    Window::new(producer, "s".into(), limit_bytes)
+    ResendWindow::new(producer, "s".into(), limit_bytes)
 }
 
 fn line(message: &str) -> Line {
     Line { timestamp: "2026-01-01T00:00:00Z".into(), message: message.into() }
 }
 
-fn filled(messages: &[&str]) -> Window {
+fn filled(messages: &[&str]) -> ResendWindow {
     let mut window = window(1 << 20);
     for message in messages {
         assert_eq!(window.offer(line(message)), Offered::Taken);
@@ -26,7 +26,7 @@ fn filled(messages: &[&str]) -> Window {
 }
 
 /// Takes all that the stream may send: (`otto.seq`, message).
-fn send_all(window: &mut Window, stream: u64) -> Vec<(String, String)> {
+fn send_all(window: &mut ResendWindow, stream: u64) -> Vec<(String, String)> {
     let mut sent = Vec::new();
     while let Next::Send(entry) = window.next_for(stream, Instant::now()) {
         sent.push((entry.metadata["otto.seq"].clone(), entry.message));

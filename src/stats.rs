@@ -10,7 +10,7 @@ use crate::store::{Log, Store};
 
 /// Reads the numbers of a running server. Clones read the same server.
 #[derive(Clone)]
-pub struct Vitals {
+pub struct ServerStats {
     intake: Intake,
     store: Store,
     pull: pull::Handle,
@@ -21,17 +21,17 @@ pub struct Vitals {
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     /// What producers sent.
-    pub pushed: Pushed,
+    pub pushed: PushStats,
     /// What client mode is doing, and what it fetched.
-    pub pulled: Pulled,
+    pub pulled: PullStats,
     /// How the log is.
-    pub store: Kept,
+    pub store: StoreStats,
 }
 
 /// What producers sent.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Pushed {
+pub struct PushStats {
     /// Streams open now.
     pub open_streams: usize,
     /// Streams opened.
@@ -51,10 +51,10 @@ pub struct Pushed {
 /// What client mode is doing, and what it fetched.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Pulled {
+pub struct PullStats {
     /// What it is doing, with what is wrong where something is.
     #[serde(flatten)]
-    pub state: pull::State,
+    pub state: pull::PullState,
     /// Streams that were asked for.
     pub attempts: u64,
     /// Entries kept.
@@ -74,7 +74,7 @@ pub struct Pulled {
 /// How the log is.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Kept {
+pub struct StoreStats {
     /// `ok`, or why it takes no more writes.
     pub state: String,
     /// How full its queue is, from 0 to 1.
@@ -89,7 +89,7 @@ pub struct Kept {
     pub write_ms: u64,
 }
 
-impl Vitals {
+impl ServerStats {
     /// Of a server that takes in by `intake` and `pull` and keeps in `store`.
     pub fn new(intake: Intake, pull: pull::Handle, store: Store) -> Self {
         Self { intake, store, pull }
@@ -100,10 +100,10 @@ impl Vitals {
         Snapshot { pushed: self.pushed(), pulled: self.pulled(), store: self.kept() }
     }
 
-    fn pushed(&self) -> Pushed {
+    fn pushed(&self) -> PushStats {
         let counters = self.intake.counters();
         let count = |counter: &AtomicU64| counter.load(Relaxed);
-        Pushed {
+        PushStats {
             open_streams: self.intake.open_streams(),
             streams: count(&counters.streams),
             kept: count(&counters.kept),
@@ -114,10 +114,10 @@ impl Vitals {
         }
     }
 
-    fn pulled(&self) -> Pulled {
+    fn pulled(&self) -> PullStats {
         let counters = self.pull.counters();
         let count = |counter: &AtomicU64| counter.load(Relaxed);
-        Pulled {
+        PullStats {
             state: self.pull.state(),
             attempts: count(&counters.attempts),
             kept: count(&counters.kept),
@@ -129,10 +129,10 @@ impl Vitals {
         }
     }
 
-    fn kept(&self) -> Kept {
+    fn kept(&self) -> StoreStats {
         let stats = self.store.stats();
         let failure = self.store.failure().borrow().clone();
-        Kept {
+        StoreStats {
             state: failure.map_or_else(|| "ok".into(), |reason| reason.to_string()),
             pressure: self.store.pressure(),
             segments: stats.segments,

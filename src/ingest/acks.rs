@@ -11,7 +11,7 @@ pub enum AckMode {
 
 /// What became of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AckStatus {
     /// Durable.
     Kept,
     /// Not kept now; it may be sent again.
@@ -22,18 +22,18 @@ pub enum Outcome {
 
 /// The answer to one entry, or to several in cumulative mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct Ack {
     /// The entry's ordinal in its stream, from 1.
     pub sequence: u64,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: AckStatus,
     /// How long the producer is asked to wait, in milliseconds.
     pub throttle_ms: u32,
 }
 
 /// What entries of one batch have in common until the batch is settled.
 #[derive(Debug, Default)]
-pub(super) struct Expected {
+pub(super) struct PendingAcks {
     /// The first entry's sequence.
     first: u64,
     /// The sequence after the last entry's.
@@ -42,7 +42,7 @@ pub(super) struct Expected {
     dropped: Vec<(u64, String)>,
 }
 
-impl Expected {
+impl PendingAcks {
     /// Nothing yet; the next entry is `first`.
     pub(super) fn from(first: u64) -> Self {
         Self { first, end: first, dropped: Vec::new() }
@@ -74,30 +74,30 @@ impl Expected {
     }
 }
 
-/// Answers that are ready to go, made one by one as they are taken.
+/// Acks that are ready to go, made one by one as they are taken.
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(super) struct Acks {
     next: u64,
     end: u64,
     dropped: std::iter::Peekable<std::vec::IntoIter<(u64, String)>>,
     /// What the entries that were not refused became.
-    outcome: Outcome,
+    outcome: AckStatus,
     throttle_ms: u32,
     mode: AckMode,
 }
 
-impl Answers {
+impl Acks {
     pub(super) fn none(mode: AckMode) -> Self {
-        Self::new(Expected::default(), Outcome::Kept, 0, mode)
+        Self::new(PendingAcks::default(), AckStatus::Kept, 0, mode)
     }
 
     pub(super) fn new(
-        expected: Expected,
-        outcome: Outcome,
+        expected: PendingAcks,
+        outcome: AckStatus,
         throttle_ms: u32,
         mode: AckMode,
     ) -> Self {
-        let Expected { first, end, dropped } = expected;
+        let PendingAcks { first, end, dropped } = expected;
         Self {
             next: first,
             end,
@@ -108,16 +108,16 @@ impl Answers {
         }
     }
 
-    fn take(&mut self) -> Option<(u64, Outcome)> {
+    fn take(&mut self) -> Option<(u64, AckStatus)> {
         if self.next == self.end {
             return None;
         }
         if let Some((sequence, reason)) = self.dropped.next_if(|(at, _)| *at == self.next) {
             self.next += 1;
-            return Some((sequence, Outcome::Dropped(reason)));
+            return Some((sequence, AckStatus::Dropped(reason)));
         }
         let step = match (self.mode, &self.outcome) {
-            (AckMode::Cumulative, Outcome::Kept) => self.kept_in_a_row(),
+            (AckMode::Cumulative, AckStatus::Kept) => self.kept_in_a_row(),
             _ => 1,
         };
         self.next += step;
@@ -129,15 +129,15 @@ impl Answers {
     }
 }
 
-impl Iterator for Answers {
-    type Item = Answer;
+impl Iterator for Acks {
+    type Item = Ack;
 
     /// The last answer carries the throttle, so that a batch is throttled once.
-    fn next(&mut self) -> Option<Answer> {
+    fn next(&mut self) -> Option<Ack> {
         let (sequence, outcome) = self.take()?;
-        let must_wait = matches!(outcome, Outcome::Retry(_)) || self.next == self.end;
+        let must_wait = matches!(outcome, AckStatus::Retry(_)) || self.next == self.end;
         let throttle_ms = if must_wait { self.throttle_ms } else { 0 };
-        Some(Answer { sequence, outcome, throttle_ms })
+        Some(Ack { sequence, outcome, throttle_ms })
     }
 }
 
@@ -145,8 +145,8 @@ impl Iterator for Answers {
 mod tests {
     use super::*;
 
-    fn expected() -> Expected {
-        let mut expected = Expected::from(5);
+    fn expected() -> PendingAcks {
+        let mut expected = PendingAcks::from(5);
         expected.keep();
         expected.keep();
         expected.drop("bad".into());
@@ -154,15 +154,15 @@ mod tests {
         expected
     }
 
-    fn taken(outcome: Outcome, mode: AckMode) -> Vec<(u64, Outcome, u32)> {
-        let answers = Answers::new(expected(), outcome, 9, mode);
+    fn taken(outcome: AckStatus, mode: AckMode) -> Vec<(u64, AckStatus, u32)> {
+        let answers = Acks::new(expected(), outcome, 9, mode);
         answers.map(|answer| (answer.sequence, answer.outcome, answer.throttle_ms)).collect()
     }
 
     #[test]
     fn each_entry_gets_its_own_answer_in_order_and_the_last_one_the_throttle() {
-        let bad = Outcome::Dropped("bad".into());
-        let kept = Outcome::Kept;
+        let bad = AckStatus::Dropped("bad".into());
+        let kept = AckStatus::Kept;
         let expected =
             [(5, kept.clone(), 0), (6, kept.clone(), 0), (7, bad, 0), (8, kept.clone(), 9)];
         assert_eq!(taken(kept, AckMode::Each), expected);
@@ -170,14 +170,17 @@ mod tests {
 
     #[test]
     fn a_cumulative_answer_stands_for_all_kept_entries_before_it() {
-        let expected =
-            [(6, Outcome::Kept, 0), (7, Outcome::Dropped("bad".into()), 0), (8, Outcome::Kept, 9)];
-        assert_eq!(taken(Outcome::Kept, AckMode::Cumulative), expected);
+        let expected = [
+            (6, AckStatus::Kept, 0),
+            (7, AckStatus::Dropped("bad".into()), 0),
+            (8, AckStatus::Kept, 9),
+        ];
+        assert_eq!(taken(AckStatus::Kept, AckMode::Cumulative), expected);
     }
 
     #[test]
     fn a_retry_is_told_for_each_entry_with_the_throttle_in_either_mode() {
-        let retry = Outcome::Retry("full".into());
+        let retry = AckStatus::Retry("full".into());
         for mode in [AckMode::Each, AckMode::Cumulative] {
             let taken = taken(retry.clone(), mode);
             let retried: Vec<_> =

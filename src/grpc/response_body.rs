@@ -9,7 +9,7 @@ use http_body::Frame;
 use prost::Message;
 use tonic::Status;
 
-use super::entries::PREFIX_BYTES;
+use super::request_body::PREFIX_BYTES;
 
 /// A frame takes no further answer from here on, in bytes.
 const FRAME_BYTES: usize = 16 * 1024;
@@ -17,15 +17,15 @@ const FRAME_BYTES: usize = 16 * 1024;
 /// Room that a frame begins with, in bytes: enough for some twenty ACKs.
 const LEAST_BYTES: usize = 256;
 
-/// Answers as length-prefixed messages, and behind them the status that ends the call.
-pub(super) struct Answers<S> {
+/// Acks as length-prefixed messages, and behind them the status that ends the call.
+pub(super) struct Acks<S> {
     answers: S,
     /// Set once there are no more answers.
     end: Option<Status>,
     is_over: bool,
 }
 
-impl<S, M> Answers<S>
+impl<S, M> Acks<S>
 where
     S: Stream<Item = Result<M, Status>> + Unpin,
     M: Message,
@@ -49,7 +49,7 @@ where
     }
 }
 
-impl<S, M> http_body::Body for Answers<S>
+impl<S, M> http_body::Body for Acks<S>
 where
     S: Stream<Item = Result<M, Status>> + Unpin,
     M: Message,
@@ -85,7 +85,7 @@ fn put(frame: &mut BytesMut, answer: &impl Message) {
     let least = if frame.is_empty() { LEAST_BYTES } else { 0 };
     frame.reserve((PREFIX_BYTES + length).max(least));
     frame.put_u8(0);
-    // Answers are a few numbers and a reason: far below what the prefix can tell.
+    // Acks are a few numbers and a reason: far below what the prefix can tell.
     frame.put_u32(length as u32);
     answer.encode_raw(frame);
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::answers::Expected;
-use super::reader::{Accepted, Ids, Item, Refusal};
-use crate::domain::{Batch, Kind, Records, Run, Session};
-use crate::encode::{Stamp, write_gap};
+use super::acks::PendingAcks;
+use super::reader::{Accepted, Ids, IncomingEntry, Refusal};
+use crate::domain::{Batch, Kind, ProducerSession, Records, Run};
+use crate::encode::{CachedClock, write_gap};
 
 /// Where a batch is full, in encoded bytes.
 const BATCH_BYTES: usize = 128 * 1024;
@@ -15,7 +15,7 @@ const BATCH_ENTRIES: u64 = 1024;
 
 /// Lines of one worker that could not be kept, not yet noted in the log.
 #[derive(Debug, Clone)]
-pub(super) struct Loss {
+pub(super) struct LostLines {
     pub(super) ids: Ids,
     pub(super) lines: u64,
     /// Why the first of them was not kept.
@@ -24,32 +24,32 @@ pub(super) struct Loss {
 
 /// The batch that is being gathered, and the answers that it owes.
 #[derive(Debug)]
-pub(super) struct Gathering {
+pub(super) struct BatchBuilder {
     batch: Batch,
     /// Whose the last run is.
     ids: Option<Arc<Ids>>,
     bytes: usize,
-    expected: Expected,
-    loss: Option<Loss>,
+    expected: PendingAcks,
+    loss: Option<LostLines>,
     /// What the batch notes as lost.
-    noted: Vec<Loss>,
+    noted: Vec<LostLines>,
 }
 
 /// What was gathered.
 #[derive(Debug)]
-pub(super) struct Gathered {
+pub(super) struct BuiltBatch {
     pub(super) batch: Batch,
     /// The answers that it owes.
-    pub(super) expected: Expected,
+    pub(super) expected: PendingAcks,
     /// The losses that it notes. When it is not kept they are still to be noted.
-    pub(super) noted: Vec<Loss>,
+    pub(super) noted: Vec<LostLines>,
 }
 
-impl Gathering {
+impl BatchBuilder {
     /// Nothing yet; the next entry has this sequence.
     pub(super) fn from(sequence: u64) -> Self {
         let (batch, ids, loss, noted) = Default::default();
-        Self { batch, ids, bytes: 0, expected: Expected::from(sequence), loss, noted }
+        Self { batch, ids, bytes: 0, expected: PendingAcks::from(sequence), loss, noted }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -65,7 +65,7 @@ impl Gathering {
     }
 
     /// Adds one message; an entry above `entry_bytes` is refused.
-    pub(super) fn add(&mut self, item: Item, entry_bytes: usize) {
+    pub(super) fn add(&mut self, item: IncomingEntry, entry_bytes: usize) {
         match item.entry {
             Ok(entry) if item.wire_bytes <= entry_bytes => self.keep(entry),
             Ok(entry) => {
@@ -99,13 +99,13 @@ impl Gathering {
 
     fn refuse(&mut self, refusal: Refusal) {
         if let Some(ids) = refusal.ids {
-            self.lose(Loss { ids, lines: 1, reason: refusal.reason.clone() });
+            self.lose(LostLines { ids, lines: 1, reason: refusal.reason.clone() });
         }
         self.expected.drop(refusal.reason);
     }
 
     /// Notes lines that could not be kept; those of one worker in a row make one gap.
-    pub(super) fn lose(&mut self, loss: Loss) {
+    pub(super) fn lose(&mut self, loss: LostLines) {
         match &mut self.loss {
             Some(known) if known.ids == loss.ids => known.lines += loss.lines,
             _ => {
@@ -119,7 +119,7 @@ impl Gathering {
         let Some(loss) = self.loss.take() else { return };
         let ids = (loss.ids.task.as_str(), loss.ids.worker.as_str());
         let mut records = Records::default();
-        let stamp = Stamp::now();
+        let stamp = CachedClock::now();
         records.push_with(Kind::Gap, |out| {
             write_gap(out, ids, loss.lines, &loss.reason, stamp.as_str())
         });
@@ -130,10 +130,10 @@ impl Gathering {
         self.noted.push(loss);
     }
 
-    pub(super) fn finish(mut self) -> Gathered {
+    pub(super) fn finish(mut self) -> BuiltBatch {
         self.note_loss();
         let Self { batch, expected, noted, .. } = self;
-        Gathered { batch, expected, noted }
+        BuiltBatch { batch, expected, noted }
     }
 }
 
@@ -157,16 +157,16 @@ fn extend(run: &mut Run, entry: Accepted) {
 fn start(entry: Accepted) -> Run {
     let Accepted { ids, seq, records } = entry;
     let Ids { task, worker } = Ids::clone(&ids);
-    let session = seq.map(|(id, seq)| Session { id, seqs: vec![seq] });
+    let session = seq.map(|(id, seq)| ProducerSession { id, seqs: vec![seq] });
     Run { task, worker, session, records }
 }
 
 /// The lines that are lost when `batch` cannot be kept: those whose producer does not number
 /// them. Numbered ones are sent again.
-pub(super) fn lines_lost_with(batch: &Batch, reason: &str) -> Vec<Loss> {
+pub(super) fn lines_lost_with(batch: &Batch, reason: &str) -> Vec<LostLines> {
     let lines =
         |run: &Run| run.records.iter().filter(|(kind, _)| *kind == Kind::Log).count() as u64;
-    let loss = |run: &Run| Loss {
+    let loss = |run: &Run| LostLines {
         ids: Ids { task: run.task.clone(), worker: run.worker.clone() },
         lines: lines(run),
         reason: reason.to_owned(),

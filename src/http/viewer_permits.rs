@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::problem::Problem;
 
-/// A bounded number of seats.
+/// A bounded number of viewer_permits.
 #[derive(Debug)]
-pub(super) struct Seats {
+pub(super) struct ViewerPermits {
     taken: Arc<AtomicUsize>,
     limit: usize,
 }
 
-/// One seat; free again when dropped.
+/// One permit; free again when dropped.
 #[derive(Debug)]
-pub(super) struct Seat(Arc<AtomicUsize>);
+pub(super) struct ViewerPermit(Arc<AtomicUsize>);
 
-impl Seats {
+impl ViewerPermits {
     pub(super) fn new(limit: usize) -> Self {
         Self { taken: Arc::default(), limit }
     }
@@ -25,17 +25,17 @@ impl Seats {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// A seat, if one is free.
-    pub(super) fn take(&self) -> Result<Seat, Problem> {
+    /// A permit, if one is free.
+    pub(super) fn take(&self) -> Result<ViewerPermit, Problem> {
         let one_more = |taken| (taken < self.limit).then_some(taken + 1);
         match self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
-            Ok(_) => Ok(Seat(Arc::clone(&self.taken))),
+            Ok(_) => Ok(ViewerPermit(Arc::clone(&self.taken))),
             Err(_) => Err(Problem::too_many_viewers(self.limit)),
         }
     }
 }
 
-impl Drop for Seat {
+impl Drop for ViewerPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -1,7 +1,7 @@
 //! How often a worker looks for what producers have sent.
 //!
 //! At some thousand entries a second nearly every entry wakes its worker, and waking costs more
-//! than the entry does. Network cards know the trouble, and the remedy: interrupt moderation. So
+//! than the entry does. Network cards know the trouble, and the remedy: interrupt wakeup_coalescing. So
 //! before it waits for input, a worker pauses for a moment and then takes all that has come. It
 //! does so as long as a pause gathers enough, and tries again ever more seldom where it did not:
 //! a producer that waits for each acknowledgement gains nothing from it.
@@ -21,9 +21,9 @@ const FORGIVEN: u32 = 3;
 const LEAST_WAITS: u32 = 64;
 const MOST_WAITS: u32 = 64 * 64;
 
-/// The moderation of one worker.
+/// The wakeup_coalescing of one worker.
 #[derive(Debug)]
-pub(super) struct Moderation {
+pub(super) struct WakeupCoalescing {
     /// The last wait: when, and how many messages had been read by then.
     last: Option<(Instant, u64)>,
     has_paused: bool,
@@ -34,7 +34,7 @@ pub(super) struct Moderation {
     next_without: u32,
 }
 
-impl Moderation {
+impl WakeupCoalescing {
     pub(super) fn new() -> Self {
         Self { last: None, has_paused: false, forgiven: 0, without: 0, next_without: LEAST_WAITS }
     }
@@ -75,44 +75,49 @@ mod tests {
     use super::*;
 
     /// Waits that come `gap` apart, each after so many messages more; how many of them paused.
-    fn pauses(moderation: &mut Moderation, waits: u32, gap: Duration, messages: u64) -> usize {
-        let (mut now, mut total) = moderation.last.unwrap_or((Instant::now(), 0));
+    fn pauses(
+        wakeup_coalescing: &mut WakeupCoalescing,
+        waits: u32,
+        gap: Duration,
+        messages: u64,
+    ) -> usize {
+        let (mut now, mut total) = wakeup_coalescing.last.unwrap_or((Instant::now(), 0));
         let mut paused = 0;
         for _ in 0..waits {
             now += gap;
             total += messages;
-            paused += usize::from(moderation.pause(now, total).is_some());
+            paused += usize::from(wakeup_coalescing.pause(now, total).is_some());
         }
         paused
     }
 
     #[test]
     fn a_worker_pauses_as_long_as_pauses_gather_enough() {
-        let mut moderation = Moderation::new();
-        assert_eq!(pauses(&mut moderation, 101, PAUSE, WORTHWHILE_MESSAGES), 100);
+        let mut wakeup_coalescing = WakeupCoalescing::new();
+        assert_eq!(pauses(&mut wakeup_coalescing, 101, PAUSE, WORTHWHILE_MESSAGES), 100);
     }
 
     #[test]
     fn pauses_in_vain_become_ever_more_seldom_and_are_found_worthwhile_again() {
-        let mut moderation = Moderation::new();
+        let mut wakeup_coalescing = WakeupCoalescing::new();
         let gap = Duration::from_micros(100);
-        assert_eq!(pauses(&mut moderation, 10_000, gap, 1), 8);
-        let paused = pauses(&mut moderation, 2 * MOST_WAITS, gap, WORTHWHILE_MESSAGES);
+        assert_eq!(pauses(&mut wakeup_coalescing, 10_000, gap, 1), 8);
+        let paused = pauses(&mut wakeup_coalescing, 2 * MOST_WAITS, gap, WORTHWHILE_MESSAGES);
         assert!(paused > 4_000, "{paused}");
     }
 
     #[test]
     fn a_few_pauses_in_vain_are_forgiven_after_a_good_one() {
-        let mut moderation = Moderation::new();
-        pauses(&mut moderation, 10, PAUSE, WORTHWHILE_MESSAGES);
-        assert_eq!(pauses(&mut moderation, FORGIVEN, PAUSE, 1), FORGIVEN as usize);
-        assert_eq!(pauses(&mut moderation, 10, PAUSE, 1), 0);
+        let mut wakeup_coalescing = WakeupCoalescing::new();
+        pauses(&mut wakeup_coalescing, 10, PAUSE, WORTHWHILE_MESSAGES);
+        assert_eq!(pauses(&mut wakeup_coalescing, FORGIVEN, PAUSE, 1), FORGIVEN as usize);
+        assert_eq!(pauses(&mut wakeup_coalescing, 10, PAUSE, 1), 0);
     }
 
     #[test]
     fn rare_input_and_wakes_without_input_pause_nothing() {
-        let mut moderation = Moderation::new();
-        assert_eq!(pauses(&mut moderation, 100, 2 * PAUSE, 1), 0);
-        assert_eq!(pauses(&mut moderation, 100, Duration::from_micros(10), 0), 0);
+        let mut wakeup_coalescing = WakeupCoalescing::new();
+        assert_eq!(pauses(&mut wakeup_coalescing, 100, 2 * PAUSE, 1), 0);
+        assert_eq!(pauses(&mut wakeup_coalescing, 100, Duration::from_micros(10), 0), 0);
     }
 }

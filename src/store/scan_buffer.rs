@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::chunk::{self, Found, HEADER_BYTES, Site};
+use super::chunk::{self, ChecksumSeed, Found, HEADER_BYTES};
 use crate::domain::MAX_ID_BYTES;
 
 /// What stands at a place where a chunk may begin.
 #[derive(Debug)]
-pub(super) enum Place<'a> {
+pub(super) enum ScanItem<'a> {
     /// An intact chunk, with all its bytes.
     Chunk(Found, &'a [u8]),
     /// The end.
@@ -20,7 +20,7 @@ pub(super) enum Place<'a> {
 
 /// Part of a file up to `end`.
 #[derive(Debug)]
-pub(super) struct Window<'a> {
+pub(super) struct ScanBuffer<'a> {
     file: &'a File,
     end: u64,
     read_ahead_bytes: usize,
@@ -28,7 +28,7 @@ pub(super) struct Window<'a> {
     buffer: Vec<u8>,
 }
 
-impl<'a> Window<'a> {
+impl<'a> ScanBuffer<'a> {
     /// A window on `file`, of which nothing at or after `end` is read.
     pub(super) fn new(file: &'a File, end: u64, read_ahead_bytes: usize) -> Self {
         Self { file, end, read_ahead_bytes, start: 0, buffer: Vec::new() }
@@ -49,21 +49,25 @@ impl<'a> Window<'a> {
     }
 
     /// What stands at `position`.
-    pub(super) fn place(&mut self, position: u64, site: Site) -> io::Result<Place<'_>> {
-        let Some(found) = self.header(position, site)? else {
-            return Ok(if position >= self.end { Place::End } else { Place::Damaged });
+    pub(super) fn place(&mut self, position: u64, seed: ChecksumSeed) -> io::Result<ScanItem<'_>> {
+        let Some(found) = self.header(position, seed)? else {
+            return Ok(if position >= self.end { ScanItem::End } else { ScanItem::Damaged });
         };
         let bytes = self.bytes(position, found.bytes())?;
         Ok(match chunk::intact_payload(bytes, &found) {
-            Some(_) => Place::Chunk(found, bytes),
-            None => Place::Damaged,
+            Some(_) => ScanItem::Chunk(found, bytes),
+            None => ScanItem::Damaged,
         })
     }
 
     /// The chunk header at `position`.
-    pub(super) fn header(&mut self, position: u64, site: Site) -> io::Result<Option<Found>> {
+    pub(super) fn header(
+        &mut self,
+        position: u64,
+        seed: ChecksumSeed,
+    ) -> io::Result<Option<Found>> {
         let bytes = self.bytes(position, HEADER_BYTES + MAX_ID_BYTES)?;
-        Ok(chunk::decode_header(bytes, site, position))
+        Ok(chunk::decode_header(bytes, seed, position))
     }
 
     /// The first place from `position` on where a chunk's magic stands.

@@ -14,46 +14,46 @@ type Answer = Result<Committed, AppendError>;
 
 /// What settles a receipt.
 #[derive(Debug)]
-pub(super) struct Settle {
+pub(super) struct AckSender {
     receipt: oneshot::Sender<Answer>,
     /// The runtime that appended, where it was one.
     home: Option<Handle>,
 }
 
-impl Settle {
+impl AckSender {
     pub(super) fn new(receipt: oneshot::Sender<Answer>) -> Self {
         Self { receipt, home: Handle::try_current().ok() }
     }
 }
 
 /// The receipts of one runtime, or of none.
-struct Home {
+struct RuntimeGroup {
     runtime: Option<Handle>,
     answered: Vec<(oneshot::Sender<Answer>, Answer)>,
 }
 
 /// Settles them all.
-pub(super) fn settle(answered: impl ExactSizeIterator<Item = (Settle, Answer)>) {
-    let mut homes: Vec<Home> = Vec::with_capacity(1);
+pub(super) fn send_acks(answered: impl ExactSizeIterator<Item = (AckSender, Answer)>) {
+    let mut homes: Vec<RuntimeGroup> = Vec::with_capacity(1);
     let mut left = answered.len();
-    for (Settle { receipt, home }, answer) in answered {
+    for (AckSender { receipt, home }, answer) in answered {
         let at = homes.iter().position(|known| is_same(known.runtime.as_ref(), home.as_ref()));
         let at = at.unwrap_or_else(|| {
-            homes.push(Home { runtime: home, answered: Vec::with_capacity(left) });
+            homes.push(RuntimeGroup { runtime: home, answered: Vec::with_capacity(left) });
             homes.len() - 1
         });
         homes[at].answered.push((receipt, answer));
         left -= 1;
     }
-    homes.into_iter().for_each(Home::settle);
+    homes.into_iter().for_each(RuntimeGroup::send_acks);
 }
 
 fn is_same(one: Option<&Handle>, other: Option<&Handle>) -> bool {
     one.map(Handle::id) == other.map(Handle::id)
 }
 
-impl Home {
-    fn settle(self) {
+impl RuntimeGroup {
+    fn send_acks(self) {
         let Self { runtime, answered } = self;
         match runtime {
             Some(runtime) if answered.len() > 1 => {
@@ -76,11 +76,11 @@ mod tests {
     use crate::store::Receipt;
 
     /// Receipts that are made on `runtime`, numbered by what they are to be answered.
-    fn receipts(runtime: Option<&Handle>, numbers: [u32; 3]) -> Vec<(Settle, Receipt, Answer)> {
+    fn receipts(runtime: Option<&Handle>, numbers: [u32; 3]) -> Vec<(AckSender, Receipt, Answer)> {
         let _guard = runtime.map(Handle::enter);
         let receipt = |kept| {
             let (sender, receipt) = Receipt::channel();
-            (Settle::new(sender), receipt, Ok(Committed { kept, repeated: 0 }))
+            (AckSender::new(sender), receipt, Ok(Committed { kept, repeated: 0 }))
         };
         numbers.into_iter().map(receipt).collect()
     }
@@ -95,9 +95,11 @@ mod tests {
         all.swap(1, 4);
         all.swap(2, 7);
         let expected: Vec<_> = all.iter().map(|(.., answer)| answer.clone()).collect();
-        let (told, awaited): (Vec<_>, Vec<_>) =
-            all.into_iter().map(|(settle, receipt, answer)| ((settle, answer), receipt)).unzip();
-        settle(told.into_iter());
+        let (stats, awaited): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .map(|(send_acks, receipt, answer)| ((send_acks, answer), receipt))
+            .unzip();
+        send_acks(stats.into_iter());
         let answers: Vec<_> = awaited.into_iter().map(|receipt| one.block_on(receipt)).collect();
         assert_eq!(answers, expected);
     }

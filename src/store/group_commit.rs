@@ -28,7 +28,7 @@ const MOST_COMMITS_AT_ONCE: u32 = 1024;
 
 /// The committer's pace.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct CommitDelay {
     /// The greatest distance between commits that is waited for, where not many entries come.
     interval: Duration,
     /// The distance in which plenty of entries come, as far as is known.
@@ -39,7 +39,7 @@ pub(super) struct Pace {
     next_at_once: u32,
 }
 
-impl Pace {
+impl CommitDelay {
     /// Commits up to `interval` apart, while that is worth it.
     pub(super) fn new(interval: Duration) -> Self {
         Self { interval, distance: interval, last: None, at_once: 0, next_at_once: COMMITS_AT_ONCE }
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn the_first_commit_and_one_after_a_pause_are_made_at_once() {
         let start = Instant::now();
-        let mut pace = Pace::new(INTERVAL);
+        let mut pace = CommitDelay::new(INTERVAL);
         assert_eq!(pace.wait(start), None);
         pace.note(start, false, (1, 1));
         assert_eq!(pace.wait(start + INTERVAL), None);
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_wait_that_gathers_too_little_is_not_repeated_for_a_while() {
         let mut now = Instant::now();
-        let mut pace = Pace::new(INTERVAL);
+        let mut pace = CommitDelay::new(INTERVAL);
         pace.note(now, true, (WORTHWHILE_BATCHES, 20));
         assert!(pace.wait(now).is_some());
         pace.note(now + INTERVAL, true, (WORTHWHILE_BATCHES - 1, 20));
@@ -116,8 +116,8 @@ mod tests {
     }
 
     /// The pace after many commits `distance` apart, of so many entries each.
-    fn after(distance: Duration, entries: usize) -> (Pace, Instant) {
-        let (mut pace, mut now) = (Pace::new(INTERVAL), Instant::now());
+    fn after(distance: Duration, entries: usize) -> (CommitDelay, Instant) {
+        let (mut pace, mut now) = (CommitDelay::new(INTERVAL), Instant::now());
         for _ in 0..32 {
             now += distance;
             pace.note(now, true, (WORTHWHILE_BATCHES, entries));

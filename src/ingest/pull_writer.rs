@@ -1,9 +1,9 @@
 //! Entries that the server fetched itself, on their way to the log.
 
-use super::carriers::Carriers;
-use super::gathering::{Gathered, Gathering};
+use super::active_tasks::ActiveTasks;
+use super::batch_builder::{BatchBuilder, BuiltBatch};
 use super::intake::{Counters, Intake};
-use super::reader::Item;
+use super::reader::IncomingEntry;
 use super::status::{Notified, StatusError};
 use crate::domain::Cursor;
 use crate::encode::StatusParts;
@@ -11,7 +11,7 @@ use crate::store::AppendError;
 
 /// What became of fetched entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Fetched {
+pub struct PullCounts {
     /// How many are kept.
     pub kept: u64,
     /// How many were kept before, by their session and number.
@@ -23,27 +23,27 @@ pub struct Fetched {
 /// Takes fetched entries to the log together with how far the source has been read.
 ///
 /// There is nobody to be answered: where the log has no room it waits, and the source with it.
-/// Dropped before [`Fetch::keep`] it keeps neither the entries nor the cursor, which is no loss.
-pub struct Fetch {
+/// Dropped before [`PullWriter::keep`] it keeps neither the entries nor the cursor, which is no loss.
+pub struct PullWriter {
     intake: Intake,
-    gathering: Gathering,
+    builder: BatchBuilder,
     cursor: Option<Cursor>,
-    carriers: Carriers,
+    active_tasks: ActiveTasks,
 }
 
-impl Fetch {
+impl PullWriter {
     /// Nothing yet.
     pub fn new(intake: Intake) -> Self {
-        let carriers = Carriers::default();
-        Self { intake, gathering: Gathering::from(1), cursor: None, carriers }
+        let active_tasks = ActiveTasks::default();
+        Self { intake, builder: BatchBuilder::from(1), cursor: None, active_tasks }
     }
 
     /// Adds an entry, which `cursor` stands for.
-    pub fn add(&mut self, item: Item, cursor: Cursor) {
+    pub fn add(&mut self, item: IncomingEntry, cursor: Cursor) {
         if let Ok(accepted) = &item.entry {
-            self.carriers.carry(&self.intake.shared().tasks, &accepted.ids.task);
+            self.active_tasks.activate(&self.intake.shared().tasks, &accepted.ids.task);
         }
-        self.gathering.add(item, self.intake.limits().entry_bytes);
+        self.builder.add(item, self.intake.limits().entry_bytes);
         self.cursor = Some(cursor);
     }
 
@@ -54,17 +54,17 @@ impl Fetch {
 
     /// Whether it is time to keep what there is.
     pub fn is_full(&self) -> bool {
-        self.gathering.is_full()
+        self.builder.is_full()
     }
 
     /// Keeps what was added; resolves once that is durable.
     ///
     /// # Errors
     /// When the log takes nothing more; nothing of it is kept then.
-    pub async fn keep(&mut self) -> Result<Fetched, AppendError> {
-        let Some(cursor) = self.cursor.take() else { return Ok(Fetched::default()) };
-        let gathered = std::mem::replace(&mut self.gathering, Gathering::from(1));
-        let Gathered { mut batch, expected, .. } = gathered.finish();
+    pub async fn keep(&mut self) -> Result<PullCounts, AppendError> {
+        let Some(cursor) = self.cursor.take() else { return Ok(PullCounts::default()) };
+        let gathered = std::mem::replace(&mut self.builder, BatchBuilder::from(1));
+        let BuiltBatch { mut batch, expected, .. } = gathered.finish();
         batch.cursor = Some(cursor);
         let shared = self.intake.shared();
         Counters::add(&shared.counters.bytes, batch.bytes() as u64);
@@ -74,7 +74,7 @@ impl Fetch {
         Counters::add(&shared.counters.kept, kept);
         Counters::add(&shared.counters.repeated, repeated);
         Counters::add(&shared.counters.dropped, dropped);
-        Ok(Fetched { kept, repeated, dropped })
+        Ok(PullCounts { kept, repeated, dropped })
     }
 
     /// Keeps a status, which `cursor` stands for. What was added before must be kept by now.
@@ -90,7 +90,7 @@ impl Fetch {
     }
 
     /// The source has nothing more for now: no task is carried until more is added.
-    pub fn put_down(&mut self) {
-        self.carriers.clear();
+    pub fn release(&mut self) {
+        self.active_tasks.clear();
     }
 }

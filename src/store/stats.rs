@@ -6,15 +6,15 @@ use crate::domain::{Block, Kind, Records, Run, WorkerState};
 
 /// What consecutive entries of one worker and session say.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct RunFacts<'a> {
+pub(super) struct RunStats<'a> {
     pub(super) worker: &'a str,
     pub(super) session: Option<(&'a str, u64)>,
-    pub(super) told: Told,
+    pub(super) stats: RecordStats,
 }
 
 /// What records tell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct RecordStats {
     pub(super) lines: u64,
     /// Lines that could not be kept, by `gap` records.
     pub(super) lost_lines: u64,
@@ -24,14 +24,14 @@ pub(super) struct Told {
     pub(super) last: u64,
 }
 
-impl Told {
+impl RecordStats {
     /// What `records` tell, the first of which gets the offset `first`.
     pub(super) fn by(records: &Records, first: u64) -> Self {
-        let mut told = Self::default();
+        let mut stats = Self::default();
         for (offset, (kind, body)) in (first..).zip(records.iter()) {
-            told.note(kind, body, offset);
+            stats.note(kind, body, offset);
         }
-        told
+        stats
     }
 
     fn note(&mut self, kind: Kind, body: &[u8], offset: u64) {
@@ -44,13 +44,13 @@ impl Told {
     }
 }
 
-impl<'a> RunFacts<'a> {
-    /// What `run` says, whose records tell `told`.
-    pub(super) fn of_run(run: &'a Run, told: Told) -> Self {
+impl<'a> RunStats<'a> {
+    /// What `run` says, whose records tell `stats`.
+    pub(super) fn of_run(run: &'a Run, stats: RecordStats) -> Self {
         let last_seq = |seqs: &[u64]| seqs.last().copied().unwrap_or(0);
         let session = run.session.as_ref();
         let session = session.map(|session| (&*session.id, last_seq(&session.seqs)));
-        Self { worker: run.worker.as_str(), session, told }
+        Self { worker: run.worker.as_str(), session, stats }
     }
 
     /// What `block` says, run by run: walks it once.
@@ -62,10 +62,10 @@ impl<'a> RunFacts<'a> {
                 std::ptr::eq(run.worker, worker) && run.session.is_some() == session.is_some()
             };
             if !runs.last().is_some_and(goes_on) {
-                runs.push(Self { worker, session, told: Told::default() });
+                runs.push(Self { worker, session, stats: RecordStats::default() });
             }
             let run = runs.last_mut().expect("one was there or was pushed");
-            run.told.note(entry.kind, entry.body, entry.offset.0);
+            run.stats.note(entry.kind, entry.body, entry.offset.0);
         }
         runs
     }

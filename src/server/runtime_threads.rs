@@ -11,41 +11,41 @@ use std::time::Instant;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
-use super::moderation::Moderation;
+use super::wakeup_coalescing::WakeupCoalescing;
 use crate::grpc;
 
-/// Running workers.
-pub(super) struct Workers {
-    workers: Vec<Worker>,
+/// Running runtime_threads.
+pub(super) struct RuntimeThreads {
+    runtime_threads: Vec<RuntimeThread>,
     stop: CancellationToken,
 }
 
-struct Worker {
+struct RuntimeThread {
     handle: Handle,
     thread: thread::JoinHandle<()>,
 }
 
-impl Workers {
-    /// Starts `count` workers.
+impl RuntimeThreads {
+    /// Starts `count` runtime_threads.
     ///
     /// # Errors
     /// When the system gives no thread or no event queue.
     pub(super) fn start(count: usize) -> io::Result<Self> {
         let stop = CancellationToken::new();
-        let start = |number| Worker::start(number, stop.clone());
-        Ok(Self { workers: (0..count).map(start).collect::<io::Result<_>>()?, stop })
+        let start = |number| RuntimeThread::start(number, stop.clone());
+        Ok(Self { runtime_threads: (0..count).map(start).collect::<io::Result<_>>()?, stop })
     }
 
     /// Where tasks can be spawned, worker by worker.
     pub(super) fn handles(&self) -> impl Iterator<Item = &Handle> {
-        self.workers.iter().map(|worker| &worker.handle)
+        self.runtime_threads.iter().map(|worker| &worker.handle)
     }
 
-    /// Ends the workers with whatever still runs on them.
+    /// Ends the runtime_threads with whatever still runs on them.
     pub(super) async fn stop(self) {
         self.stop.cancel();
         let ended = tokio::task::spawn_blocking(move || {
-            self.workers.into_iter().try_for_each(|worker| worker.thread.join())
+            self.runtime_threads.into_iter().try_for_each(|worker| worker.thread.join())
         });
         if !matches!(ended.await, Ok(Ok(()))) {
             tracing::error!("a worker thread panicked");
@@ -53,10 +53,10 @@ impl Workers {
     }
 }
 
-impl Worker {
+impl RuntimeThread {
     fn start(number: usize, stop: CancellationToken) -> io::Result<Self> {
-        let moderation = Mutex::new(Moderation::new());
-        let before_wait = move || pause(&moderation);
+        let wakeup_coalescing = Mutex::new(WakeupCoalescing::new());
+        let before_wait = move || pause(&wakeup_coalescing);
         let runtime =
             Builder::new_current_thread().enable_all().on_thread_park(before_wait).build()?;
         let handle = runtime.handle().clone();
@@ -71,9 +71,9 @@ impl Worker {
 }
 
 /// Called by a worker before it waits for input.
-fn pause(moderation: &Mutex<Moderation>) {
-    let mut moderation = moderation.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(pause) = moderation.pause(Instant::now(), grpc::messages_of_this_thread()) {
+fn pause(wakeup_coalescing: &Mutex<WakeupCoalescing>) {
+    let mut wakeup_coalescing = wakeup_coalescing.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(pause) = wakeup_coalescing.pause(Instant::now(), grpc::messages_of_this_thread()) {
         thread::sleep(pause);
     }
 }

@@ -9,12 +9,12 @@ const TEXT_BYTES: usize = 24;
 
 /// A clock whose text is kept until the millisecond changes.
 #[derive(Debug, Clone)]
-pub struct Stamp {
+pub struct CachedClock {
     ms: u64,
     text: String,
 }
 
-impl Stamp {
+impl CachedClock {
     /// A clock that reads now.
     pub fn now() -> Self {
         let mut stamp = Self { ms: 0, text: String::with_capacity(TEXT_BYTES) };
@@ -51,6 +51,6 @@ mod tests {
     fn a_stamp_is_rfc_3339_in_utc_with_milliseconds() {
         assert_eq!(format_ms(1_795_503_449_007), "2026-11-24T06:57:29.007Z");
         assert_eq!(format_ms(0), "1970-01-01T00:00:00.000Z");
-        assert_eq!(Stamp::now().as_str().len(), TEXT_BYTES);
+        assert_eq!(CachedClock::now().as_str().len(), TEXT_BYTES);
     }
 }

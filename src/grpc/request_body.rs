@@ -15,8 +15,8 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::MESSAGE_BYTES;
-use crate::encode::{Layout, Stamp};
-use crate::ingest::{EntryReader, Item};
+use crate::encode::{CachedClock, WireLayout};
+use crate::ingest::{EntryReader, IncomingEntry};
 
 /// What stands before each message: whether it is compressed, and its length.
 /// <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>, `Length-Prefixed-Message`.
@@ -38,10 +38,10 @@ pub fn messages_of_this_thread() -> u64 {
 }
 
 /// The entries of one request. Ends with the body, or where the peer cancels.
-pub(super) struct Entries {
+pub(super) struct RequestBody {
     body: Body,
     reader: EntryReader,
-    clock: Stamp,
+    clock: CachedClock,
     /// Messages that may still be read before the clock is.
     ticks: u32,
     /// What is left of the last frame.
@@ -50,15 +50,15 @@ pub(super) struct Entries {
     begun: Vec<u8>,
 }
 
-impl Entries {
-    pub(super) fn new(body: Body, layout: Layout) -> Self {
+impl RequestBody {
+    pub(super) fn new(body: Body, layout: WireLayout) -> Self {
         let (frame, begun) = Default::default();
         let reader = EntryReader::new(layout);
-        Self { body, reader, clock: Stamp::now(), ticks: 0, frame, begun }
+        Self { body, reader, clock: CachedClock::now(), ticks: 0, frame, begun }
     }
 
     /// The next message that has arrived whole.
-    fn arrived(&mut self) -> Result<Option<Item>, Status> {
+    fn arrived(&mut self) -> Result<Option<IncomingEntry>, Status> {
         if self.begun.is_empty() {
             match whole(&self.frame)? {
                 Some(end) => {
@@ -75,7 +75,7 @@ impl Entries {
     }
 
     /// The message that began in an earlier frame, once it has arrived whole.
-    fn arrived_in_parts(&mut self) -> Result<Option<Item>, Status> {
+    fn arrived_in_parts(&mut self) -> Result<Option<IncomingEntry>, Status> {
         self.take(PREFIX_BYTES);
         let Some(wanted) = end(&self.begun)? else { return Ok(None) };
         self.take(wanted);
@@ -135,8 +135,8 @@ impl Entries {
     }
 }
 
-impl Stream for Entries {
-    type Item = Result<Item, Status>;
+impl Stream for RequestBody {
+    type Item = Result<IncomingEntry, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.read_clock();
@@ -228,7 +228,7 @@ mod tests {
     /// What comes of `wire` in frames of `bytes`: the sizes of the messages, and the end.
     async fn read(wire: &[u8], bytes: usize) -> (Vec<(usize, bool)>, Option<Status>) {
         let frames = wire.chunks(bytes).map(Bytes::copy_from_slice).collect();
-        let mut entries = Entries::new(Body::new(Frames(frames)), Layout::WorkerLogEntry);
+        let mut entries = RequestBody::new(Body::new(Frames(frames)), WireLayout::WorkerLogEntry);
         let mut read = Vec::new();
         while let Some(item) = entries.next().await {
             match item {

@@ -11,7 +11,7 @@ use super::task::Span;
 use crate::domain::{Offset, TaskId};
 
 /// Where entries stand in one segment.
-pub(super) enum Spot {
+pub(super) enum ChunkSource {
     /// These chunks.
     Chunks(Vec<ChunkRef>),
     /// Those of an index in the footer.
@@ -19,34 +19,34 @@ pub(super) enum Spot {
 }
 
 /// The next place of a read, and what was gone before it.
-pub(super) struct Step {
+pub(super) struct ReadStep {
     pub(super) gap: Option<Gap>,
     /// The segment and what of it; `None` at the end.
-    pub(super) place: Option<(Arc<Segment>, Spot)>,
+    pub(super) place: Option<(Arc<Segment>, ChunkSource)>,
     /// Where the segment's chunks end.
     pub(super) data_end: u64,
     pub(super) tail: u64,
 }
 
 /// Where a task's entries from `gathered.next` on stand.
-pub(super) fn task_step(
+pub(super) fn next_step_of_task(
     directory: &Directory,
     id: &TaskId,
     (from, max_bytes): (u64, usize),
-) -> Step {
+) -> ReadStep {
     let tail = directory.tail;
-    let end = Step { gap: None, place: None, data_end: directory.active_end, tail };
+    let end = ReadStep { gap: None, place: None, data_end: directory.active_end, tail };
     let Some(task) = directory.tasks.get(id) else {
-        return Step { gap: forgotten_gap(directory, from), ..end };
+        return ReadStep { gap: forgotten_gap(directory, from), ..end };
     };
     let gap = task.spans.front().and_then(|first| gap_before(directory, first, from));
     let at = task.spans.partition_point(|span| span.last < from);
     let Some(span) = task.spans.get(at) else { return end };
-    let spot = match span.index {
-        Some(index) => Spot::Index(index),
-        None => Spot::Chunks(enough(&task.chunks, from, max_bytes)),
+    let source = match span.index {
+        Some(index) => ChunkSource::Index(index),
+        None => ChunkSource::Chunks(enough(&task.chunks, from, max_bytes)),
     };
-    Step { gap, place: Some((span.segment.clone(), spot)), ..end }
+    ReadStep { gap, place: Some((span.segment.clone(), source)), ..end }
 }
 
 /// Chunks from `from` on that hold at least `bytes`.
@@ -80,37 +80,37 @@ fn gap_before(directory: &Directory, first: &Span, from: u64) -> Option<Gap> {
 /// What a reader who has read before may miss of a task of which nothing older is known: the
 /// task may have been forgotten as a whole.
 fn forgotten_gap(directory: &Directory, from: u64) -> Option<Gap> {
-    let horizon = directory.horizon();
-    let to = Offset(horizon - 1);
-    let lost = from > Offset::FIRST.0 && from < horizon;
+    let log_start_offset = directory.log_start_offset();
+    let to = Offset(log_start_offset - 1);
+    let lost = from > Offset::FIRST.0 && from < log_start_offset;
     lost.then_some(Gap { from: Offset(from), to, lines: None, reason: "retention" })
 }
 
 /// Where entries of any task from `from` on stand.
-pub(super) fn all_step(directory: &Directory, from: u64) -> Step {
-    let horizon = directory.horizon();
-    let gap = (from < horizon).then(|| Gap {
+pub(super) fn next_step_of_all(directory: &Directory, from: u64) -> ReadStep {
+    let log_start_offset = directory.log_start_offset();
+    let gap = (from < log_start_offset).then(|| Gap {
         from: Offset(from),
-        to: Offset(horizon - 1),
+        to: Offset(log_start_offset - 1),
         lines: None,
         reason: "retention",
     });
     let (data_end, tail) = (directory.active_end, directory.tail);
-    let from = from.max(horizon);
+    let from = from.max(log_start_offset);
     if from >= tail {
-        return Step { gap, place: None, data_end, tail };
+        return ReadStep { gap, place: None, data_end, tail };
     }
     let at = directory.segments.partition_point(|segment| segment.base <= from) - 1;
     let segment = &directory.segments[at];
-    let (spot, data_end) = match segment.sealed.get() {
-        Some(sealed) => (Spot::Index(sealed.sparse), sealed.data_end),
+    let (source, data_end) = match segment.sealed.get() {
+        Some(sealed) => (ChunkSource::Index(sealed.sparse), sealed.data_end),
         None => {
             let start = directory.sparse.partition_point(|chunk| chunk.base <= from);
             let chunk = start.checked_sub(1).map(|at| directory.sparse[at]);
-            (Spot::Chunks(chunk.into_iter().collect()), data_end)
+            (ChunkSource::Chunks(chunk.into_iter().collect()), data_end)
         }
     };
-    Step { gap, place: Some((segment.clone(), spot)), data_end, tail }
+    ReadStep { gap, place: Some((segment.clone(), source)), data_end, tail }
 }
 
 /// Where a scan for `from` begins.
@@ -120,22 +120,22 @@ pub(super) fn scan_start(sparse: &[ChunkRef], from: u64) -> u64 {
 }
 
 /// The end of a task, and where a line of it stands, or the first kept one after it.
-pub(super) fn place_of_line(
+pub(super) fn locate_line(
     directory: &Directory,
     id: &TaskId,
     line: u64,
-) -> (u64, Option<(Arc<Segment>, Spot, u64)>) {
+) -> (u64, Option<(Arc<Segment>, ChunkSource, u64)>) {
     let Some(task) = directory.tasks.get(id) else { return (directory.tail, None) };
     let end = task.last() + 1;
     let Some(first) = task.spans.front() else { return (end, None) };
     let line = line.max(first.first_line);
     let at = task.spans.partition_point(|span| span.end_line() <= line);
     let place = task.spans.get(at).map(|span| {
-        let spot = match span.index {
-            Some(index) => Spot::Index(index),
-            None => Spot::Chunks(chunk_of_line(&task.chunks, line).into_iter().collect()),
+        let source = match span.index {
+            Some(index) => ChunkSource::Index(index),
+            None => ChunkSource::Chunks(chunk_of_line(&task.chunks, line).into_iter().collect()),
         };
-        (span.segment.clone(), spot, line)
+        (span.segment.clone(), source, line)
     });
     (end, place)
 }
