@@ -11,7 +11,7 @@ use super::path::TaskPath;
 use super::problem::Problem;
 use super::sse::{self, Viewer, ViewerOptions};
 use crate::domain::EventId;
-use crate::store::Scope;
+use crate::domain::Scope;
 use crate::subscribe::{Filter, ReaderSession, Start};
 
 const KNOWN: &[&str] = &[

@@ -20,8 +20,8 @@ mod window;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::domain::Scope;
 use crate::domain::{Block, IdMap, Offset, TaskId};
-use crate::store::Scope;
 
 pub use block_range::BlockRange;
 pub use window::{LiveWindow, RANGE_BYTES, Read};

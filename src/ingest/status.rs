@@ -3,9 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::Intake;
+use crate::domain::Scope;
 use crate::domain::{Batch, Cursor, Kind, Records, Run, TaskId, WorkerId};
 use crate::encode::{CachedClock, StatusParts, write_status};
-use crate::store::{AppendError, ReadError, Scope};
+use crate::store::{AppendError, ReadError};
 
 /// What became of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,12 +16,13 @@ use super::chunk::ChecksumSeed;
 use super::committer::{Committer, Message, OnCommit, Queued};
 use super::data_dir;
 use super::directory::{Directory, Segment};
-use super::log::{AppendError, Log, Read, ReadError, Receipt, Scope, TryAppendError};
+use super::log::{AppendError, Log, Read, ReadError, Receipt, TryAppendError};
 use super::open_error::OpenError;
 use super::options::{Durability, StoreOptions};
 use super::recovery::{self, Recovered};
 use super::segment::Active;
 use super::shared::{Stats, StoreShared};
+use crate::domain::Scope;
 use crate::domain::{Batch, Cursor, Epoch, Offset, TaskId, TaskSummary};
 
 /// The queue's queue_permits is counted in units of this many bytes.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::directory::{Directory, Segment};
 use super::index::{ChunkRef, IndexAt};
-use super::log::Gap;
 use super::segment::HEADER_BYTES;
 use super::task::Span;
+use crate::domain::Gap;
 use crate::domain::{Offset, TaskId};
 
 /// Where entries stand in one segment.

@@ -61,7 +61,7 @@ mod tests;
 pub use committer::OnCommit;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use handle::{Store, open};
-pub use log::{AppendError, Committed, Gap, Log, Read, ReadError, Receipt, Scope, TryAppendError};
+pub use log::{AppendError, Committed, Log, Read, ReadError, Receipt, TryAppendError};
 pub use open_error::OpenError;
 pub use options::{Durability, StoreOptions, UnknownDurability};
 pub use shared::Stats;

@@ -16,11 +16,12 @@ use super::locate::{
     ChunkSource, ReadStep, chunk_of_line, locate_line, next_step_of_all, next_step_of_task,
     scan_start,
 };
-use super::log::{Gap, Read, ReadError, Scope};
+use super::log::{Read, ReadError};
 use super::scan_buffer::{ScanBuffer, ScanItem};
 use super::segment::HEADER_BYTES;
 use super::task::Task;
 use crate::domain::{Block, Offset, TaskId};
+use crate::domain::{Gap, Scope};
 
 /// What a scan in store order reads at once, at most.
 const MAX_READ_AHEAD_BYTES: usize = 1024 * 1024;

@@ -6,8 +6,9 @@ use tokio::sync::watch;
 
 use super::ticks::{Tick, Ticks};
 use crate::domain::{EventId, Offset};
+use crate::domain::{Gap, Scope};
 use crate::hub::{BlockRange, Hub, RANGE_BYTES, Read, Subscription};
-use crate::store::{Gap, Log, ReadError, Scope};
+use crate::store::{Log, ReadError};
 use crate::tasks::{Task, TaskState, Tasks};
 
 /// Where sessions read from. Clones share it.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::domain::{Block, Entry, Offset, TaskId};
-use crate::store::{Gap, Log, ReadError, Scope};
+use crate::domain::{Gap, Scope};
+use crate::store::{Log, ReadError};
 use crate::subscribe::Filter;
 
 /// Payload bytes taken in one read: what a reader holds of the log at a time.

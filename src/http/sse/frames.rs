@@ -6,10 +6,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::domain::Gap;
 use crate::domain::{Block, Entry, Epoch, Kind, Offset, now_ms, write_decimal};
 use crate::encode::format_ms;
 use crate::http::tasks::Verdict;
-use crate::store::Gap;
 use crate::tasks::Task;
 
 /// Between which milliseconds a browser is told to wait before it reconnects: jitter keeps

@@ -16,11 +16,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::frames::{self, Frames};
+use crate::domain::Gap;
 use crate::domain::{Block, Entry, Offset};
 use crate::http::auth::Access;
 use crate::http::viewer_permits::ViewerPermit;
 use crate::hub::BlockRange;
-use crate::store::{Gap, ReadError};
+use crate::store::ReadError;
 use crate::subscribe::{Event, Filter, ReaderSession};
 
 /// The least time between two frames that only move the resume point.

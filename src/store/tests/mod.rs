@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::*;
-use crate::domain::{Batch, Block, Kind, Offset, ProducerSession, Records, Run, TaskId, WorkerId};
+use crate::domain::{
+    Batch, Block, Gap, Kind, Offset, ProducerSession, Records, Run, Scope, TaskId, WorkerId,
+};
 
 /// One entry as a reader sees it: offset, task, line, body.
 type Seen = (u64, String, Option<u64>, String);

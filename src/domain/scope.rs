@@ -1,0 +1,25 @@
+//! What a reader asks for, and what it is told of entries that are missing.
+
+use super::{Offset, TaskId};
+
+/// Which entries a reader wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Every task's, in store order.
+    All,
+    /// One task's.
+    Task(TaskId),
+}
+
+/// Entries that a reader asked for and that are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// The first missing offset.
+    pub from: Offset,
+    /// The last missing offset.
+    pub to: Offset,
+    /// How many log lines are missing, where it is known.
+    pub lines: Option<u64>,
+    /// Why: a word for machines, such as `retention`.
+    pub reason: &'static str,
+}
