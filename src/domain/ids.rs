@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// The longest accepted id, in bytes.
 pub const MAX_ID_BYTES: usize = 253;
 
@@ -115,7 +117,9 @@ id!(
 ///
 /// One number serves a task's stream and the all-tasks stream; a task's offsets
 /// are increasing but not contiguous.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
 pub struct Offset(pub u64);
 
 impl Offset {
@@ -134,6 +138,12 @@ impl fmt::Display for Offset {
         self.0.fmt(f)
     }
 }
+
+/// Position of a log line within its task, from 1 and contiguous.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
+)]
+pub struct LineNumber(pub u64);
 
 /// Names one store's lifetime; ids of another epoch mean nothing here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

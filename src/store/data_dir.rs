@@ -4,8 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::format::{FilePosition, VERSION, base_in_name};
 use super::open_error::OpenError;
-use super::segment::VERSION;
 use crate::domain::Epoch;
 
 const LOCK: &str = "LOCK";
@@ -51,7 +51,7 @@ pub(super) fn epoch(dir: &Path) -> Result<Epoch, OpenError> {
         Ok(text) => parse(&text, &path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(dir),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Err(OpenError::damaged(&path, 0, "it is no text"))
+            Err(OpenError::damaged(&path, FilePosition(0), "it is not text"))
         }
         Err(error) => Err(OpenError::io("read", &path)(error)),
     }
@@ -72,16 +72,20 @@ fn parse(found: &str, path: &Path) -> Result<Epoch, OpenError> {
     let epoch = field("epoch").and_then(|epoch| u32::from_str_radix(epoch, 16).ok()).map(Epoch);
     match epoch {
         Some(epoch) if text(epoch) == found => Ok(epoch),
-        _ => Err(OpenError::damaged(path, 0, "it does not name a store")),
+        _ => Err(OpenError::damaged(path, FilePosition(0), "it does not name a store")),
     }
 }
 
 fn create(dir: &Path) -> Result<Epoch, OpenError> {
     let path = dir.join(META);
     let entries = fs::read_dir(dir).map_err(OpenError::io("list", dir))?;
-    let is_segment = |name: &str| super::segment::base_in_name(name).is_some();
+    let is_segment = |name: &str| base_in_name(name).is_some();
     if entries.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_segment)) {
-        return Err(OpenError::damaged(&path, 0, "it is missing, but there are segments"));
+        return Err(OpenError::damaged(
+            &path,
+            FilePosition(0),
+            "it is missing, but there are segments",
+        ));
     }
     let epoch = random_epoch();
     let temporary = dir.join(META_TEMPORARY);

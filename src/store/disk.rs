@@ -51,11 +51,11 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// As the file system reports them.
     fn sync(&self) -> io::Result<()>;
 
-    /// Cuts the file to `bytes`.
+    /// Truncates the file to `bytes`.
     ///
     /// # Errors
     /// As the file system reports them.
-    fn cut(&self, bytes: u64) -> io::Result<()>;
+    fn truncate(&self, bytes: u64) -> io::Result<()>;
 }
 
 /// The file system.
@@ -89,7 +89,7 @@ impl DiskFile for File {
         self.sync_data()
     }
 
-    fn cut(&self, bytes: u64) -> io::Result<()> {
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
         self.set_len(bytes)
     }
 }

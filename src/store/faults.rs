@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use super::disk::{Disk, DiskFile, RealDisk};
-use super::unpoisoned;
+use super::locks::unpoisoned;
 
 /// The real disk, but writes can be held and made to fail. Clones share their state.
 #[derive(Debug, Clone, Default)]
@@ -107,7 +107,7 @@ impl FaultyDisk {
         let mut faults = self.faults();
         faults.syncs += 1;
         if faults.failing_sync == Some(faults.syncs) {
-            return Err(io::Error::other("the disk was stats to fail this sync"));
+            return Err(io::Error::other("the disk was told to fail this sync"));
         }
         Ok(())
     }
@@ -147,7 +147,7 @@ impl DiskFile for FaultyFile {
             None => self.inner.write(bytes, position),
             Some(written) => {
                 self.inner.write(&bytes[..written.min(bytes.len())], position)?;
-                Err(io::Error::other("the disk was stats to fail this write"))
+                Err(io::Error::other("the disk was told to fail this write"))
             }
         }
     }
@@ -157,7 +157,7 @@ impl DiskFile for FaultyFile {
         self.inner.sync()
     }
 
-    fn cut(&self, bytes: u64) -> io::Result<()> {
-        self.inner.cut(bytes)
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        self.inner.truncate(bytes)
     }
 }

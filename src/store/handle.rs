@@ -11,21 +11,23 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, oneshot, watch};
 use tokio::task::spawn_blocking;
 
-use super::ack::AckSender;
-use super::chunk::ChecksumSeed;
-use super::committer::{Committer, Message, OnCommit, Queued};
+use super::catalog::{Catalog, Segment};
+use super::commit::{
+    AckSender, Committer, FileSegments, MemorySegments, Message, OnCommit, QueuedBatch,
+    SegmentWriter,
+};
+use super::counters::Stats;
 use super::data_dir;
-use super::directory::{Directory, Segment};
+use super::format::FilePosition;
 use super::log::{AppendError, Log, Read, ReadError, Receipt, TryAppendError};
 use super::open_error::OpenError;
 use super::options::{Durability, StoreOptions};
+use super::read::{OpenFiles, Reader};
 use super::recovery::{self, Recovered};
-use super::segment::Active;
-use super::shared::{Stats, StoreShared};
-use crate::domain::Scope;
-use crate::domain::{Batch, Cursor, Epoch, Offset, TaskId, TaskSummary};
+use super::shared::StoreShared;
+use crate::domain::{Batch, Cursor, Epoch, LineNumber, Offset, Scope, TaskId, TaskSummary};
 
-/// The queue's queue_permits is counted in units of this many bytes.
+/// The queue's bytes are counted in units of this many.
 const QUEUE_UNIT_BYTES: usize = 64;
 
 /// What a run takes in the queue beside its records.
@@ -40,6 +42,7 @@ pub struct Store(Arc<StoreHandle>);
 
 struct StoreHandle {
     shared: Arc<StoreShared>,
+    reader: Arc<Reader>,
     /// Unbounded; what is in it holds a permit of `shared.queue_permits`, which bounds it.
     sender: Sender<Message>,
     queue_units: usize,
@@ -51,39 +54,92 @@ impl fmt::Debug for Store {
     }
 }
 
-/// Opens the store in `options.dir`, or makes it; `on_commit` is called after each commit, with
-/// its blocks and the new tail, before the commit is acknowledged.
+/// Opens the store in `options.dir`, or makes it, and starts it: see [`recover`].
+///
+/// # Errors
+/// As [`recover`], and when the system gives no thread.
+pub fn open(options: StoreOptions, on_commit: OnCommit) -> Result<Store, OpenError> {
+    recover(options)?.start(on_commit)
+}
+
+/// Reads what the data directory in `options.dir` has, or makes it.
 ///
 /// # Errors
 /// A directory that cannot be used, is in use, or holds damaged entries that were durable.
-pub fn open(options: StoreOptions, on_commit: OnCommit) -> Result<Store, OpenError> {
+pub fn recover(options: StoreOptions) -> Result<RecoveredStore, OpenError> {
     let options = options.fitted();
-    let (epoch, recovered, lock) = if options.durability == Durability::Memory {
-        let epoch = data_dir::random_epoch();
-        (epoch, without_files(epoch), None)
-    } else {
-        let lock = data_dir::lock(&options.dir)?;
-        let epoch = data_dir::epoch(&options.dir)?;
-        (epoch, recovery::recover(&options.dir, epoch, &*options.disk)?, Some(lock))
-    };
-    let Recovered { directory, active, next_commit } = recovered;
-    let queue_units = options.queue_bytes.div_ceil(QUEUE_UNIT_BYTES).max(1);
-    let memory = options.durability == Durability::Memory;
-    let sizes = (queue_units, options.index_cache_bytes);
-    let shared = Arc::new(StoreShared::new((epoch, memory), sizes, directory));
-    let (sender, receiver) = mpsc::channel();
-    let dir = options.dir.clone();
-    let work = (active, next_commit, lock);
-    let committer = Committer::new(options, shared.clone(), (receiver, on_commit), work);
-    let watch = PanicWatch(shared.clone());
-    let thread = thread::Builder::new().name("store-committer".to_owned());
-    thread
-        .spawn(move || {
+    if options.durability == Durability::Memory {
+        let (epoch, segments) = (data_dir::random_epoch(), MemorySegments::new(&options));
+        let (catalog, files) = (catalog_without_files(), Arc::default());
+        let segments = Box::new(segments);
+        return Ok(RecoveredStore { options, epoch, catalog, segments, files, next_commit: 1 });
+    }
+    let lock = data_dir::lock(&options.dir)?;
+    let epoch = data_dir::epoch(&options.dir)?;
+    let Recovered { catalog, active, next_commit } = recovery::recover(&options, epoch)?;
+    let files = Arc::new(OpenFiles::default());
+    let segments = FileSegments::new(options.clone(), epoch, active, Arc::clone(&files), lock);
+    let segments = Box::new(segments);
+    Ok(RecoveredStore { options, epoch, catalog, segments, files, next_commit })
+}
+
+fn catalog_without_files() -> Catalog {
+    let mut catalog = Catalog::new();
+    catalog.begin_segment(Segment::new(Offset::FIRST, "".into()), FilePosition(0));
+    catalog
+}
+
+/// A store whose data directory is read and locked, and that takes nothing yet.
+pub struct RecoveredStore {
+    options: StoreOptions,
+    epoch: Epoch,
+    catalog: Catalog,
+    segments: Box<dyn SegmentWriter>,
+    files: Arc<OpenFiles>,
+    next_commit: u64,
+}
+
+impl fmt::Debug for RecoveredStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecoveredStore").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+impl RecoveredStore {
+    /// The offset that the next entry will get.
+    pub fn tail(&self) -> Offset {
+        self.catalog.tail
+    }
+
+    /// Starts the committer; `on_commit` is called after each commit, with its blocks and the new
+    /// tail, before the commit is acknowledged.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(self, on_commit: OnCommit) -> Result<Store, OpenError> {
+        let Self { options, epoch, catalog, segments, files, next_commit } = self;
+        let queue_units = options.queue_bytes.div_ceil(QUEUE_UNIT_BYTES).max(1);
+        let is_in_memory = options.durability == Durability::Memory;
+        let shared = Arc::new(StoreShared::new(epoch, is_in_memory, queue_units, catalog));
+        let reader = Arc::new(Reader::new(Arc::clone(&shared), files, options.index_cache_bytes));
+        let (sender, receiver) = mpsc::channel();
+        let committer = Committer::new(
+            &options,
+            Arc::clone(&shared),
+            receiver,
+            on_commit,
+            segments,
+            next_commit,
+        );
+        let watch = PanicWatch(Arc::clone(&shared));
+        let run = move || {
             let _watch = watch;
             committer.run();
-        })
-        .map_err(OpenError::io("start the committer of", &dir))?;
-    Ok(Store(Arc::new(StoreHandle { shared, sender, queue_units })))
+        };
+        let thread = thread::Builder::new().name("store-committer".to_owned()).spawn(run);
+        thread.map_err(OpenError::io("start the committer of", &options.dir))?;
+        Ok(Store(Arc::new(StoreHandle { shared, reader, sender, queue_units })))
+    }
 }
 
 /// Poisons the store when the committer's thread panics.
@@ -98,20 +154,9 @@ impl Drop for PanicWatch {
     }
 }
 
-fn without_files(epoch: Epoch) -> Recovered {
-    let base = Offset::FIRST.0;
-    let mut directory = Directory::new();
-    directory.begin_segment(Segment::new(base, "".into()), 0);
-    Recovered {
-        directory,
-        active: Active::without_file(ChecksumSeed::new(epoch.0, base)),
-        next_commit: 1,
-    }
-}
-
 impl Store {
-    /// Takes no more batches, commits and answers what is queued, and lets the directory go.
-    /// Reads go on.
+    /// Takes no more batches, commits and acknowledges what is queued, and lets the data directory
+    /// go. Reads go on.
     pub async fn close(&self) {
         self.0.shared.queue_permits.close();
         let (done, closed) = oneshot::channel();
@@ -141,7 +186,7 @@ impl StoreHandle {
     ) -> Result<Receipt, AppendError> {
         let (receipt, awaited) = Receipt::channel();
         let message =
-            Message::Append(Queued { batch, receipt: AckSender::new(receipt), queue_permits });
+            Message::Append(QueuedBatch { batch, receipt: AckSender::new(receipt), queue_permits });
         self.sender.send(message).map_err(|_| self.closed_because())?;
         Ok(awaited)
     }
@@ -204,25 +249,25 @@ impl Log for Store {
         from: Offset,
         max_bytes: usize,
     ) -> BoxFuture<'static, Result<Read, ReadError>> {
-        let shared = self.0.shared.clone();
-        off_runtime(move || shared.read(&scope, from, max_bytes))
+        let reader = self.0.reader.clone();
+        off_runtime(move || reader.read(&scope, from, max_bytes))
     }
 
     fn locate(&self, task: TaskId, line: u64) -> BoxFuture<'static, Result<Offset, ReadError>> {
-        let shared = self.0.shared.clone();
-        off_runtime(move || shared.locate(&task, line))
+        let reader = self.0.reader.clone();
+        off_runtime(move || reader.locate(&task, LineNumber(line)))
     }
 
     fn task(&self, task: &TaskId) -> Option<TaskSummary> {
-        self.0.shared.directory().summary(task)
+        self.0.shared.catalog().summary(task)
     }
 
     fn tasks(&self) -> Vec<TaskSummary> {
-        self.0.shared.directory().summaries()
+        self.0.shared.catalog().summaries()
     }
 
     fn cursors(&self) -> Vec<Cursor> {
-        self.0.shared.directory().cursors.to_vec()
+        self.0.shared.catalog().cursors.to_vec()
     }
 
     fn tail(&self) -> Offset {

@@ -4,9 +4,9 @@
 //! segmented log of one machine; a replicated one would stand there too.
 //!
 //! # Constraints
-//! - One process has the directory, one thread writes.
+//! - One process has the data directory, one thread writes.
 //! - An entry is acknowledged only when it is durable under the chosen [`Durability`].
-//! - What was acknowledged is read back, or its damage is stats; never a silent cut.
+//! - What was acknowledged is read back, or its damage is told; never silently dropped.
 //! - After a failed write or fsync nothing more is written until the store is opened anew.
 //! - Memory is bounded in bytes: the queue, the commit, the list of tasks, the indexes.
 //! - Nothing here knows a protocol.
@@ -14,56 +14,45 @@
 //! # WireLayout
 //! ```text
 //! META                        format version, epoch, CRC
-//! LOCK                        locked while a server has the directory
+//! LOCK                        locked while a server has the data directory
 //! <first offset, 20 digits>.seg
-//!     header                  see `segment`
-//!     chunk*                  entries of one task, see `chunk`; payload see `domain::block`
-//!     footer                  once sealed: indexes and a directory, see `footer`
+//!     header                  see `format/segment`
+//!     chunk*                  entries of one task, see `format/chunk`; payload see `domain::block`
+//!     footer                  once sealed: indexes and a list of tasks, see `format/footer`
 //! ```
 //! A commit is one chunk per task (more where a task's part is long), one write, one fsync. A
-//! chunk without entries is a mark: at a commit's end it has the cursors of pulled sources, alone
-//! it is what a clean close leaves: all before it is durable.
+//! chunk without entries is a control chunk: at a commit's end it has the cursors of pulled sources,
+//! alone it is what a clean close leaves: all before it is durable.
 //!
 //! # Modules
-//! `handle` queues, `staging` makes blocks of runs, `committer` writes and publishes them,
-//! `retention` seals and drops segments, `recovery` opens, `reader` reads. `directory` is what is
-//! known in memory; `faults` lets tests hold the disk up or make it fail.
+//! In the order of the data's way: `log` is the seam and `handle` the queue before the committer;
+//! `commit` makes batches durable, `catalog` is what is known in memory, `read` reads back. `format`
+//! is what stands on the disk, `recovery` opens it, `retention` says what goes. `disk` is the seam
+//! to the file system; `faults` lets tests hold it up or make it fail.
 
-mod ack;
-mod chunk;
-mod committer;
-mod cursors;
+mod catalog;
+mod commit;
+mod counters;
 mod data_dir;
-mod directory;
 mod disk;
 pub mod faults;
-mod files;
-mod footer;
-mod group_commit;
+mod format;
 mod handle;
-mod index;
-mod locate;
+mod locks;
 mod log;
 mod open_error;
 mod options;
-mod reader;
+mod read;
 mod recovery;
 mod retention;
-mod scan_buffer;
-mod segment;
 mod shared;
-mod staging;
-mod stats;
-mod task;
 #[cfg(test)]
 mod tests;
 
-pub use committer::OnCommit;
+pub use commit::OnCommit;
+pub use counters::Stats;
 pub use disk::{Disk, DiskFile, RealDisk};
-pub use handle::{Store, open};
+pub use handle::{RecoveredStore, Store, open, recover};
 pub use log::{AppendError, Committed, Log, Read, ReadError, Receipt, TryAppendError};
 pub use open_error::OpenError;
 pub use options::{Durability, StoreOptions, UnknownDurability};
-pub use shared::Stats;
-
-use shared::{StoreShared, unpoisoned};

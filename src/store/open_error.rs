@@ -3,10 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::format::FilePosition;
+
 /// Why a store does not open.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The path names something that is no directory.
+    /// The path is not a directory.
     #[error("the data directory {path} is not a directory")]
     NotADirectory {
         /// The data directory.
@@ -64,7 +66,7 @@ impl OpenError {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
-    pub(super) fn damaged(path: &Path, position: u64, what: &str) -> Self {
-        Self::Damaged { path: path.to_owned(), position, what: what.to_owned() }
+    pub(super) fn damaged(path: &Path, position: FilePosition, what: &str) -> Self {
+        Self::Damaged { path: path.to_owned(), position: position.0, what: what.to_owned() }
     }
 }

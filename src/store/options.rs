@@ -49,9 +49,9 @@ impl fmt::Display for Durability {
     }
 }
 
-/// A text that names no durability mode.
+/// A text that is not the name of a durability mode.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no durability mode, known are fsync, os and memory")]
+#[error("{0:?} is not a durability mode, known are fsync, os and memory")]
 pub struct UnknownDurability(pub String);
 
 impl FromStr for Durability {
@@ -81,7 +81,7 @@ pub struct StoreOptions {
     pub commit_bytes: usize,
     /// A commit takes no further batch once it has this many entries.
     pub commit_entries: usize,
-    /// About how far apart commits of small batches are; see `pace`.
+    /// About how far apart commits of small batches are; see `commit`.
     pub commit_interval: Duration,
     /// Segments whose last entry is older than this are dropped.
     pub retention_age: Option<Duration>,
@@ -89,7 +89,7 @@ pub struct StoreOptions {
     pub retention_bytes: Option<u64>,
     /// What the list of tasks and workers may take in memory, in bytes. Beyond it the oldest
     /// segments are dropped, and with them the tasks that have nothing else.
-    pub directory_bytes: usize,
+    pub catalog_bytes: usize,
     /// What indexes of sealed segments may take in memory, in bytes.
     pub index_cache_bytes: usize,
     /// The file system.
@@ -111,7 +111,7 @@ impl StoreOptions {
             commit_interval: Duration::from_millis(4),
             retention_age: None,
             retention_bytes: None,
-            directory_bytes: 64 * MIB as usize,
+            catalog_bytes: 64 * MIB as usize,
             index_cache_bytes: 16 * MIB as usize,
             disk: Arc::new(RealDisk),
         }
@@ -145,7 +145,7 @@ mod tests {
             assert_eq!(mode.to_string().parse(), Ok(mode));
         }
         let error = "paper".parse::<Durability>().unwrap_err().to_string();
-        assert_eq!(error, "\"paper\" is no durability mode, known are fsync, os and memory");
+        assert_eq!(error, "\"paper\" is not a durability mode, known are fsync, os and memory");
     }
 
     #[test]

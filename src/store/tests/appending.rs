@@ -30,18 +30,18 @@ async fn what_was_appended_is_read_back_by_task_and_in_store_order() {
 #[tokio::test]
 async fn one_commit_groups_runs_by_task_and_is_told_once_before_its_receipt() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, stats) = open_watched(StoreOptions::new(dir.path()));
+    let (store, commits) = open_watched(StoreOptions::new(dir.path()));
     let line = |task, body| run(task, "w", None, &[(Kind::Log, body)]);
     let runs = vec![line("b", "1"), line("a", "2"), line("b", "3")];
     keep(&store, Batch::of(runs)).await;
-    let (blocks, tail) = stats.try_recv().expect("the receipt came before the callback");
+    let (blocks, tail) = commits.try_recv().expect("the receipt came before the callback");
     let seen: Vec<_> =
         entries(&blocks, 1).into_iter().map(|(o, t, l, b)| (o, t, l.unwrap(), b)).collect();
     let row =
         |offset, task: &str, line, body: &str| (offset, task.to_owned(), line, body.to_owned());
     assert_eq!(seen, [row(1, "b", 1, "1"), row(2, "b", 2, "3"), row(3, "a", 1, "2")]);
     assert_eq!((blocks.len(), tail), (2, Offset(4)));
-    assert!(stats.try_recv().is_err(), "a commit was stats twice");
+    assert!(commits.try_recv().is_err(), "a commit was published twice");
 }
 
 #[tokio::test]
@@ -118,12 +118,12 @@ async fn a_repeat_within_one_commit_and_within_one_run_is_dropped() {
 #[tokio::test]
 async fn a_long_run_is_cut_into_chunks_and_keeps_its_order_and_numbers() {
     let dir = tempfile::tempdir().unwrap();
-    let (store, stats) = open_watched(StoreOptions::new(dir.path()));
+    let (store, commits) = open_watched(StoreOptions::new(dir.path()));
     let body = "x".repeat(100_000);
     let records: Vec<_> = (0..10).map(|_| (Kind::Log, body.as_str())).collect();
     let session = ProducerSession { id: "s".into(), seqs: (1..=10).collect() };
     keep(&store, Batch::of(vec![run("a", "w", Some(session), &records)])).await;
-    let (blocks, _) = stats.recv().unwrap();
+    let (blocks, _) = commits.recv().unwrap();
     let shapes: Vec<_> = blocks.iter().map(|b| (b.base.0, b.base_line, b.count)).collect();
     assert_eq!(shapes, [(1, 1, 3), (4, 4, 3), (7, 7, 3), (10, 10, 1)]);
     let last_seqs: Vec<_> =
@@ -166,11 +166,11 @@ async fn check_every_line(store: &Store) {
 
 #[tokio::test]
 async fn a_store_in_memory_keeps_offsets_and_repeats_and_tells_a_gap_for_what_it_cannot_read() {
-    let (store, stats) = open_watched(StoreOptions::in_memory());
+    let (store, commits) = open_watched(StoreOptions::in_memory());
     keep(&store, numbered("a", "s", &[1, 2])).await;
     assert_eq!(keep(&store, numbered("a", "s", &[2, 3])).await, Committed { kept: 1, repeated: 1 });
     keep(&store, lines("b", &["x"])).await;
-    assert_eq!(stats.iter().take(3).map(|(blocks, _)| blocks.len()).sum::<usize>(), 3);
+    assert_eq!(commits.iter().take(3).map(|(blocks, _)| blocks.len()).sum::<usize>(), 3);
     let read = store.read(Scope::Task(task("a")), Offset(1), 100).await.unwrap();
     let gap = Gap { from: Offset(1), to: Offset(3), lines: Some(3), reason: "memory" };
     assert_eq!((read.gap, read.blocks.len(), read.next), (Some(gap), 0, Offset(5)));

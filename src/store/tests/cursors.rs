@@ -64,7 +64,7 @@ async fn cursors_of_several_sources_survive_sealing_closing_and_reopening() {
 async fn a_cursor_outlives_all_its_entries() {
     let dir = tempfile::tempdir().unwrap();
     // Too small for anything: every segment is sealed and dropped.
-    let options = StoreOptions { directory_bytes: 100, ..StoreOptions::new(dir.path()) };
+    let options = StoreOptions { catalog_bytes: 100, ..StoreOptions::new(dir.path()) };
     let store = open_store(options.clone());
     keep(&store, pulled("x", "s", 41)).await;
     let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));

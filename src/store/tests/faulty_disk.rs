@@ -76,7 +76,7 @@ async fn after_a_failed_sync_nothing_is_taken_and_the_first_reason_stays() {
     disk.wait_until_held();
     let queued = store.try_append(lines("a", &["2"])).unwrap();
     disk.release();
-    let reason: Arc<str> = "a commit failed: the disk was stats to fail this sync".into();
+    let reason: Arc<str> = "a commit failed: the disk was told to fail this sync".into();
     let poisoned = AppendError::Poisoned { reason: reason.clone() };
     assert_eq!(first.await, Err(poisoned.clone()));
     assert_eq!(queued.await, Err(poisoned.clone()));

@@ -53,7 +53,7 @@ fn open_store(options: StoreOptions) -> Store {
     open(options, Box::new(|_, _| {})).unwrap()
 }
 
-/// What each commit stats.
+/// What each commit published.
 type RecordStats = std::sync::mpsc::Receiver<(Vec<Arc<Block>>, Offset)>;
 
 /// Opens with a callback that keeps every block it is given.

@@ -110,7 +110,7 @@ async fn a_clean_end_proves_the_last_commit() {
     let crashed = crashed(Durability::Fsync).await;
     open_store(crashed.options()).close().await;
     let marked = fs::read(&crashed.segment).unwrap();
-    assert!(marked.len() > crashed.bytes.len(), "no mark was written");
+    assert!(marked.len() > crashed.bytes.len(), "no control chunk was written");
     for at in crashed.commits[3].0..crashed.commits[4].0 {
         let mut bytes = marked.clone();
         bytes[at] ^= 0x20;
@@ -168,11 +168,11 @@ async fn damage_in_a_sealed_segment_is_told_at_opening_or_at_reading() {
         let Ok(store) = open(options.clone(), Box::new(|_, _| {})) else { continue };
         let outcomes =
             [count(&store).await, count_task(&store, "a").await, count_task(&store, "b").await];
-        let stats = outcomes.iter().any(Result::is_err);
+        let is_told = outcomes.iter().any(Result::is_err);
         let correct = outcomes == [Ok(16), Ok(8), Ok(8)];
-        let header = at < segment::HEADER_BYTES as usize;
-        assert!(stats || correct, "a flip at byte {at} gave {outcomes:?}");
-        assert!(stats || header, "a flip at byte {at} went unnoticed");
+        let header = at < format::SEGMENT_HEADER_BYTES;
+        assert!(is_told || correct, "a flip at byte {at} gave {outcomes:?}");
+        assert!(is_told || header, "a flip at byte {at} went unnoticed");
         store.close().await;
     }
 }
@@ -213,26 +213,26 @@ async fn a_footer_that_was_not_finished_is_written_anew() {
     let files = segment_files(dir.path());
     assert_eq!(files.len(), 2);
     let whole = fs::read(&files[0]).unwrap();
-    for cut in 1..=100 {
+    for missing in 1..=100 {
         segment_files(dir.path()).iter().for_each(|file| fs::remove_file(file).unwrap());
-        fs::write(&files[0], &whole[..whole.len() - cut]).unwrap();
+        fs::write(&files[0], &whole[..whole.len() - missing]).unwrap();
         let store = open_store(options.clone());
-        assert_eq!(bodies(&store, "a").await, ["1", "2"], "cut by {cut}");
+        assert_eq!(bodies(&store, "a").await, ["1", "2"], "{missing} bytes are missing");
         keep(&store, lines("b", &["3"])).await;
         store.close().await;
         let store = open_store(options.clone());
-        assert_eq!(bodies(&store, "b").await, ["3"], "cut by {cut}");
+        assert_eq!(bodies(&store, "b").await, ["3"], "{missing} bytes are missing");
         assert_eq!(store.stats().segments, 2);
         store.close().await;
     }
 }
 
 #[tokio::test]
-async fn a_segment_whose_creation_was_cut_short_is_made_anew() {
+async fn a_segment_whose_creation_was_interrupted_is_made_anew() {
     let dir = tempfile::tempdir().unwrap();
     open_store(StoreOptions::new(dir.path())).close().await;
     let file = segment_files(dir.path()).remove(0);
-    for bytes in 0..segment::HEADER_BYTES {
+    for bytes in 0..format::SEGMENT_HEADER_BYTES as u64 {
         fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(bytes).unwrap();
         let store = open_store(StoreOptions::new(dir.path()));
         store.close().await;

@@ -120,12 +120,12 @@ async fn too_many_tasks_for_the_directory_drop_the_oldest_in_files_and_in_memory
     let dir = tempfile::tempdir().unwrap();
     for options in [StoreOptions::new(dir.path()), StoreOptions::in_memory()] {
         let store =
-            open_store(StoreOptions { directory_bytes: 50_000, segment_chunks: 20, ..options });
+            open_store(StoreOptions { catalog_bytes: 50_000, segment_chunks: 20, ..options });
         for n in 0..500 {
             keep(&store, lines(&format!("task-{n}"), &["x"])).await;
         }
         let mut ticks = tokio::time::interval(Duration::from_millis(20));
-        while store.stats().directory_bytes > 50_000 {
+        while store.stats().catalog_bytes > 50_000 {
             ticks.tick().await;
         }
         let tasks = store.tasks();
@@ -138,13 +138,13 @@ async fn too_many_tasks_for_the_directory_drop_the_oldest_in_files_and_in_memory
 #[tokio::test]
 async fn the_only_segment_is_sealed_and_dropped_when_the_directory_is_too_small_for_it() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open_store(StoreOptions { directory_bytes: 100, ..StoreOptions::new(dir.path()) });
+    let store = open_store(StoreOptions { catalog_bytes: 100, ..StoreOptions::new(dir.path()) });
     fill(&store, 3).await;
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     while !store.tasks().is_empty() {
         ticks.tick().await;
     }
-    assert_eq!(store.stats().directory_bytes, 0);
+    assert_eq!(store.stats().catalog_bytes, 0);
     keep(&store, lines("a", &["on"])).await;
     assert_eq!(store.tail(), Offset(5));
 }

@@ -1,22 +1,21 @@
-//! Makes the blocks of one commit: groups runs by task, drops repeats, cuts chunks.
+//! Makes the blocks of one commit: groups runs by task, drops repeats, bounds chunks.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::cursors::Cursors;
-use super::directory::Directory;
-use super::log::Committed;
-use super::stats::{RecordStats, RunStats};
-use super::task::Task;
 use crate::domain::{
     Batch, Block, IdMap, Offset, ProducerSession, Records, Run, TaskId, WorkerId, encode_run,
     encoded_run_bytes,
 };
+use crate::store::catalog::{Catalog, CommittedChunk, RecordStats, RunStats, Task};
+use crate::store::format::{ChunkRef, Cursors, Millis};
+use crate::store::log::Committed;
 
-/// A chunk takes no further run once it has this many bytes of records, and longer runs are cut.
+/// A chunk takes no further run once it has this many bytes of records, and longer runs are
+/// split.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Room for this many runs is kept from commit to commit.
+/// How many runs' space is kept from commit to commit.
 const MAX_SPARE_RUNS: usize = 4096;
 
 /// What one commit gathers, and the blocks that it makes of it. Reused from commit to commit.
@@ -26,15 +25,13 @@ const MAX_SPARE_RUNS: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Staging {
     runs: Vec<StagedRun>,
-    tasks: Vec<Chain>,
+    tasks: Vec<TaskRuns>,
     by_task: IdMap<TaskId, usize>,
     /// The last staged number of each session.
     sessions: IdMap<(usize, WorkerId, Arc<str>), u64>,
-    blocks: Vec<Arc<Block>>,
-    /// Beside each block, where it comes from.
-    origins: Vec<Origin>,
+    blocks: Vec<StagedBlock>,
     /// What the commit advances.
-    pub(super) cursors: Cursors,
+    cursors: Cursors,
 }
 
 #[derive(Debug)]
@@ -47,65 +44,80 @@ struct StagedRun {
 
 /// The runs of one task; none where all were repeats.
 #[derive(Debug, Default, Clone, Copy)]
-struct Chain {
+struct TaskRuns {
     first: Option<usize>,
     last: Option<usize>,
 }
 
-/// Where a block comes from.
+/// Runs of one task that become one block.
 #[derive(Debug, Clone, Copy)]
-struct Origin {
-    /// Its first run, and how many there are.
+struct BlockRuns {
     first: usize,
-    runs: usize,
+    count: usize,
+}
+
+/// A block on its way to the disk.
+#[derive(Debug)]
+pub(in crate::store) struct StagedBlock {
+    pub(in crate::store) block: Arc<Block>,
     /// The task's entry before it.
-    previous: u64,
+    pub(in crate::store) previous: Option<Offset>,
+    /// Where it stands, once it is written to a file.
+    pub(in crate::store) location: Option<ChunkRef>,
+    runs: BlockRuns,
+}
+
+impl StagedBlock {
+    /// The block as the catalog takes it in.
+    pub(super) fn committed(&self) -> CommittedChunk<'_> {
+        CommittedChunk { block: &self.block, previous: self.previous, location: self.location }
+    }
 }
 
 impl Staging {
     /// Takes `batch` in; `known` has what earlier commits kept.
-    pub(super) fn add(&mut self, batch: Batch, known: &Directory) -> Committed {
+    pub(super) fn add(&mut self, batch: Batch, known: &Catalog) -> Committed {
         let mut committed = Committed { kept: 0, repeated: 0 };
         batch.cursor.into_iter().for_each(|cursor| self.cursors.advance(cursor));
         for run in batch.runs {
             let offered = run.records.count();
-            let at = self.task_place(&run.task);
-            let run = self.without_repeats(at, run, known);
+            let task = self.task_index(&run.task);
+            let run = self.without_repeats(task, run, known);
             let kept = run.records.count();
             committed.kept += kept;
             committed.repeated += offered - kept;
             if run.records.as_bytes().len() > CHUNK_BYTES {
-                parts(&run).into_iter().for_each(|part| self.push(at, part));
+                parts(&run).into_iter().for_each(|part| self.push(task, part));
             } else if kept > 0 {
-                self.push(at, run);
+                self.push(task, run);
             }
         }
         committed
     }
 
-    fn task_place(&mut self, task: &TaskId) -> usize {
-        if let Some(&at) = self.by_task.get(task) {
-            return at;
+    fn task_index(&mut self, task: &TaskId) -> usize {
+        if let Some(&index) = self.by_task.get(task) {
+            return index;
         }
-        let at = self.tasks.len();
-        self.by_task.insert(task.clone(), at);
-        self.tasks.push(Chain::default());
-        at
+        let index = self.tasks.len();
+        self.by_task.insert(task.clone(), index);
+        self.tasks.push(TaskRuns::default());
+        index
     }
 
     fn push(&mut self, task: usize, run: Run) {
-        let at = self.runs.len();
+        let index = self.runs.len();
         self.runs.push(StagedRun { run, stats: RecordStats::default(), next: None });
-        let chain = &mut self.tasks[task];
-        match chain.last.replace(at) {
-            Some(last) => self.runs[last].next = Some(at),
-            None => chain.first = Some(at),
+        let of_task = &mut self.tasks[task];
+        match of_task.last.replace(index) {
+            Some(last) => self.runs[last].next = Some(index),
+            None => of_task.first = Some(index),
         }
     }
 
-    fn without_repeats(&mut self, at: usize, run: Run, known: &Directory) -> Run {
+    fn without_repeats(&mut self, task: usize, run: Run, known: &Catalog) -> Run {
         let Some(session) = &run.session else { return run };
-        let key = (at, run.worker.clone(), session.id.clone());
+        let key = (task, run.worker.clone(), session.id.clone());
         let staged = self.sessions.get(&key).copied();
         let kept_before = || known.tasks.get(&run.task)?.last_seq(&run.worker, &session.id);
         let last = staged.or_else(kept_before);
@@ -121,22 +133,25 @@ impl Staging {
     }
 
     /// Makes the blocks of what was taken in, each task's together.
-    pub(super) fn make_blocks(&mut self, known: &Directory, time_ms: u64) {
+    pub(super) fn make_blocks(&mut self, known: &Catalog, time: Millis) {
         let mut base = known.tail;
-        for at in 0..self.tasks.len() {
-            let Some(first) = self.tasks[at].first else { continue };
-            let known = known.tasks.get(&self.runs[first].run.task);
-            let mut line = known.map_or(1, Task::next_line);
-            let mut previous = known.map_or(0, Task::last);
+        for index in 0..self.tasks.len() {
+            let Some(first) = self.tasks[index].first else { continue };
+            let task = known.tasks.get(&self.runs[first].run.task);
+            let mut line = task.map_or(1, |task| task.next_line().0);
+            let mut previous = task.and_then(Task::last);
             let mut rest = Some(first);
             while let Some(first) = rest {
-                let (block, runs);
-                (block, runs, rest) = self.make_block(first, (base, line), time_ms);
-                self.origins.push(Origin { first, runs, previous });
-                base = block.end().0;
+                let count;
+                let block;
+                (block, count, rest) = self.make_block(first, (base, line), time);
+                base = block.end();
                 line += u64::from(block.lines);
-                previous = block.last().0;
-                self.blocks.push(Arc::new(block));
+                let last = block.last();
+                let runs = BlockRuns { first, count };
+                let block = Arc::new(block);
+                self.blocks.push(StagedBlock { block, previous, location: None, runs });
+                previous = Some(last);
             }
         }
     }
@@ -145,27 +160,28 @@ impl Staging {
     fn make_block(
         &mut self,
         first: usize,
-        (base, line): (u64, u64),
-        time_ms: u64,
+        (base, line): (Offset, u64),
+        time: Millis,
     ) -> (Block, usize, Option<usize>) {
         let (runs, encoded_bytes) = self.measure_chunk(first);
-        // The exact queue_permits: a payload that has more would be shared at the price of an allocation.
+        // The exact capacity: sharing a payload that has more would cost an allocation.
         let mut payload = Vec::with_capacity(encoded_bytes);
         let (mut count, mut lines) = (0, 0);
-        let mut at = Some(first);
+        let mut next = Some(first);
         for _ in 0..runs {
-            let Some(staged) = at.map(|at| &mut self.runs[at]) else { break };
+            let Some(staged) = next.map(|index| &mut self.runs[index]) else { break };
             encode_run(&mut payload, &staged.run);
-            staged.stats = RecordStats::by(&staged.run.records, base + u64::from(count));
+            let run_base = Offset(base.0 + u64::from(count));
+            staged.stats = RecordStats::of(&staged.run.records, run_base);
             count += staged.run.records.count();
-            // Its queue_permits serves the next payload.
+            // Freed here, so that the next payload can use the same memory.
             drop(std::mem::take(&mut staged.run.records));
             lines += staged.stats.lines as u32;
-            at = staged.next;
+            next = staged.next;
         }
         let task = self.runs[first].run.task.clone();
-        let block = Block::new(task, Offset(base), line, (count, lines), time_ms, payload.into());
-        (block, runs, at)
+        let block = Block::new(task, base, line, (count, lines), time.0, payload.into());
+        (block, runs, next)
     }
 
     /// How many runs from `first` on go into one chunk, and their bytes once encoded.
@@ -183,24 +199,29 @@ impl Staging {
     }
 
     fn chain(&self, first: usize) -> impl Iterator<Item = &StagedRun> {
-        let staged = |at: usize| &self.runs[at];
+        let staged = |index: usize| &self.runs[index];
         std::iter::successors(Some(staged(first)), move |run| run.next.map(staged))
     }
 
+    /// What the commit writes: the blocks that were made, and the cursors that it advances.
+    pub(super) fn to_write(&mut self) -> (&mut [StagedBlock], &Cursors) {
+        (&mut self.blocks, &self.cursors)
+    }
+
     /// The blocks that were made.
-    pub(super) fn blocks(&self) -> &[Arc<Block>] {
+    pub(super) fn staged_blocks(&self) -> &[StagedBlock] {
         &self.blocks
     }
 
-    /// Each block with the task's entry before it and what its runs say.
-    pub(super) fn staged_blocks(
-        &self,
-    ) -> impl Iterator<Item = (&Block, u64, impl Iterator<Item = RunStats<'_>>)> {
-        self.blocks.iter().zip(&self.origins).map(|(block, origin)| {
-            let runs = self.chain(origin.first).take(origin.runs);
-            let stats = runs.map(|staged| RunStats::of_run(&staged.run, staged.stats));
-            (&**block, origin.previous, stats)
-        })
+    /// The cursors that the commit advances.
+    pub(super) fn cursors(&self) -> &Cursors {
+        &self.cursors
+    }
+
+    /// What the runs of a staged block say.
+    pub(super) fn stats(&self, staged: &StagedBlock) -> impl Iterator<Item = RunStats<'_>> {
+        let runs = self.chain(staged.runs.first).take(staged.runs.count);
+        runs.map(|staged| RunStats::of_run(&staged.run, staged.stats))
     }
 
     /// Lets everything go.
@@ -211,7 +232,6 @@ impl Staging {
         self.by_task.clear();
         self.sessions.clear();
         self.blocks.clear();
-        self.origins.clear();
         self.cursors = Cursors::default();
     }
 }
@@ -219,8 +239,8 @@ impl Staging {
 /// The run without the records whose numbers are not greater than `last` and those before them.
 fn increasing(run: Run, last: Option<u64>) -> Run {
     let Some(session) = &run.session else { return run };
-    let after = |last: Option<u64>, seq: u64| last.is_none_or(|last| seq > last);
-    let all_new = session.seqs.first().is_none_or(|&first| after(last, first))
+    let is_after = |last: Option<u64>, seq: u64| last.is_none_or(|last| seq > last);
+    let all_new = session.seqs.first().is_none_or(|&first| is_after(last, first))
         && session.seqs.is_sorted_by(|a, b| a < b);
     if all_new {
         return run;
@@ -229,7 +249,7 @@ fn increasing(run: Run, last: Option<u64>) -> Run {
     let mut seqs = Vec::new();
     let mut records = Records::default();
     for (&seq, (kind, body)) in session.seqs.iter().zip(run.records.iter()) {
-        if after(last, seq) {
+        if is_after(last, seq) {
             last = Some(seq);
             seqs.push(seq);
             records.push(kind, body);
@@ -303,32 +323,34 @@ mod tests {
 
     proptest! {
         #[test]
-        fn blocks_hold_what_was_added_and_their_facts_are_those_of_a_reader(specs in specs()) {
-            let known = Directory::new();
+        fn blocks_hold_what_was_added_and_their_stats_are_those_of_a_reader(specs in specs()) {
+            let known = Catalog::new();
             let mut staging = Staging::default();
             let mut seq = 0;
             let runs: Vec<_> = specs.iter().map(|spec| run(spec, &mut seq)).collect();
             let offered: u32 = runs.iter().map(|run| run.records.count()).sum();
             let committed = staging.add(Batch::of(runs.clone()), &known);
             prop_assert_eq!(committed, Committed { kept: offered, repeated: 0 });
-            staging.make_blocks(&known, 5);
+            staging.make_blocks(&known, Millis(5));
             let mut next = known.tail;
             let mut last = IdMap::default();
             let mut kept = Vec::new();
-            for (block, previous, stats) in staging.staged_blocks() {
+            for staged in staging.staged_blocks() {
+                let block = &staged.block;
                 prop_assert_eq!(block.check(), Ok(()));
-                prop_assert_eq!(block.base.0, next);
-                next = block.end().0;
-                let (known_previous, line) = last.get(&block.task).copied().unwrap_or((0, 1));
-                prop_assert_eq!((previous, block.base_line), (known_previous, line));
-                last.insert(&block.task, (block.last().0, line + u64::from(block.lines)));
-                prop_assert_eq!(stats.collect::<Vec<_>>(), RunStats::of_block(block));
+                prop_assert_eq!(block.base, next);
+                next = block.end();
+                let (known_previous, line) = last.get(&block.task).copied().unwrap_or((None, 1));
+                prop_assert_eq!((staged.previous, block.base_line), (known_previous, line));
+                last.insert(&block.task, (Some(block.last()), line + u64::from(block.lines)));
+                let stats: Vec<_> = staging.stats(staged).collect();
+                prop_assert_eq!(stats, RunStats::of_block(block));
                 let entry = |entry: Entry<'_>| {
                     (block.task.clone(), entry.worker.to_owned(), entry.kind, entry.body.to_vec())
                 };
                 kept.extend(block.entries().map(entry));
             }
-            for task in staging.blocks().iter().map(|block| &block.task) {
+            for task in staging.staged_blocks().iter().map(|staged| &staged.block.task) {
                 let of_task = runs.iter().filter(|run| run.task == *task);
                 let added = of_task.flat_map(|run| {
                     run.records.iter().map(|(kind, body)| {
@@ -340,7 +362,7 @@ mod tests {
             }
             prop_assert_eq!(kept.len(), offered as usize);
             staging.clear();
-            prop_assert_eq!(staging.blocks().len(), 0);
+            prop_assert_eq!(staging.staged_blocks().len(), 0);
         }
     }
 }

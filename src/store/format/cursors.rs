@@ -2,9 +2,10 @@
 //!
 //! # WireLayout
 //! `postcard` of [(source, number)], the source advanced last at the end. It is the payload of a
-//! mark at the end of a commit (those that the commit advances), and stands in a segment's footer
-//! behind the directory (all of them). The newest of the two counts, so a cursor outlives its
-//! entries; before retention takes the last footer, a mark in the active segment repeats them.
+//! control chunk at the end of a commit (those that the commit advances), and stands in a segment's footer
+//! behind the task records (all of them). The newest of the two counts, so a cursor outlives its
+//! entries; before retention takes the last footer, a control chunk in the active segment
+//! repeats them.
 
 use crate::domain::Cursor;
 
@@ -13,20 +14,20 @@ const MAX_SOURCES: usize = 4;
 
 /// The last number of each source, the source advanced last at the end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Cursors(Vec<Cursor>);
+pub(in crate::store) struct Cursors(Vec<Cursor>);
 
 impl Cursors {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::store) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The cursors, the one advanced last at the end.
-    pub(super) fn to_vec(&self) -> Vec<Cursor> {
+    pub(in crate::store) fn to_vec(&self) -> Vec<Cursor> {
         self.0.clone()
     }
 
     /// Notes that `cursor` is the newest. Of too many sources, the oldest is forgotten.
-    pub(super) fn advance(&mut self, cursor: Cursor) {
+    pub(in crate::store) fn advance(&mut self, cursor: Cursor) {
         self.0.retain(|known| known.source != cursor.source);
         if self.0.len() == MAX_SOURCES {
             self.0.remove(0);
@@ -35,18 +36,18 @@ impl Cursors {
     }
 
     /// Notes all of `newer`, in order.
-    pub(super) fn advance_all(&mut self, newer: &Self) {
+    pub(in crate::store) fn advance_all(&mut self, newer: &Self) {
         newer.0.iter().cloned().for_each(|cursor| self.advance(cursor));
     }
 
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(in crate::store) fn encode(&self) -> Vec<u8> {
         let pairs: Vec<_> = self.0.iter().map(|known| (&*known.source, known.number)).collect();
         postcard::to_stdvec(&pairs).expect("texts and numbers always encode into memory")
     }
 
     /// Reads what [`Cursors::encode`] wrote. No bytes are no cursors: a footer from before
-    /// there were any, or the mark of a clean end.
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    /// there were any, or the control chunk of a clean end.
+    pub(in crate::store) fn decode(bytes: &[u8]) -> Option<Self> {
         if bytes.is_empty() {
             return Some(Self::default());
         }

@@ -1,40 +1,41 @@
-//! What runs say of their workers: counted once, for the directory.
+//! What runs say of their workers: counted once, for the catalog.
 
 use serde::Deserialize;
 
-use crate::domain::{Block, Kind, Records, Run, WorkerState};
+use crate::domain::{Block, Kind, Offset, Records, Run, WorkerState};
 
 /// What consecutive entries of one worker and session say.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct RunStats<'a> {
+pub(in crate::store) struct RunStats<'a> {
     pub(super) worker: &'a str,
+    /// The session and its last number, where the producer numbers its entries.
     pub(super) session: Option<(&'a str, u64)>,
-    pub(super) stats: RecordStats,
+    pub(super) records: RecordStats,
 }
 
-/// What records tell.
+/// What records say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct RecordStats {
-    pub(super) lines: u64,
+pub(in crate::store) struct RecordStats {
+    pub(in crate::store) lines: u64,
     /// Lines that could not be kept, by `gap` records.
     pub(super) lost_lines: u64,
     /// The last notified state, and where.
-    pub(super) state: Option<(WorkerState, u64)>,
+    pub(super) state: Option<(WorkerState, Offset)>,
     /// The last entry's offset.
-    pub(super) last: u64,
+    pub(super) last: Offset,
 }
 
 impl RecordStats {
-    /// What `records` tell, the first of which gets the offset `first`.
-    pub(super) fn by(records: &Records, first: u64) -> Self {
+    /// What `records` say, the first of which gets the offset `first`.
+    pub(in crate::store) fn of(records: &Records, first: Offset) -> Self {
         let mut stats = Self::default();
-        for (offset, (kind, body)) in (first..).zip(records.iter()) {
-            stats.note(kind, body, offset);
+        for (offset, (kind, body)) in (first.0..).zip(records.iter()) {
+            stats.note(kind, body, Offset(offset));
         }
         stats
     }
 
-    fn note(&mut self, kind: Kind, body: &[u8], offset: u64) {
+    fn note(&mut self, kind: Kind, body: &[u8], offset: Offset) {
         self.last = offset;
         match kind {
             Kind::Log => self.lines += 1,
@@ -45,16 +46,16 @@ impl RecordStats {
 }
 
 impl<'a> RunStats<'a> {
-    /// What `run` says, whose records tell `stats`.
-    pub(super) fn of_run(run: &'a Run, stats: RecordStats) -> Self {
+    /// What `run` says, whose records say `records`.
+    pub(in crate::store) fn of_run(run: &'a Run, records: RecordStats) -> Self {
         let last_seq = |seqs: &[u64]| seqs.last().copied().unwrap_or(0);
         let session = run.session.as_ref();
         let session = session.map(|session| (&*session.id, last_seq(&session.seqs)));
-        Self { worker: run.worker.as_str(), session, stats }
+        Self { worker: run.worker.as_str(), session, records }
     }
 
     /// What `block` says, run by run: walks it once.
-    pub(super) fn of_block(block: &'a Block) -> Vec<Self> {
+    pub(in crate::store) fn of_block(block: &'a Block) -> Vec<Self> {
         let mut runs: Vec<Self> = Vec::new();
         for entry in block.entries() {
             let (worker, session) = (entry.worker, entry.session);
@@ -62,10 +63,10 @@ impl<'a> RunStats<'a> {
                 std::ptr::eq(run.worker, worker) && run.session.is_some() == session.is_some()
             };
             if !runs.last().is_some_and(goes_on) {
-                runs.push(Self { worker, session, stats: RecordStats::default() });
+                runs.push(Self { worker, session, records: RecordStats::default() });
             }
             let run = runs.last_mut().expect("one was there or was pushed");
-            run.stats.note(entry.kind, entry.body, entry.offset.0);
+            run.records.note(entry.kind, entry.body, entry.offset);
         }
         runs
     }

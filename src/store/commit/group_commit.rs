@@ -22,11 +22,11 @@ const MANY_ENTRIES: u32 = 16;
 /// Shorter waits cost more than they gather.
 const SHORTEST_WAIT: Duration = Duration::from_micros(100);
 
-/// Commits made at once after a wait that was not worth it; twice as many after each further one.
+/// Commits made at once after a delay that was not worth it; twice as many after each further one.
 const COMMITS_AT_ONCE: u32 = 64;
 const MOST_COMMITS_AT_ONCE: u32 = 1024;
 
-/// The committer's pace.
+/// How long commits are delayed.
 #[derive(Debug)]
 pub(super) struct CommitDelay {
     /// The greatest distance between commits that is waited for, where not many entries come.
@@ -46,7 +46,7 @@ impl CommitDelay {
     }
 
     /// How long to wait before the next commit; nothing after a pause.
-    pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
+    pub(super) fn before_next(&self, now: Instant) -> Option<Duration> {
         let since = now.saturating_duration_since(self.last?);
         let left = self.distance.checked_sub(since)?;
         (self.at_once == 0 && left >= SHORTEST_WAIT).then_some(left)
@@ -86,28 +86,28 @@ mod tests {
     #[test]
     fn the_first_commit_and_one_after_a_pause_are_made_at_once() {
         let start = Instant::now();
-        let mut pace = CommitDelay::new(INTERVAL);
-        assert_eq!(pace.wait(start), None);
-        pace.note(start, false, (1, 1));
-        assert_eq!(pace.wait(start + INTERVAL), None);
-        let left = pace.wait(start + Duration::from_millis(1));
+        let mut delay = CommitDelay::new(INTERVAL);
+        assert_eq!(delay.before_next(start), None);
+        delay.note(start, false, (1, 1));
+        assert_eq!(delay.before_next(start + INTERVAL), None);
+        let left = delay.before_next(start + Duration::from_millis(1));
         assert_eq!(left, Some(Duration::from_millis(3)));
     }
 
     #[test]
     fn a_wait_that_gathers_too_little_is_not_repeated_for_a_while() {
         let mut now = Instant::now();
-        let mut pace = CommitDelay::new(INTERVAL);
-        pace.note(now, true, (WORTHWHILE_BATCHES, 20));
-        assert!(pace.wait(now).is_some());
-        pace.note(now + INTERVAL, true, (WORTHWHILE_BATCHES - 1, 20));
+        let mut delay = CommitDelay::new(INTERVAL);
+        delay.note(now, true, (WORTHWHILE_BATCHES, 20));
+        assert!(delay.before_next(now).is_some());
+        delay.note(now + INTERVAL, true, (WORTHWHILE_BATCHES - 1, 20));
         let mut commits_until_next_wait = || {
             let first = now;
-            while pace.wait(now).is_none() {
+            while delay.before_next(now).is_none() {
                 now += INTERVAL / 4;
-                pace.note(now, false, (1, 1));
+                delay.note(now, false, (1, 1));
             }
-            pace.note(now, true, (1, 1));
+            delay.note(now, true, (1, 1));
             ((now - first).as_micros() / (INTERVAL / 4).as_micros()) as u32
         };
         let commits: Vec<_> = (0..6).map(|_| commits_until_next_wait()).collect();
@@ -115,33 +115,33 @@ mod tests {
         assert_eq!(commits, expected);
     }
 
-    /// The pace after many commits `distance` apart, of so many entries each.
+    /// The delay after many commits `distance` apart, of so many entries each.
     fn after(distance: Duration, entries: usize) -> (CommitDelay, Instant) {
-        let (mut pace, mut now) = (CommitDelay::new(INTERVAL), Instant::now());
+        let (mut delay, mut now) = (CommitDelay::new(INTERVAL), Instant::now());
         for _ in 0..32 {
             now += distance;
-            pace.note(now, true, (WORTHWHILE_BATCHES, entries));
+            delay.note(now, true, (WORTHWHILE_BATCHES, entries));
         }
-        (pace, now)
+        (delay, now)
     }
 
     #[test]
     fn commits_come_as_close_as_each_has_plenty_and_no_farther_apart_than_they_may() {
         let plenty = PLENTY_OF_ENTRIES as usize;
-        let (pace, now) = after(INTERVAL, 2 * plenty);
-        let wait = pace.wait(now).unwrap();
+        let (delay, now) = after(INTERVAL, 2 * plenty);
+        let wait = delay.before_next(now).unwrap();
         assert!(wait.abs_diff(INTERVAL / 2) < Duration::from_micros(1), "{wait:?}");
         let many = MANY_ENTRIES as usize;
         for (entries, expected) in [(many, 2 * INTERVAL), (many - 1, INTERVAL)] {
-            let (pace, now) = after(INTERVAL, entries);
-            let wait = pace.wait(now).unwrap();
+            let (delay, now) = after(INTERVAL, entries);
+            let wait = delay.before_next(now).unwrap();
             assert!(wait.abs_diff(expected) < Duration::from_micros(1), "{entries}: {wait:?}");
         }
     }
 
     #[test]
     fn where_plenty_comes_at_once_there_is_no_wait() {
-        let (pace, now) = after(SHORTEST_WAIT, 2 * PLENTY_OF_ENTRIES as usize);
-        assert_eq!(pace.wait(now), None);
+        let (delay, now) = after(SHORTEST_WAIT, 2 * PLENTY_OF_ENTRIES as usize);
+        assert_eq!(delay.before_next(now), None);
     }
 }

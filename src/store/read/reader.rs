@@ -1,27 +1,26 @@
-//! Reads: looks a place up in the directory, then reads files without holding it.
+//! Reads: looks a place up in the catalog, then reads files without holding it.
 //!
 //! Retention may remove a segment between the two. The file is then not found, and the read
-//! looks again: by then the directory says that those entries are gone, and a gap is stats.
+//! looks again: by then the catalog says that those entries are gone, and a gap is returned.
 
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use super::StoreShared;
-use super::chunk::{self, ChecksumSeed};
-use super::directory::Segment;
-use super::footer;
-use super::index::{ChunkRef, IndexAt, IndexKey, decode_index};
+use super::index_cache::{IndexCache, IndexKey};
 use super::locate::{
-    ChunkSource, ReadStep, chunk_of_line, locate_line, next_step_of_all, next_step_of_task,
-    scan_start,
+    ChunkSource, LineLocation, ReadStep, SegmentChunks, chunk_of_line, locate_line,
+    next_step_of_all, next_step_of_task, scan_start,
 };
-use super::log::{Read, ReadError};
-use super::scan_buffer::{ScanBuffer, ScanItem};
-use super::segment::HEADER_BYTES;
-use super::task::Task;
-use crate::domain::{Block, Offset, TaskId};
-use crate::domain::{Gap, Scope};
+use super::open_files::OpenFiles;
+use crate::domain::{Block, Gap, LineNumber, Offset, Scope, TaskId};
+use crate::store::catalog::{Segment, Task};
+use crate::store::format::{
+    ChecksumSeed, ChunkRef, FIRST_CHUNK, FilePosition, IndexAt, ScanBuffer, ScanItem, decode_block,
+    decode_header, decode_index, read_footer_part,
+};
+use crate::store::log::{Read, ReadError};
+use crate::store::shared::StoreShared;
 
 /// What a scan in store order reads at once, at most.
 const MAX_READ_AHEAD_BYTES: usize = 1024 * 1024;
@@ -39,7 +38,7 @@ struct Gathered {
     blocks: Vec<Arc<Block>>,
     bytes: usize,
     max_bytes: usize,
-    next: u64,
+    next: Offset,
 }
 
 impl Gathered {
@@ -49,84 +48,98 @@ impl Gathered {
 
     fn push(&mut self, block: Block) {
         self.bytes += block.payload.len();
-        self.next = block.end().0;
+        self.next = block.end();
         self.blocks.push(Arc::new(block));
     }
 }
 
-impl StoreShared {
-    /// Reads entries in `scope` from `from` on; see [`super::Log::read`].
-    pub(super) fn read(
+/// Reads what is committed.
+#[derive(Debug)]
+pub(in crate::store) struct Reader {
+    shared: Arc<StoreShared>,
+    files: Arc<OpenFiles>,
+    indexes: IndexCache,
+}
+
+impl Reader {
+    /// A reader that keeps up to `index_cache_bytes` of indexes.
+    pub(in crate::store) fn new(
+        shared: Arc<StoreShared>,
+        files: Arc<OpenFiles>,
+        index_cache_bytes: usize,
+    ) -> Self {
+        Self { shared, files, indexes: IndexCache::new(index_cache_bytes) }
+    }
+
+    /// Reads entries in `scope` from `from` on; see [`crate::store::Log::read`].
+    pub(in crate::store) fn read(
         &self,
         scope: &Scope,
         from: Offset,
         max_bytes: usize,
     ) -> Result<Read, ReadError> {
-        let from = from.0.max(Offset::FIRST.0);
-        if self.memory {
+        let from = from.max(Offset::FIRST);
+        if self.shared.is_in_memory {
             return Ok(self.read_nothing(scope, from));
         }
         let mut gathered = Gathered { blocks: Vec::new(), bytes: 0, max_bytes, next: from };
         let mut gap = None;
         while !gathered.is_full() {
-            let step = self.step(scope, &gathered);
+            let step = self.next_step(scope, &gathered);
             match step.gap {
                 Some(_) if !gathered.blocks.is_empty() => break,
                 found => gap = gap_or_earlier(found, gap, &gathered),
             }
-            let Some((segment, source)) = &step.place else {
+            let Some(chunks) = &step.chunks else {
                 gathered.next = gathered.next.max(step.tail);
                 break;
             };
             let before = gathered.next;
             let outcome = match scope {
-                Scope::Task(task) => self.read_chunks((segment, source), task, &mut gathered),
-                Scope::All => self.scan((segment, source), step.data_end, &mut gathered),
+                Scope::Task(task) => self.read_chunks(chunks, task, &mut gathered),
+                Scope::All => self.scan(chunks, step.data_end, &mut gathered),
             };
             match outcome {
                 Ok(()) if gathered.next > before => {}
-                Ok(()) => return Err(failed(segment, "its index leads nowhere")),
+                Ok(()) => return Err(failed(&chunks.segment, "its index leads nowhere")),
                 Err(Failure::Gone) => {}
                 Err(Failure::Read(error)) => return Err(error),
             }
         }
-        Ok(Read { gap, blocks: gathered.blocks, next: Offset(gathered.next) })
+        Ok(Read { gap, blocks: gathered.blocks, next: gathered.next })
     }
 
-    fn step(&self, scope: &Scope, gathered: &Gathered) -> ReadStep {
-        let directory = self.directory();
+    fn next_step(&self, scope: &Scope, gathered: &Gathered) -> ReadStep {
+        let catalog = self.shared.catalog();
         match scope {
             Scope::Task(task) => {
-                next_step_of_task(&directory, task, (gathered.next, gathered.max_bytes))
+                next_step_of_task(&catalog, task, gathered.next, gathered.max_bytes)
             }
-            Scope::All => next_step_of_all(&directory, gathered.next),
+            Scope::All => next_step_of_all(&catalog, gathered.next),
         }
     }
 
     /// Without files there is nothing to read, and all of it is a gap.
-    fn read_nothing(&self, scope: &Scope, from: u64) -> Read {
-        let directory = self.directory();
-        let task = |task| directory.tasks.get(task);
-        let (last, lines) = match scope {
-            Scope::All => (directory.tail - 1, None),
+    fn read_nothing(&self, scope: &Scope, from: Offset) -> Read {
+        let catalog = self.shared.catalog();
+        let (end, lines) = match scope {
+            Scope::All => (catalog.tail, None),
             Scope::Task(id) => {
-                let lines = task(id).map(|task| task.next_line() - 1);
-                (task(id).map_or(0, Task::last), lines.filter(|_| from == Offset::FIRST.0))
+                let task = catalog.tasks.get(id);
+                let lines = task.map(|task| task.next_line().0 - 1);
+                let end = task.and_then(Task::last).map_or(Offset::FIRST, Offset::next);
+                (end, lines.filter(|_| from == Offset::FIRST))
             }
         };
-        let gap = (from <= last).then_some(Gap {
-            from: Offset(from),
-            to: Offset(last),
-            lines,
-            reason: "memory",
-        });
-        Read { gap, blocks: Vec::new(), next: Offset(from.max(directory.tail)) }
+        let gap =
+            (from < end).then(|| Gap { from, to: Offset(end.0 - 1), lines, reason: "memory" });
+        Read { gap, blocks: Vec::new(), next: from.max(catalog.tail) }
     }
 
     /// Reads a task's chunks of one segment.
     fn read_chunks(
         &self,
-        (segment, source): (&Arc<Segment>, &ChunkSource),
+        SegmentChunks { segment, source }: &SegmentChunks,
         task: &TaskId,
         gathered: &mut Gathered,
     ) -> Result<(), Failure> {
@@ -135,7 +148,7 @@ impl StoreShared {
         let chunks = match source {
             ChunkSource::Chunks(chunks) => &chunks[..],
             ChunkSource::Index(at) => {
-                loaded = self.index(&file, segment, (Some(task.clone()), *at))?;
+                loaded = self.index(&file, segment, Some(task), *at)?;
                 &loaded[..]
             }
         };
@@ -152,35 +165,35 @@ impl StoreShared {
     /// Reads whatever comes in one segment, in store order.
     fn scan(
         &self,
-        (segment, source): (&Arc<Segment>, &ChunkSource),
-        data_end: u64,
+        SegmentChunks { segment, source }: &SegmentChunks,
+        data_end: FilePosition,
         gathered: &mut Gathered,
     ) -> Result<(), Failure> {
         let file = self.file(segment)?;
         let mut position = match source {
             ChunkSource::Chunks(chunks) => {
-                chunks.first().map_or(HEADER_BYTES, |chunk| chunk.position)
+                chunks.first().map_or(FIRST_CHUNK, |chunk| chunk.position)
             }
             ChunkSource::Index(at) => {
-                let sparse = self.index(&file, segment, (None, *at))?;
+                let sparse = self.index(&file, segment, None, *at)?;
                 scan_start(&sparse, gathered.next)
             }
         };
-        let seed = ChecksumSeed::new(self.epoch.0, segment.base);
+        let seed = self.seed(segment);
         let read_ahead = gathered.max_bytes.min(MAX_READ_AHEAD_BYTES);
-        let mut window = ScanBuffer::new(&file, data_end, read_ahead);
+        let mut buffer = ScanBuffer::new(&file, data_end, read_ahead);
         while !gathered.is_full() {
-            let place = window.place(position, seed).map_err(|error| io_failed(segment, &error))?;
-            let ScanItem::Chunk(found, bytes) = place else {
-                let at_end = matches!(place, ScanItem::End);
-                return if at_end { Ok(()) } else { Err(damaged(segment, position)) };
+            let item = buffer.item(position, seed).map_err(|error| io_failed(segment, &error))?;
+            let ScanItem::Chunk(found, bytes) = item else {
+                let is_end = matches!(item, ScanItem::End);
+                return if is_end { Ok(()) } else { Err(damaged(segment, position)) };
             };
             let header = found.header;
-            if header.base + u64::from(header.count) > gathered.next && header.count > 0 {
-                let block = chunk::decode_block(bytes, &found);
+            if header.end() > gathered.next && header.count > 0 {
+                let block = decode_block(bytes, &found);
                 gathered.push(block.ok_or_else(|| damaged(segment, position))?);
             }
-            position += found.bytes() as u64;
+            position = position + found.bytes();
         }
         Ok(())
     }
@@ -191,14 +204,16 @@ impl StoreShared {
         segment: &Segment,
         chunk: &ChunkRef,
     ) -> Result<Block, Failure> {
-        let seed = ChecksumSeed::new(self.epoch.0, segment.base);
-        let end = chunk.position + u64::from(chunk.bytes);
-        let mut window = ScanBuffer::new(file, end, 0);
-        let place = window.bytes(chunk.position, chunk.bytes as usize);
-        let bytes = place.map_err(|error| io_failed(segment, &error))?;
-        let found = chunk::decode_header(bytes, seed, chunk.position);
-        let block = found.and_then(|found| chunk::decode_block(bytes, &found));
+        let mut buffer = ScanBuffer::new(file, chunk.end_position(), 0);
+        let bytes = buffer.bytes(chunk.position, chunk.bytes as usize);
+        let bytes = bytes.map_err(|error| io_failed(segment, &error))?;
+        let found = decode_header(bytes, self.seed(segment), chunk.position);
+        let block = found.and_then(|found| decode_block(bytes, &found));
         block.ok_or_else(|| damaged(segment, chunk.position))
+    }
+
+    fn seed(&self, segment: &Segment) -> ChecksumSeed {
+        ChecksumSeed::new(self.shared.epoch, segment.base)
     }
 
     fn file(&self, segment: &Segment) -> Result<Arc<File>, Failure> {
@@ -209,7 +224,7 @@ impl StoreShared {
     }
 
     fn is_forgotten(&self, segment: &Segment) -> bool {
-        segment.base < self.directory().log_start_offset()
+        segment.base < self.shared.catalog().log_start_offset()
     }
 
     /// An index of a sealed segment: a task's, or the sparse one.
@@ -217,27 +232,32 @@ impl StoreShared {
         &self,
         file: &File,
         segment: &Segment,
-        (task, at): (Option<TaskId>, IndexAt),
+        task: Option<&TaskId>,
+        at: IndexAt,
     ) -> Result<Arc<[ChunkRef]>, Failure> {
-        let key: IndexKey = (segment.base, task);
+        let key = IndexKey { segment: segment.base, task: task.cloned() };
         if let Some(index) = self.indexes.get(&key) {
             return Ok(index);
         }
-        let part = footer::read_part(file, at).map_err(|error| io_failed(segment, &error))?;
+        let part = read_footer_part(file, at).map_err(|error| io_failed(segment, &error))?;
         let index = part.and_then(|part| decode_index(&part));
         let index: Arc<[_]> = index.ok_or_else(|| damaged(segment, at.position))?.into();
         self.indexes.put(key, index.clone());
         Ok(index)
     }
 
-    /// The offset of `line` of `task`; see [`super::Log::locate`].
-    pub(super) fn locate(&self, task: &TaskId, line: u64) -> Result<Offset, ReadError> {
+    /// The offset of `line` of `task`; see [`crate::store::Log::locate`].
+    pub(in crate::store) fn locate(
+        &self,
+        task: &TaskId,
+        line: LineNumber,
+    ) -> Result<Offset, ReadError> {
         loop {
-            let (end, place) = locate_line(&self.directory(), task, line);
-            let Some((segment, source, line)) = place.filter(|_| !self.memory) else {
-                return Ok(Offset(end));
+            let LineLocation { task_end, line } = locate_line(&self.shared.catalog(), task, line);
+            let Some((line, chunks)) = line.filter(|_| !self.shared.is_in_memory) else {
+                return Ok(task_end);
             };
-            match self.locate_in((&segment, &source), task, line) {
+            match self.locate_in(&chunks, task, line) {
                 Ok(found) => return Ok(found),
                 Err(Failure::Gone) => {}
                 Err(Failure::Read(error)) => return Err(error),
@@ -247,21 +267,21 @@ impl StoreShared {
 
     fn locate_in(
         &self,
-        (segment, source): (&Arc<Segment>, &ChunkSource),
+        SegmentChunks { segment, source }: &SegmentChunks,
         task: &TaskId,
-        line: u64,
+        line: LineNumber,
     ) -> Result<Offset, Failure> {
         let file = self.file(segment)?;
         let chunk = match source {
             ChunkSource::Chunks(chunks) => chunks.first().copied(),
             ChunkSource::Index(at) => {
-                chunk_of_line(&self.index(&file, segment, (Some(task.clone()), *at))?, line)
+                chunk_of_line(&self.index(&file, segment, Some(task), *at)?, line)
             }
         };
         let chunk =
             chunk.ok_or_else(|| Failure::Read(failed(segment, "its index lacks a line")))?;
         let block = self.read_chunk(&file, segment, &chunk)?;
-        let found = block.entries().find(|entry| entry.line == Some(line));
+        let found = block.entries().find(|entry| entry.line == Some(line.0));
         Ok(found.map_or(block.end(), |entry| entry.offset))
     }
 }
@@ -279,6 +299,6 @@ fn io_failed(segment: &Segment, error: &io::Error) -> Failure {
     Failure::Read(failed(segment, &error.to_string()))
 }
 
-fn damaged(segment: &Segment, position: u64) -> Failure {
-    Failure::Read(failed(segment, &format!("damaged at byte {position}")))
+fn damaged(segment: &Segment, position: FilePosition) -> Failure {
+    Failure::Read(failed(segment, &format!("damaged at byte {}", position.0)))
 }

@@ -1,0 +1,238 @@
+//! The committer: takes what is queued, stages, writes and syncs it, publishes, acknowledges.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Instant;
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::ack::{AckSender, send_acks};
+use super::group_commit::CommitDelay;
+use super::maintenance::MAINTENANCE_PERIOD;
+use super::queue::{Message, QueuedBatch};
+use super::segment_writer::{CommitStamp, SegmentWriter};
+use super::staging::Staging;
+use crate::domain::{Block, Offset};
+use crate::store::catalog::Catalog;
+use crate::store::format::Millis;
+use crate::store::log::{AppendError, Committed};
+use crate::store::options::StoreOptions;
+use crate::store::retention::Retention;
+use crate::store::shared::StoreShared;
+
+/// Called once per commit with its blocks and the new tail, on the committer's thread.
+pub type OnCommit = Box<dyn Fn(&[Arc<Block>], Offset) + Send>;
+
+/// The committer's own state; see the module.
+pub(in crate::store) struct Committer {
+    pub(super) shared: Arc<StoreShared>,
+    receiver: Receiver<Message>,
+    on_commit: OnCommit,
+    pub(super) segments: Box<dyn SegmentWriter>,
+    pub(super) retention: Retention,
+    pub(super) next_commit: u64,
+    pub(super) maintenance_at: Instant,
+    commit_bytes: usize,
+    commit_entries: usize,
+    delay: CommitDelay,
+    staging: Staging,
+    acks: PendingAcks,
+    /// The commit's blocks, for the hub.
+    blocks: Vec<Arc<Block>>,
+    closing: Vec<oneshot::Sender<()>>,
+}
+
+/// The batches of a commit that are to be acknowledged, and their share of the queue.
+#[derive(Default)]
+struct PendingAcks {
+    batches: Vec<(AckSender, Committed)>,
+    queue_permits: Option<OwnedSemaphorePermit>,
+}
+
+impl Committer {
+    pub(in crate::store) fn new(
+        options: &StoreOptions,
+        shared: Arc<StoreShared>,
+        receiver: Receiver<Message>,
+        on_commit: OnCommit,
+        segments: Box<dyn SegmentWriter>,
+        next_commit: u64,
+    ) -> Self {
+        Self {
+            shared,
+            receiver,
+            on_commit,
+            segments,
+            retention: Retention::new(options),
+            next_commit,
+            maintenance_at: Instant::now() + MAINTENANCE_PERIOD,
+            commit_bytes: options.commit_bytes,
+            commit_entries: options.commit_entries,
+            delay: CommitDelay::new(options.commit_interval),
+            staging: Staging::default(),
+            acks: PendingAcks::default(),
+            blocks: Vec::new(),
+            closing: Vec::new(),
+        }
+    }
+
+    /// Works until told to close, or until nobody is left who could tell.
+    pub(in crate::store) fn run(mut self) {
+        while self.closing.is_empty() {
+            let wait = self.maintenance_at.saturating_duration_since(Instant::now());
+            match self.receiver.recv_timeout(wait) {
+                Ok(message) => self.on_message(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.run_maintenance();
+        }
+        self.on_close();
+    }
+
+    fn on_message(&mut self, message: Message) {
+        match message {
+            Message::Close(done) => self.closing.push(done),
+            Message::Append(first) => {
+                let is_delayed = self.delay();
+                self.take(first);
+                self.delay.note(Instant::now(), is_delayed, self.acks.size());
+                self.commit();
+            }
+        }
+    }
+
+    /// Lets more batches come, where that is worth it.
+    fn delay(&self) -> bool {
+        self.delay.before_next(Instant::now()).map(std::thread::sleep).is_some()
+    }
+
+    fn commit(&mut self) {
+        let commit = CommitStamp { number: self.next_commit, time: Millis::now() };
+        self.stage(commit);
+        let written = self.write(commit);
+        if written.is_ok() {
+            self.publish();
+        }
+        self.staging.clear();
+        self.acknowledge(written);
+    }
+
+    /// Takes `first` and what else is queued, up to a commit's bounds.
+    fn take(&mut self, first: QueuedBatch) {
+        let shared = self.shared.clone();
+        let known = shared.catalog();
+        let mut bytes = first.batch.bytes();
+        let mut entries = self.take_batch(first, &known);
+        while bytes < self.commit_bytes && entries < self.commit_entries {
+            match self.receiver.try_recv() {
+                Ok(Message::Append(queued)) => {
+                    bytes += queued.batch.bytes();
+                    entries += self.take_batch(queued, &known);
+                }
+                Ok(Message::Close(done)) => self.closing.push(done),
+                Err(_) => break,
+            }
+        }
+    }
+
+    /// Returns how many entries the batch adds.
+    fn take_batch(&mut self, queued: QueuedBatch, known: &Catalog) -> usize {
+        let QueuedBatch { batch, receipt, queue_permits } = queued;
+        let committed = self.staging.add(batch, known);
+        self.acks.push(receipt, committed, queue_permits);
+        (committed.kept + committed.repeated) as usize
+    }
+
+    fn stage(&mut self, commit: CommitStamp) {
+        self.staging.make_blocks(&self.shared.catalog(), commit.time);
+    }
+
+    /// Makes what is staged durable.
+    fn write(&mut self, commit: CommitStamp) -> Result<(), Arc<str>> {
+        if let Some(reason) = self.shared.failed() {
+            return Err(reason);
+        }
+        let (blocks, cursors) = self.staging.to_write();
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let written = self.segments.write(commit, blocks, cursors);
+        let written = written.and_then(|bytes| self.segments.sync().map(|()| bytes));
+        let bytes = written.map_err(|error| self.shared.poison("a commit", &error))?;
+        self.shared.counters.note_write(bytes, started.elapsed());
+        self.next_commit += 1;
+        Ok(())
+    }
+
+    /// Shows a commit to readers, then to the hub.
+    fn publish(&mut self) {
+        let staged = self.staging.staged_blocks();
+        let mut entries = 0;
+        let mut catalog = self.shared.catalog_mut();
+        for block in staged {
+            catalog.add_chunk(&block.committed(), self.staging.stats(block));
+            entries += u64::from(block.block.count);
+        }
+        catalog.cursors.advance_all(self.staging.cursors());
+        let tail = catalog.tail;
+        drop(catalog);
+        if !staged.is_empty() {
+            self.shared.advance(tail);
+            self.shared.counters.note_commit(staged.len(), entries);
+            self.blocks.extend(staged.iter().map(|staged| Arc::clone(&staged.block)));
+            (self.on_commit)(&self.blocks, tail);
+            self.blocks.clear();
+        }
+    }
+
+    fn acknowledge(&mut self, written: Result<(), Arc<str>>) {
+        self.acks.send(written);
+    }
+
+    /// Commits what is still queued, marks the end and lets the data directory go.
+    fn on_close(mut self) {
+        while let Ok(message) = self.receiver.try_recv() {
+            self.on_message(message);
+        }
+        if self.shared.failed().is_none() {
+            let commit = CommitStamp { number: self.next_commit, time: Millis::now() };
+            let tail = self.shared.catalog().tail;
+            let written = self.segments.write_control_chunk(commit, tail, &Default::default());
+            let _reason =
+                written.map_err(|error| self.shared.poison("the closing control chunk", &error));
+        }
+        self.segments.close();
+        for done in self.closing.drain(..) {
+            let _nobody_waits = done.send(());
+        }
+    }
+}
+
+impl PendingAcks {
+    fn push(&mut self, receipt: AckSender, committed: Committed, permits: OwnedSemaphorePermit) {
+        self.batches.push((receipt, committed));
+        match &mut self.queue_permits {
+            Some(held) => held.merge(permits),
+            None => self.queue_permits = Some(permits),
+        }
+    }
+
+    /// How many batches there are, and how many entries of them are kept.
+    fn size(&self) -> (usize, usize) {
+        let entries = self.batches.iter().map(|(_, committed)| committed.kept as usize);
+        (self.batches.len(), entries.sum())
+    }
+
+    /// Gives the share of the queue back, then tells everyone.
+    fn send(&mut self, written: Result<(), Arc<str>>) {
+        self.queue_permits = None;
+        let outcome = |committed| match &written {
+            Ok(()) => Ok(committed),
+            Err(reason) => Err(AppendError::Poisoned { reason: reason.clone() }),
+        };
+        let batches = self.batches.drain(..);
+        send_acks(batches.map(|(receipt, committed)| (receipt, outcome(committed))));
+    }
+}

@@ -1,0 +1,99 @@
+//! Segments without files: they only count, so that retention works as it does on a disk.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::segment_writer::{CommitStamp, SegmentWriter};
+use super::staging::StagedBlock;
+use crate::domain::Offset;
+use crate::store::catalog::{Catalog, Sealing, Segment};
+use crate::store::format::{Cursors, FilePosition, IndexAt, Millis, SealedSegment};
+use crate::store::options::StoreOptions;
+
+/// The active segment of a store without files.
+#[derive(Debug)]
+pub(in crate::store) struct MemorySegments {
+    segment_bytes: u64,
+    segment_chunks: usize,
+    segment_age: Duration,
+    bytes: u64,
+    chunks: usize,
+    created: Millis,
+    last_time: Millis,
+}
+
+impl MemorySegments {
+    pub(in crate::store) fn new(options: &StoreOptions) -> Self {
+        let now = Millis::now();
+        Self {
+            segment_bytes: options.segment_bytes,
+            segment_chunks: options.segment_chunks,
+            segment_age: options.segment_age,
+            bytes: 0,
+            chunks: 0,
+            created: now,
+            last_time: now,
+        }
+    }
+}
+
+impl SegmentWriter for MemorySegments {
+    fn write(
+        &mut self,
+        commit: CommitStamp,
+        blocks: &mut [StagedBlock],
+        _cursors: &Cursors,
+    ) -> io::Result<usize> {
+        self.bytes += blocks.iter().map(|staged| staged.block.payload.len() as u64).sum::<u64>();
+        self.chunks += blocks.len();
+        self.last_time = commit.time;
+        Ok(0)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write_control_chunk(
+        &mut self,
+        _commit: CommitStamp,
+        _tail: Offset,
+        _cursors: &Cursors,
+    ) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= self.segment_bytes || self.chunks >= self.segment_chunks
+    }
+
+    fn is_old(&self, now: Millis) -> bool {
+        self.created.age_at(now) >= self.segment_age
+    }
+
+    fn seal(&mut self, catalog: &Catalog, _next_commit: u64) -> io::Result<Sealing> {
+        let nowhere = IndexAt { position: FilePosition(0), bytes: 0, crc: 0 };
+        let sealed = SealedSegment {
+            data_end: FilePosition(0),
+            end_offset: catalog.tail,
+            file_bytes: 0,
+            last_time: self.last_time,
+            sparse: nowhere,
+        };
+        let now = Millis::now();
+        (self.bytes, self.chunks, self.created, self.last_time) = (0, 0, now, now);
+        Ok(Sealing {
+            sealed,
+            indexes: Vec::new(),
+            next: Segment::new(catalog.tail, "".into()),
+            first_chunk: FilePosition(0),
+        })
+    }
+
+    fn delete(&mut self, _segment: &Arc<Segment>) {}
+
+    fn run_pending_deletes(&mut self) {}
+
+    fn close(&mut self) {}
+}

@@ -1,0 +1,73 @@
+//! Where commits go.
+
+use std::io;
+use std::sync::Arc;
+
+use super::staging::StagedBlock;
+use crate::domain::Offset;
+use crate::store::catalog::{Catalog, Sealing, Segment};
+use crate::store::format::{Cursors, Millis};
+
+/// What a commit is written with.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct CommitStamp {
+    /// One more with each commit.
+    pub(in crate::store) number: u64,
+    pub(in crate::store) time: Millis,
+}
+
+/// Owns the active segment, its end, and the removal of old ones. After an error it must not be
+/// written to again.
+pub(in crate::store) trait SegmentWriter: Send {
+    /// Writes a chunk for each of `blocks`, which are at least one, and notes in them where it
+    /// stands; then the cursors that the commit advances. Durable only after
+    /// [`SegmentWriter::sync`]. Returns the bytes written.
+    ///
+    /// # Errors
+    /// As the file system reports them.
+    fn write(
+        &mut self,
+        commit: CommitStamp,
+        blocks: &mut [StagedBlock],
+        cursors: &Cursors,
+    ) -> io::Result<usize>;
+
+    /// Makes what was written durable, as far as the durability asks for it.
+    ///
+    /// # Errors
+    /// As the file system reports them.
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Writes a commit that is a control chunk alone and durable, after all before it is durable.
+    /// Returns whether there is one.
+    ///
+    /// # Errors
+    /// As the file system reports them.
+    fn write_control_chunk(
+        &mut self,
+        commit: CommitStamp,
+        tail: Offset,
+        cursors: &Cursors,
+    ) -> io::Result<bool>;
+
+    /// Whether the active segment has as many bytes or chunks as it may have.
+    fn is_full(&self) -> bool;
+
+    /// Whether the active segment is as old as it may get.
+    fn is_old(&self, now: Millis) -> bool;
+
+    /// Ends the active segment and begins the next, whose first commit will be `next_commit`.
+    ///
+    /// # Errors
+    /// As the file system reports them.
+    fn seal(&mut self, catalog: &Catalog, next_commit: u64) -> io::Result<Sealing>;
+
+    /// Takes over a segment that the catalog has forgotten, to be removed.
+    fn delete(&mut self, segment: &Arc<Segment>);
+
+    /// Removes what is still to be removed; what cannot be is tried again next time.
+    fn run_pending_deletes(&mut self);
+
+    /// Lets the data directory go.
+    fn close(&mut self);
+}
