@@ -153,7 +153,7 @@ impl Committer {
         if let Some(reason) = self.shared.failed() {
             return Err(reason);
         }
-        let (blocks, cursors) = self.staging.to_write();
+        let (blocks, cursors) = self.staging.pending_write();
         if blocks.is_empty() {
             return Ok(());
         }

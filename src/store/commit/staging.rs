@@ -204,7 +204,7 @@ impl Staging {
     }
 
     /// What the commit writes: the blocks that were made, and the cursors that it advances.
-    pub(super) fn to_write(&mut self) -> (&mut [StagedBlock], &Cursors) {
+    pub(super) fn pending_write(&mut self) -> (&mut [StagedBlock], &Cursors) {
         (&mut self.blocks, &self.cursors)
     }
 

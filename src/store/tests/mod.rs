@@ -54,10 +54,10 @@ fn open_store(options: StoreOptions) -> Store {
 }
 
 /// What each commit published.
-type RecordStats = std::sync::mpsc::Receiver<(Vec<Arc<Block>>, Offset)>;
+type PublishedCommits = std::sync::mpsc::Receiver<(Vec<Arc<Block>>, Offset)>;
 
 /// Opens with a callback that keeps every block it is given.
-fn open_watched(options: StoreOptions) -> (Store, RecordStats) {
+fn open_watched(options: StoreOptions) -> (Store, PublishedCommits) {
     let (sender, receiver) = std::sync::mpsc::channel();
     let on_commit: OnCommit = Box::new(move |blocks, tail| {
         sender.send((blocks.to_vec(), tail)).unwrap();
