@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// The longest accepted id, in bytes.
 pub const MAX_ID_BYTES: usize = 253;
 
-/// Why a text is no valid id.
+/// Why a text is not a valid id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// The id is empty.
@@ -31,7 +31,7 @@ pub enum IdError {
         field: &'static str,
         /// The character's code point.
         code: u32,
-        /// Where it stands.
+        /// The byte position.
         position: usize,
     },
 }
@@ -135,7 +135,7 @@ impl fmt::Display for Offset {
     }
 }
 
-/// Names one store's lifetime; ids of another epoch mean nothing here.
+/// Identifies a store from its creation on; ids of another epoch are not valid in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(pub u32);
 
@@ -148,9 +148,9 @@ impl fmt::Display for Epoch {
 /// What browsers keep as `Last-Event-ID`: `<epoch>-<offset>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventId {
-    /// The store that gave the id.
+    /// The epoch of the store that gave the id.
     pub epoch: Epoch,
-    /// The entry's place in it.
+    /// The entry's offset in that store.
     pub offset: Offset,
 }
 
@@ -160,9 +160,9 @@ impl fmt::Display for EventId {
     }
 }
 
-/// A text that is no event id.
+/// A text that is not an event id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no event id, it needs the form <8 hex digits>-<offset>, as in 1f2e3d4c-1207")]
+#[error("{0:?} is not an event id, it needs the form <8 hex digits>-<offset>, as in 1f2e3d4c-1207")]
 pub struct EventIdError(pub String);
 
 impl FromStr for EventId {

@@ -254,7 +254,7 @@ pub(super) fn decode_block(bytes: &[u8], found: &Found) -> Option<Block> {
     let task = TaskId::new(std::str::from_utf8(task).ok()?).ok()?;
     let payload = decode_payload(bytes, found)?;
     let Header { base, base_line, count, lines, time_ms, .. } = found.header;
-    Some(Block::new(task, Offset(base), base_line, (count, lines), time_ms, payload))
+    Some(Block { task, base: Offset(base), base_line, count, lines, time_ms, payload })
 }
 
 /// The payload of a chunk, from all its bytes; `None` where it is damaged.

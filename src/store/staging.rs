@@ -164,7 +164,15 @@ impl Staging {
             at = staged.next;
         }
         let task = self.runs[first].run.task.clone();
-        let block = Block::new(task, Offset(base), line, (count, lines), time_ms, payload.into());
+        let block = Block {
+            task,
+            base: Offset(base),
+            base_line: line,
+            count,
+            lines,
+            time_ms,
+            payload: payload.into(),
+        };
         (block, runs, at)
     }
 
