@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{TaskId, WorkerId, WorkerState};
+use super::ids::{TaskId, WorkerId};
+use super::summary::WorkerState;
 
 /// The longest record body, in bytes; the record head has 29 bits for it.
 pub const MAX_BODY_BYTES: usize = (1 << 29) - 1;

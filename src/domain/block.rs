@@ -11,8 +11,8 @@
 
 use bytes::{BufMut, Bytes};
 
-use super::batch::split_record;
-use super::{Kind, Offset, Run, TaskId};
+use super::batch::{Kind, Run, split_record};
+use super::ids::{Offset, TaskId};
 
 /// Consecutive entries of one task. Their offsets are contiguous, from `base`.
 #[derive(Debug, Clone)]
@@ -260,8 +260,8 @@ fn split_varint(rest: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ProducerSession, Records, WorkerId, WorkerState};
     use super::*;
+    use crate::domain::{ProducerSession, Records, WorkerId, WorkerState};
 
     fn run(worker: &str, session: Option<ProducerSession>, bodies: &[(Kind, &str)]) -> Run {
         let mut records = Records::default();

@@ -1,6 +1,6 @@
 //! Which entries a reader wants, and which of them are missing.
 
-use super::{Offset, TaskId};
+use super::ids::{Offset, TaskId};
 
 /// Which entries a reader wants.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Offset, TaskId, WorkerId};
+use super::ids::{Offset, TaskId, WorkerId};
 
 /// A worker's state, from its last status notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
