@@ -21,6 +21,7 @@ pub mod grpc;
 pub mod http;
 pub mod hub;
 pub mod ingest;
+pub mod permits;
 pub mod proto;
 pub mod pull;
 pub mod server;

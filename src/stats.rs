@@ -1,4 +1,4 @@
-//! What an operator asks first: what comes in, what is kept, what is held up.
+//! The numbers of a running server, as `/health` shows them.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -8,7 +8,7 @@ use crate::ingest::Intake;
 use crate::pull;
 use crate::store::{Log, Store};
 
-/// Reads the numbers of a running server. Clones read the same server.
+/// Takes snapshots of a running server's numbers. Clones read the same server.
 #[derive(Clone)]
 pub struct ServerStats {
     intake: Intake,
@@ -16,15 +16,15 @@ pub struct ServerStats {
     pull: pull::Handle,
 }
 
-/// The numbers at one moment; those that count something count from the start of the process.
+/// The numbers at one moment. Counts begin with the process.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     /// What producers sent.
     pub pushed: PushStats,
-    /// What client mode is doing, and what it fetched.
+    /// What the pull is doing, and what it fetched.
     pub pulled: PullStats,
-    /// How the log is.
+    /// The state and size of the store.
     pub store: StoreStats,
 }
 
@@ -40,7 +40,7 @@ pub struct PushStats {
     pub kept: u64,
     /// Entries sent again that were kept before.
     pub repeated: u64,
-    /// Entries refused for good.
+    /// Entries refused, which sending again does not change.
     pub dropped: u64,
     /// Entries answered RETRY.
     pub retried: u64,
@@ -48,56 +48,56 @@ pub struct PushStats {
     pub bytes: u64,
 }
 
-/// What client mode is doing, and what it fetched.
+/// What the pull is doing, and what it fetched.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PullStats {
-    /// What it is doing, with what is wrong where something is.
+    /// What it is doing; where it fails, why.
     #[serde(flatten)]
     pub state: pull::PullState,
-    /// Streams that were asked for.
+    /// Streams that were requested.
     pub attempts: u64,
     /// Entries kept.
     pub kept: u64,
-    /// Entries that were kept before, by their own numbers.
+    /// Entries fetched again that were kept before.
     pub repeated: u64,
-    /// Entries and statuses that break a rule and were skipped.
+    /// Entries and statuses that were skipped because they break a rule.
     pub invalid: u64,
     /// Answers ignored because their cursor was not greater than the one before.
     pub backwards: u64,
-    /// Statuses kept, fetched and polled.
+    /// Statuses kept, whether they were streamed or polled.
     pub statuses: u64,
     /// Polls for statuses that failed.
     pub failed_polls: u64,
 }
 
-/// How the log is.
+/// The state and size of the store.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreStats {
     /// `ok`, or why it takes no more writes.
     pub state: String,
-    /// How full its queue is, from 0 to 1.
+    /// How full the append queue is, from 0 to 1.
     pub pressure: f32,
     /// Segment files.
     pub segments: usize,
-    /// Bytes of those files.
+    /// Bytes of the segment files.
     pub disk_bytes: u64,
     /// Commits; each is one write and, in mode `fsync`, one fsync.
     pub commits: u64,
-    /// Time that commits spent on writing and syncing, in milliseconds.
+    /// Time spent on writing and syncing commits, in milliseconds.
     pub write_ms: u64,
 }
 
 impl ServerStats {
-    /// Of a server that takes in by `intake` and `pull` and keeps in `store`.
+    /// Numbers of the server that receives entries by `intake` and `pull` and keeps them in `store`.
     pub fn new(intake: Intake, pull: pull::Handle, store: Store) -> Self {
         Self { intake, store, pull }
     }
 
     /// The numbers now.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { pushed: self.pushed(), pulled: self.pulled(), store: self.kept() }
+        Snapshot { pushed: self.pushed(), pulled: self.pulled(), store: self.stored() }
     }
 
     fn pushed(&self) -> PushStats {
@@ -129,7 +129,7 @@ impl ServerStats {
         }
     }
 
-    fn kept(&self) -> StoreStats {
+    fn stored(&self) -> StoreStats {
         let stats = self.store.stats();
         let failure = self.store.failure().borrow().clone();
         StoreStats {

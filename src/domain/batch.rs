@@ -1,15 +1,16 @@
-//! What ingest hands to the log: encoded records, grouped by task and worker.
+//! What ingest appends to the log: encoded records, grouped by task and worker.
 
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{TaskId, WorkerId, WorkerState};
+use super::ids::{TaskId, WorkerId};
+use super::summary::WorkerState;
 
 /// The longest record body, in bytes; the record head has 29 bits for it.
 pub const MAX_BODY_BYTES: usize = (1 << 29) - 1;
 
-/// What a record is. The wire value stands in the record's head.
+/// What a record is. A number for it is in the record's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A log line; the only kind that has a line number.
@@ -47,7 +48,7 @@ impl Kind {
     }
 }
 
-/// Records in a row, each a head and a body.
+/// Consecutive records, each a head and a body.
 ///
 /// A body is the entry's JSON object without its opening brace and without the
 /// members `offset` and `line`, which are known only after the commit.
@@ -82,13 +83,13 @@ impl Records {
         self.push_with(kind, |buffer| buffer.extend_from_slice(body));
     }
 
-    /// Whether `next` stands right behind these in one buffer, so that [`Records::append`]
-    /// copies nothing.
+    /// Whether `next` follows these directly in the same buffer, so that [`Records::append`] copies
+    /// nothing.
     pub fn is_followed_by(&self, next: &Self) -> bool {
         self.bytes.as_ptr_range().end == next.bytes.as_ptr()
     }
 
-    /// Appends all of `other`; free of copying when the two stand side by side in one buffer.
+    /// Appends all of `other`; copies nothing where [`Records::is_followed_by`] holds.
     pub fn append(&mut self, other: Self) {
         self.bytes.unsplit(other.bytes);
         self.count += other.count;
@@ -100,8 +101,9 @@ impl Records {
         Self { bytes: self.bytes.split(), count: std::mem::take(&mut self.count) }
     }
 
-    /// Makes room for `needed` bytes; where there is none, a new buffer has at least `at_least`.
-    pub fn make_room(&mut self, needed: usize, at_least: usize) {
+    /// Makes sure that `needed` bytes more fit; a new buffer, where that takes one, has at least
+    /// `at_least`.
+    pub fn reserve(&mut self, needed: usize, at_least: usize) {
         if self.bytes.capacity() - self.bytes.len() < needed {
             self.bytes.reserve(needed.max(at_least));
         }
@@ -112,7 +114,7 @@ impl Records {
         &self.bytes
     }
 
-    /// How many records there are.
+    /// The number of records.
     pub fn count(&self) -> u32 {
         self.count
     }
@@ -128,13 +130,13 @@ impl Records {
         std::iter::from_fn(move || split_record(&mut rest))
     }
 
-    /// Freezes the records' bytes.
+    /// The records' bytes, to be shared.
     pub fn into_bytes(self) -> Bytes {
         self.bytes.freeze()
     }
 }
 
-/// Cuts one record off the front; `None` at the end or where the bytes make no record.
+/// Splits one record off the front; `None` at the end, or where the bytes are not a record.
 pub(super) fn split_record<'a>(rest: &mut &'a [u8]) -> Option<(Kind, &'a [u8])> {
     let (head, after) = rest.split_first_chunk::<{ Records::HEAD_BYTES }>()?;
     let head = u32::from_le_bytes(*head);
@@ -144,7 +146,7 @@ pub(super) fn split_record<'a>(rest: &mut &'a [u8]) -> Option<(Kind, &'a [u8])> 
     Some((kind, body))
 }
 
-/// A producer's own numbering, which makes a resend idempotent.
+/// A producer's own numbers of its entries: one that is sent again is kept only once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProducerSession {
     /// Entry metadata `otto.session`.
@@ -153,7 +155,7 @@ pub struct ProducerSession {
     pub seqs: Vec<u64>,
 }
 
-/// Records of one worker of one task, in order of arrival.
+/// Consecutive records of one worker of one task, in order of arrival.
 #[derive(Debug, Clone)]
 pub struct Run {
     /// The task whose log they belong to.
@@ -166,21 +168,21 @@ pub struct Run {
     pub records: Records,
 }
 
-/// How far a numbered source has been read: everything of `source` up to `number` is kept.
+/// How far a source has been pulled: every entry of `source` up to `number` is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor {
-    /// Names the source and its numbering.
+    /// Identifies the source and its numbering.
     pub source: Arc<str>,
     /// The last number.
     pub number: u64,
 }
 
-/// What is appended at once and answered at once.
+/// What is appended and acknowledged as a whole.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     /// The runs, in order.
     pub runs: Vec<Run>,
-    /// Becomes durable together with the runs. Without entries to keep it is only remembered.
+    /// Becomes durable together with the runs; in a batch without entries it is only kept in memory.
     pub cursor: Option<Cursor>,
 }
 
@@ -190,7 +192,7 @@ impl Batch {
         Self { runs, cursor: None }
     }
 
-    /// What the batch counts for in a byte bound.
+    /// How many bytes the batch takes of a limit in bytes.
     pub fn bytes(&self) -> usize {
         self.runs.iter().map(|run| run.records.as_bytes().len()).sum()
     }

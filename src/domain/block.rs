@@ -11,8 +11,8 @@
 
 use bytes::{BufMut, Bytes};
 
-use super::batch::split_record;
-use super::{Kind, Offset, Run, TaskId};
+use super::batch::{Kind, Run, split_record};
+use super::ids::{Offset, TaskId};
 
 /// Consecutive entries of one task. Their offsets are contiguous, from `base`.
 #[derive(Debug, Clone)]
@@ -23,37 +23,46 @@ pub struct Block {
     pub base: Offset,
     /// The line number that the first log line of the block has.
     pub base_line: u64,
-    /// How many entries there are.
+    /// The number of entries.
     pub count: u32,
     /// How many of them are log lines.
     pub lines: u32,
     /// When it was committed, in milliseconds since the Unix epoch.
     pub time_ms: u64,
-    /// The runs, see the module.
+    /// The runs, in the format that the module describes.
     pub payload: Bytes,
 }
 
-/// Payload bytes that make no run or record.
+/// A payload that is not made of runs and records.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the payload makes no record at byte {position}")]
+#[error("the payload has no valid record at byte {position}")]
 pub struct Damaged {
-    /// Where in the payload.
+    /// The byte position in the payload.
     pub position: usize,
+}
+
+/// The session of a run's producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunSession<'a> {
+    /// Entry metadata `otto.session`.
+    pub id: &'a str,
+    /// Entry metadata `otto.seq` of the run's last entry.
+    pub last_seq: u64,
 }
 
 /// One committed entry, borrowed from its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// Its place in the store.
+    /// Its offset in the store.
     pub offset: Offset,
-    /// Its place in the task; only log lines have one.
+    /// Its line number in the task; only log lines have one.
     pub line: Option<u64>,
     /// What it is.
     pub kind: Kind,
     /// The worker it comes from.
     pub worker: &'a str,
-    /// The producer's session and the run's last number, where it numbers its entries.
-    pub session: Option<(&'a str, u64)>,
+    /// Set where the producer numbers its entries.
+    pub session: Option<RunSession<'a>>,
     /// The JSON members after `offset` and `line`, with the closing brace.
     pub body: &'a [u8],
 }
@@ -95,18 +104,6 @@ pub fn write_decimal(out: &mut Vec<u8>, mut value: u64) {
 }
 
 impl Block {
-    /// A block of `payload`, which holds `count` entries, `lines` of them log lines.
-    pub fn new(
-        task: TaskId,
-        base: Offset,
-        base_line: u64,
-        (count, lines): (u32, u32),
-        time_ms: u64,
-        payload: Bytes,
-    ) -> Self {
-        Self { task, base, base_line, count, lines, time_ms, payload }
-    }
-
     /// The last entry's offset.
     pub fn last(&self) -> Offset {
         Offset(self.base.0 + u64::from(self.count) - 1)
@@ -117,8 +114,8 @@ impl Block {
         Offset(self.base.0 + u64::from(self.count))
     }
 
-    /// The entries in order. Ends early where the payload is damaged, which
-    /// [`Block::check`] finds once, when a block is read from outside.
+    /// The entries in order. Ends early where the payload is damaged; [`Block::check`] finds that,
+    /// once, when a block is read from disk.
     pub fn entries(&self) -> Entries<'_> {
         Entries {
             rest: &self.payload,
@@ -128,10 +125,11 @@ impl Block {
         }
     }
 
-    /// Walks the payload once.
+    /// Checks that the whole payload can be read.
     ///
     /// # Errors
-    /// The first place that makes no record, or a count that differs from the block's own.
+    /// Where the first invalid record is. A count that differs from the block's own is an error at
+    /// the end of the payload.
     pub fn check(&self) -> Result<(), Damaged> {
         let mut entries = self.entries();
         let (mut count, mut lines) = (0, 0);
@@ -151,7 +149,7 @@ impl Block {
 #[derive(Debug, Clone, Copy, Default)]
 struct RunHead<'a> {
     worker: &'a str,
-    session: Option<(&'a str, u64)>,
+    session: Option<RunSession<'a>>,
     left: u64,
 }
 
@@ -213,8 +211,11 @@ pub fn encode_run(payload: &mut Vec<u8>, run: &Run) {
 
 fn split_run_head<'a>(rest: &mut &'a [u8]) -> Option<RunHead<'a>> {
     let worker = split_text(rest)?;
-    let session = split_text(rest)?;
-    let session = if session.is_empty() { None } else { Some((session, split_varint(rest)?)) };
+    let id = split_text(rest)?;
+    let session = match id {
+        "" => None,
+        id => Some(RunSession { id, last_seq: split_varint(rest)? }),
+    };
     let left = split_varint(rest)?;
     let _bytes = split_varint(rest)?;
     Some(RunHead { worker, session, left })
@@ -259,8 +260,8 @@ fn split_varint(rest: &mut &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ProducerSession, Records, WorkerId, WorkerState};
     use super::*;
+    use crate::domain::{ProducerSession, Records, WorkerId, WorkerState};
 
     fn run(worker: &str, session: Option<ProducerSession>, bodies: &[(Kind, &str)]) -> Run {
         let mut records = Records::default();
@@ -284,7 +285,15 @@ mod tests {
         let mut payload = Vec::new();
         runs.iter().for_each(|run| encode_run(&mut payload, run));
         let task = TaskId::new("t").unwrap();
-        Block::new(task, Offset(10), 5, (4, 3), 0, payload.into())
+        Block {
+            task,
+            base: Offset(10),
+            base_line: 5,
+            count: 4,
+            lines: 3,
+            time_ms: 0,
+            payload: payload.into(),
+        }
     }
 
     #[test]
@@ -292,7 +301,7 @@ mod tests {
         let block = block();
         let seen: Vec<_> =
             block.entries().map(|e| (e.offset.0, e.line, e.worker, e.session)).collect();
-        let session = Some(("s", 300));
+        let session = Some(RunSession { id: "s", last_seq: 300 });
         let expected = [
             (10, Some(5), "w1", session),
             (11, Some(6), "w1", session),

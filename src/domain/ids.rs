@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// The longest accepted id, in bytes.
 pub const MAX_ID_BYTES: usize = 253;
 
-/// Why a text is no valid id.
+/// Why a text is not a valid id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// The id is empty.
@@ -33,7 +33,7 @@ pub enum IdError {
         field: &'static str,
         /// The character's code point.
         code: u32,
-        /// Where it stands.
+        /// The byte position.
         position: usize,
     },
 }
@@ -145,7 +145,7 @@ impl fmt::Display for Offset {
 )]
 pub struct LineNumber(pub u64);
 
-/// Names one store's lifetime; ids of another epoch mean nothing here.
+/// Identifies a store from its creation on; ids of another epoch are not valid in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Epoch(pub u32);
 
@@ -158,9 +158,9 @@ impl fmt::Display for Epoch {
 /// What browsers keep as `Last-Event-ID`: `<epoch>-<offset>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventId {
-    /// The store that gave the id.
+    /// The epoch of the store that gave the id.
     pub epoch: Epoch,
-    /// The entry's place in it.
+    /// The entry's offset in that store.
     pub offset: Offset,
 }
 
@@ -170,9 +170,9 @@ impl fmt::Display for EventId {
     }
 }
 
-/// A text that is no event id.
+/// A text that is not an event id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no event id, it needs the form <8 hex digits>-<offset>, as in 1f2e3d4c-1207")]
+#[error("{0:?} is not an event id, it needs the form <8 hex digits>-<offset>, as in 1f2e3d4c-1207")]
 pub struct EventIdError(pub String);
 
 impl FromStr for EventId {

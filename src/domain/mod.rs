@@ -1,8 +1,7 @@
-//! What the whole crate talks about: ids, entries, blocks. Knows no protocol and no disk.
+//! Types that the whole crate uses: ids, entries, blocks. Knows no protocol and no disk.
 //!
-//! An entry is encoded once, at ingest, into the JSON members that readers get.
-//! From there on it travels as bytes: a producer's [`Run`], the committer's
-//! [`Block`], a reader's [`Entry`].
+//! An entry is encoded once, at ingest, into the JSON members that readers get. From there on it
+//! is passed on as bytes: in a producer's [`Run`], a committed [`Block`], a reader's [`Entry`].
 
 mod batch;
 mod block;
@@ -12,7 +11,9 @@ mod scope;
 mod summary;
 
 pub use batch::{Batch, Cursor, Kind, MAX_BODY_BYTES, ProducerSession, Records, Run};
-pub use block::{Block, Damaged, Entries, Entry, encode_run, encoded_run_bytes, write_decimal};
+pub use block::{
+    Block, Damaged, Entries, Entry, RunSession, encode_run, encoded_run_bytes, write_decimal,
+};
 pub use id_map::{IdHash, IdMap};
 pub use ids::{
     Epoch, EventId, EventIdError, IdError, LineNumber, MAX_ID_BYTES, Offset, TaskId, WorkerId,

@@ -1,6 +1,6 @@
-//! What a reader asks for, and what it is told of entries that are missing.
+//! Which entries a reader wants, and which of them are missing.
 
-use super::{Offset, TaskId};
+use super::ids::{Offset, TaskId};
 
 /// Which entries a reader wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub enum Scope {
     Task(TaskId),
 }
 
-/// Entries that a reader asked for and that are gone.
+/// Entries that a reader asked for and that are missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
     /// The first missing offset.

@@ -2,21 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Offset, TaskId, WorkerId};
+use super::ids::{Offset, TaskId, WorkerId};
 
-/// A worker's state, as its last status notification told it.
+/// A worker's state, from its last status notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum WorkerState {
     /// The pod exists.
     Created,
-    /// It works.
+    /// Its process runs.
     Running,
-    /// It ended well.
+    /// It ended with success.
     Completed,
-    /// It ended badly.
+    /// It ended with an error.
     Failed,
-    /// It was ended from outside.
+    /// It was stopped before it ended.
     Terminated,
 }
 
@@ -47,7 +47,7 @@ pub struct WorkerSummary {
     pub lines: u64,
     /// Its last notified state, if it ever notified one.
     pub state: Option<WorkerState>,
-    /// Where that notification stands in the log.
+    /// The offset of that notification.
     pub state_offset: Option<Offset>,
 }
 
@@ -66,7 +66,7 @@ pub struct TaskSummary {
     pub last_line: u64,
     /// Bytes of the kept entries, as encoded.
     pub bytes: u64,
-    /// Lines that producers sent and that could not be kept, by the log's `gap` records.
+    /// Lines that producers sent and that could not be kept: the sum of the log's `gap` records.
     pub lost_lines: u64,
     /// When the first kept entry was committed, in milliseconds since the Unix epoch.
     pub first_time_ms: u64,

@@ -1,4 +1,4 @@
-//! The viewer, embedded in the binary.
+//! The viewer's files, embedded in the binary.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -15,49 +15,49 @@ include!(concat!(env!("OUT_DIR"), "/web_files.rs"));
 
 const INDEX: &str = "index.html";
 
-/// One file and the tag that changes with its bytes.
-struct File {
+/// A file, and a tag that changes with its bytes.
+struct Asset {
     bytes: &'static [u8],
     media_type: &'static str,
     etag: String,
 }
 
-static BY_PATH: LazyLock<HashMap<&'static str, File>> =
-    LazyLock::new(|| FILES.iter().map(|(path, bytes)| (*path, File::new(path, bytes))).collect());
+static BY_PATH: LazyLock<HashMap<&'static str, Asset>> =
+    LazyLock::new(|| FILES.iter().map(|(path, bytes)| (*path, Asset::new(path, bytes))).collect());
 
-impl File {
+impl Asset {
     fn new(path: &str, bytes: &'static [u8]) -> Self {
         let etag = format!("\"{:08x}-{:x}\"", crc32c::crc32c(bytes), bytes.len());
         Self { bytes, media_type: media_type(path), etag }
     }
 
-    fn response(&self, asked: &HeaderMap) -> Response {
+    fn response(&self, request: &HeaderMap) -> Response {
         let headers = [
             (ETAG, self.etag.as_str()),
-            // Revalidated each time: the next release must not meet half of the last one.
+            // Revalidated each time, so that no page mixes files of two releases.
             (CACHE_CONTROL, "no-cache"),
             (CONTENT_SECURITY_POLICY, "default-src 'self'"),
         ];
-        if self.is_known_by(asked) {
+        if self.matches_tag_of(request) {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
         (headers, [(CONTENT_TYPE, self.media_type)], self.bytes).into_response()
     }
 
-    /// RFC 9110 §13.1.2.
-    fn is_known_by(&self, asked: &HeaderMap) -> bool {
-        let known = asked.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    /// Whether the client has this version already (RFC 9110 §13.1.2).
+    fn matches_tag_of(&self, request: &HeaderMap) -> bool {
+        let known = request.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
         let is_this = |tag: &str| tag == "*" || tag.trim_start_matches("W/") == self.etag;
         known.is_some_and(|tags| tags.split(',').map(str::trim).any(is_this))
     }
 }
 
-/// The page, at each of its addresses.
+/// The viewer's page; the path decides in the browser which view it shows.
 pub(super) async fn index(uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     find(INDEX, &uri, &headers)
 }
 
-/// What the page loads.
+/// A script, style or image that the page loads.
 pub(super) async fn file(
     Path(path): Path<String>,
     uri: Uri,
@@ -92,8 +92,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_sent_with_its_type_and_not_again_to_who_knows_its_tag() {
-        let file = File::new("js/main.js", b"let a;");
+    fn a_file_is_sent_with_its_type_and_not_again_to_a_client_that_has_it() {
+        let file = Asset::new("js/main.js", b"let a;");
         let response = file.response(&HeaderMap::new());
         assert_eq!(response.headers()[CONTENT_TYPE], "text/javascript; charset=utf-8");
         assert_eq!(response.headers()[CONTENT_SECURITY_POLICY], "default-src 'self'");
@@ -102,7 +102,7 @@ mod tests {
             assert_eq!(file.response(&asking(tags)).status(), StatusCode::NOT_MODIFIED, "{tags}");
         }
         assert_eq!(file.response(&asking("\"old\"")).status(), StatusCode::OK);
-        let other = File::new("js/main.js", b"let b;");
+        let other = Asset::new("js/main.js", b"let b;");
         assert_ne!(other.etag, tag);
     }
 }

@@ -1,11 +1,11 @@
-//! How the process is.
+//! Whether the process is well.
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::AppState;
+use super::app_state::AppState;
 use super::problem::Problem;
 use crate::domain::now_ms;
 use crate::encode::format_ms;
@@ -21,29 +21,29 @@ pub(super) struct Health {
     stats: Snapshot,
 }
 
-/// The drop-in health answer: 200 while the process can say anything.
-pub(super) async fn health(State(http): State<AppState>) -> Json<Health> {
-    let status = match http.store_failure() {
+/// The health response of the API: 200 as long as the process can answer at all.
+pub(super) async fn health(State(state): State<AppState>) -> Json<Health> {
+    let status = match state.store_failure() {
         Some(_) => "unhealthy",
-        None if http.is_draining() => "draining",
+        None if state.is_draining() => "draining",
         None => "healthy",
     };
     let timestamp = format_ms(now_ms());
-    let active_connections = http.active_viewers();
-    Json(Health { status, timestamp, active_connections, stats: http.stats().snapshot() })
+    let active_connections = state.active_viewers();
+    Json(Health { status, timestamp, active_connections, stats: state.stats().snapshot() })
 }
 
-/// The process runs.
+/// Answers as long as the process runs.
 pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// The process does its work: it is not draining, and its store takes writes.
-pub(super) async fn ready(State(http): State<AppState>) -> Response {
-    if http.is_draining() {
+/// Whether the process takes new work: it is not draining, and its store takes writes.
+pub(super) async fn ready(State(state): State<AppState>) -> Response {
+    if state.is_draining() {
         return Problem::unavailable("draining", "the server is shutting down").into_response();
     }
-    match http.store_failure() {
+    match state.store_failure() {
         Some(reason) => {
             let detail = format!("the store takes no more writes: {reason}");
             Problem::unavailable("store_failed", detail).into_response()

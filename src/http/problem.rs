@@ -1,4 +1,4 @@
-//! The one place that turns what went wrong into an HTTP answer (RFC 9457).
+//! What a client is told when a request fails (RFC 9457).
 
 use std::fmt::Display;
 
@@ -8,17 +8,16 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
-use super::auth::TokenError;
 use crate::domain::{IdError, TaskId};
 use crate::store::ReadError;
 
-/// When to come back to a server that has no room or goes away, in seconds.
+/// When to come back to a server that is full or shutting down, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 5;
 
 /// Characters of a refused value that are shown back.
 const SHOWN_VALUE_CHARS: usize = 64;
 
-/// An answer that is no success. Holds nothing that its reader may not see.
+/// A response that is not a success. Holds nothing that the client may not see.
 #[derive(Debug, Clone)]
 pub(super) struct Problem {
     pub(super) status: StatusCode,
@@ -31,13 +30,13 @@ pub(super) struct Problem {
     challenge: Option<&'static str>,
 }
 
-/// Which parameter, and which there are.
+/// The parameter that is wrong, and those that the route takes.
 #[derive(Debug, Clone, Serialize)]
 struct Parameter {
     parameter: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
-    known: &'static [&'static str],
+    known: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -62,9 +61,9 @@ impl Problem {
     }
 
     /// A parameter that does not exist. Its value may be anything, so it is not shown.
-    pub(super) fn unknown_parameter(name: &str, known: &'static [&'static str]) -> Self {
+    pub(super) fn unknown_parameter(name: &str, known: Vec<&'static str>) -> Self {
         let name = shorten(name);
-        let detail = format!("{name:?} is no parameter here, known are: {}", known.join(", "));
+        let detail = format!("{name:?} is not a parameter here, known are: {}", known.join(", "));
         let parameter = Parameter { parameter: name, value: None, known };
         Self::bad_request("unknown_parameter", detail).about(parameter)
     }
@@ -74,7 +73,7 @@ impl Problem {
         name: &str,
         value: &str,
         rule: impl Display,
-        known: &'static [&'static str],
+        known: Vec<&'static str>,
     ) -> Self {
         let value = shorten(value);
         let known_names = known.join(", ");
@@ -91,15 +90,20 @@ impl Problem {
     /// A single-use sign-in code that does not work.
     pub(super) fn bad_login_code() -> Self {
         let detail = "the sign-in code is unknown, was used before or has expired";
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail).challenged("Bearer")
+        Self::unauthorized("unauthorized", detail, "Bearer")
     }
 
-    fn challenged(mut self, challenge: &'static str) -> Self {
-        self.challenge = Some(challenge);
-        self
+    /// A request whose sender is unknown; `challenge` says which credentials are accepted.
+    pub(super) fn unauthorized(
+        code: &'static str,
+        detail: impl Display,
+        challenge: &'static str,
+    ) -> Self {
+        let problem = Self::new(StatusCode::UNAUTHORIZED, code, detail);
+        Self { challenge: Some(challenge), ..problem }
     }
 
-    /// A task outside the token's.
+    /// A task that the token does not name.
     pub(super) fn forbidden(task: &TaskId) -> Self {
         let detail = format!("the token does not name task {:?}", task.as_str());
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
@@ -124,13 +128,13 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
     }
 
-    /// No permit is free.
+    /// One viewer more than may be connected.
     pub(super) fn too_many_viewers(limit: usize) -> Self {
-        let detail = format!("all {limit} viewer_permits for viewers are taken");
+        let detail = format!("{limit} viewers are connected, which is the limit");
         Self::unavailable("too_many_viewers", detail)
     }
 
-    /// Something that passes.
+    /// A state of the server that will pass.
     pub(super) fn unavailable(code: &'static str, detail: impl Display) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
     }
@@ -155,21 +159,6 @@ impl From<IdError> for Problem {
     }
 }
 
-impl From<TokenError> for Problem {
-    fn from(error: TokenError) -> Self {
-        // RFC 6750 §3.1: no error code where no token came along.
-        let challenge = match error {
-            TokenError::Missing => "Bearer",
-            _ => "Bearer error=\"invalid_token\"",
-        };
-        let code = match error {
-            TokenError::Expired => "token_expired",
-            _ => "unauthorized",
-        };
-        Self::new(StatusCode::UNAUTHORIZED, code, error).challenged(challenge)
-    }
-}
-
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = Body {
@@ -189,7 +178,7 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
         }
-        // For those who must hear of it in other words.
+        // For `sse::refusals_as_events`, which sends it as an event instead.
         response.extensions_mut().insert(self);
         response
     }

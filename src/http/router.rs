@@ -9,19 +9,21 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Method, Uri};
 use tower_http::cors::CorsLayer;
 
+use super::app_state::AppState;
+use super::auth::sign_in;
 use super::problem::Problem;
-use super::{AppState, assets, health, logs, sign_in, sse, stream, tasks};
+use super::{assets, health, logs, sse, stream, tasks};
 
-/// What the API's paths begin with.
+/// The prefix of the API's paths.
 const PREFIX: &str = "/api/v1/log-streaming";
 
-pub(super) fn router(http: AppState) -> Router {
-    let cors = cors(http.0.frontend.clone());
+pub(super) fn router(state: AppState) -> Router {
+    let cors = cors(state.frontend().clone());
     Router::new()
         .nest(PREFIX, api())
         .merge(pages())
         .fallback(no_such_route)
-        .with_state(http)
+        .with_state(state)
         .layer(map_response(protect))
         .layer(cors)
 }
@@ -64,7 +66,7 @@ async fn no_such_method(request: Request) -> Problem {
     Problem::no_such_method(request.method().as_str(), request.uri().path())
 }
 
-/// What producers wrote must never be taken for a page, nor be kept by a cache on the way.
+/// A browser must never take what producers wrote for a page, and no cache may keep it.
 async fn protect(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -15,31 +15,34 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{AppState, router};
+use super::app_state::AppState;
+use super::router;
 
-/// What a connection may buffer, in bytes: keeps an idle viewer small. A request's head must
-/// fit in; a larger one is answered 431.
+/// What a connection may buffer, in bytes; keeps an idle viewer small. A request's head that does
+/// not fit is answered 431.
 const MAX_BUFFER_BYTES: usize = 8 * 1024;
 
-/// What the kernel may hold for a connection that is not read, in bytes. It wakes a writer only
-/// once a third is free: left to grow to megabytes, a slow reader would pass for a stalled one.
+/// What the kernel may buffer for a connection that the client does not read, in bytes. The kernel
+/// wakes a writer only once a third of it is free: if it could grow to megabytes, a slow reader
+/// would look like a stalled one.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
-/// How long a connection may take to send a request's head, also between two requests.
+/// How long a connection may take to send a request's head; also how long it may stay idle
+/// between two requests.
 const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 type Io = TokioIo<Pin<Box<TimeoutStream<TcpStream>>>>;
 type Connection = http1::Connection<Io, TowerToHyperService<Router>>;
 
-/// Serves `http` on `connections` until `drain` is cancelled and every connection has ended; the
+/// Serves `state` on `connections` until `drain` is cancelled and every connection has ended; the
 /// caller bounds that. Several may run at once, each on a runtime of its own.
 pub async fn serve(
     connections: impl Stream<Item = TcpStream>,
-    http: AppState,
+    state: AppState,
     drain: CancellationToken,
 ) {
-    let stall_timeout = http.options().viewer_stall_timeout;
-    let router = router::router(http.on_another_runtime());
+    let stall_timeout = state.options().viewer_stall_timeout;
+    let router = router::router(state.on_another_runtime());
     let running = TaskTracker::new();
     let mut connections = pin!(connections.take_until(drain.clone().cancelled_owned()));
     while let Some(stream) = connections.next().await {
@@ -70,8 +73,8 @@ async fn serve_connection(
     }
 }
 
-/// Until the connection ends by itself, or after its last answer once draining. It comes boxed:
-/// moved into this future by value, it would have its room in it twice.
+/// Ends with the connection, or once draining after its last response. The connection is boxed
+/// because this future would hold one that is moved in by value twice.
 async fn run(mut connection: Pin<Box<Connection>>, drain: CancellationToken) -> hyper::Result<()> {
     tokio::select! {
         ended = connection.as_mut() => return ended,

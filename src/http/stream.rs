@@ -1,48 +1,37 @@
-//! ViewerOptions a stream: which session a request asks for.
+//! Opening a stream: reads from a request what its viewer gets, and where it begins.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, Uri};
 
-use super::AppState;
-use super::auth::Identity;
-use super::params::Params;
-use super::path::TaskPath;
+use super::app_state::AppState;
+use super::auth::identity::Identity;
 use super::problem::Problem;
-use super::sse::{self, Viewer, ViewerOptions};
-use crate::domain::EventId;
-use crate::domain::Scope;
+use super::request::filter::{FILTER_PARAMS, read_filter};
+use super::request::params::{ParamNames, Params};
+use super::request::task_path::TaskPath;
+use super::sse;
+use super::sse::viewer::{Viewer, ViewerOptions};
+use crate::domain::{EventId, Scope};
 use crate::subscribe::{Filter, ReaderSession, Start};
 
-const KNOWN: &[&str] = &[
-    "level",
-    "source",
-    "keywords",
-    "workerId",
-    "since",
-    "until",
-    "from",
-    "tail",
-    "follow",
-    "lastEventId",
-    "errors",
-];
+const KNOWN: &[ParamNames] = &[FILTER_PARAMS, &["from", "tail", "follow", "lastEventId", "errors"]];
 
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// Every task's stream; of a narrowed token, that of its tasks.
+/// The stream of all tasks, or of those that the token names.
 pub(super) async fn all_tasks(
-    State(http): State<AppState>,
+    State(state): State<AppState>,
     identity: Identity,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    open(&http, identity, Scope::All, Query::read(&Scope::All, &uri, &headers)?).await
+    open(&state, identity, Scope::All, StreamQuery::read(&Scope::All, &uri, &headers)?).await
 }
 
-/// One task's stream. One not seen yet opens and waits.
+/// One task's stream. That of a task without entries opens and waits for the first.
 pub(super) async fn one_task(
-    State(http): State<AppState>,
+    State(state): State<AppState>,
     identity: Identity,
     TaskPath(task): TaskPath,
     uri: Uri,
@@ -50,52 +39,52 @@ pub(super) async fn one_task(
 ) -> Result<Response, Problem> {
     identity.check(&task)?;
     let scope = Scope::Task(task);
-    let query = Query::read(&scope, &uri, &headers)?;
-    open(&http, identity, scope, query).await
+    let query = StreamQuery::read(&scope, &uri, &headers)?;
+    open(&state, identity, scope, query).await
 }
 
 async fn open(
-    http: &AppState,
+    state: &AppState,
     identity: Identity,
     scope: Scope,
-    query: Query,
+    query: StreamQuery,
 ) -> Result<Response, Problem> {
-    let permit = http.0.viewer_permits.take()?;
-    let source = http.viewer_source();
+    let permit = state.viewer_permits().acquire()?;
+    let source = state.viewer_source();
     let epoch = source.log.epoch();
     let session = ReaderSession::open(source, scope, query.start, query.follow).await?;
     if query.is_resumed && session.finished().is_some() {
-        // The one answer that stops an EventSource for good.
+        // The only response that keeps an EventSource from reconnecting.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let viewer = Viewer::open(ViewerOptions {
         session,
         epoch,
         filter: query.filter,
-        tell_position: matches!(query.start, Start::Now | Start::Tail(_)),
-        heartbeat: http.options().heartbeat,
+        send_position: matches!(query.start, Start::Now | Start::Tail(_)),
+        heartbeat: state.options().heartbeat,
         expires_in: identity.time_left(),
         access: identity.tasks,
-        drain: http.0.drain.clone(),
+        drain: state.drain().clone(),
         permit,
     });
     Ok(sse::response(viewer.into_body()))
 }
 
-struct Query {
+struct StreamQuery {
     filter: Filter,
     start: Start,
     follow: bool,
-    /// Whether the viewer was here before.
+    /// Whether the viewer resumes a stream that it read before.
     is_resumed: bool,
 }
 
-impl Query {
+impl StreamQuery {
     fn read(scope: &Scope, uri: &Uri, headers: &HeaderMap) -> Result<Self, Problem> {
         let params = Params::read(uri, KNOWN)?;
         sse::check_errors_parameter(&params)?;
-        let filter = params.filter()?;
-        let asked = start(&params)?;
+        let filter = read_filter(&params)?;
+        let start = start(&params)?;
         let follow = params.flag("follow")?.unwrap_or(true);
         let last_id = match header_id(headers)? {
             None => query_id(&params)?,
@@ -105,7 +94,7 @@ impl Query {
             Scope::All => Start::Now,
             Scope::Task(_) => Start::Beginning,
         };
-        let start = last_id.map(Start::After).or(asked).unwrap_or(default);
+        let start = last_id.map(Start::After).or(start).unwrap_or(default);
         Ok(Self { filter, start, follow, is_resumed: last_id.is_some() })
     }
 }
@@ -125,7 +114,7 @@ fn start(params: &Params) -> Result<Option<Start>, Problem> {
     Ok(from.or(tail))
 }
 
-/// The id that a browser sends by itself; empty means none.
+/// The id that a browser sends when it reconnects; an empty header counts as absent.
 fn header_id(headers: &HeaderMap) -> Result<Option<EventId>, Problem> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
     if value.is_empty() {

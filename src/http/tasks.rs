@@ -1,15 +1,15 @@
-//! What is known of tasks.
+//! Tasks, without their logs: one, or a page of the list.
 
 use axum::Json;
 use axum::extract::State;
 use http::Uri;
 use serde::Serialize;
 
-use super::AppState;
-use super::auth::Identity;
-use super::params::Params;
-use super::path::TaskPath;
+use super::app_state::AppState;
+use super::auth::identity::Identity;
 use super::problem::Problem;
+use super::request::params::Params;
+use super::request::task_path::TaskPath;
 use crate::domain::{EventId, Offset, TaskId, WorkerId, WorkerState, WorkerSummary};
 use crate::encode::format_ms;
 use crate::tasks::{Task, TaskState};
@@ -20,12 +20,12 @@ const MAX_LIMIT: u64 = 1000;
 /// One task, as readers see it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct View {
+pub(super) struct TaskView {
     task_id: String,
     state: &'static str,
     failed: bool,
     first_line: u64,
-    /// The last line's number.
+    /// The last line's number, which counts removed lines too.
     lines: u64,
     lost_lines: u64,
     bytes: u64,
@@ -42,10 +42,10 @@ pub(super) struct WorkerView {
     state: Option<WorkerState>,
 }
 
-/// How a task ended: the data of the `complete` event.
+/// How a task ended; the data of the `complete` event.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Verdict {
+pub(super) struct TaskOutcome {
     task_id: String,
     lines: u64,
     lost_lines: u64,
@@ -54,12 +54,12 @@ pub(super) struct Verdict {
 }
 
 #[derive(Serialize)]
-pub(super) struct Page {
-    tasks: Vec<View>,
+pub(super) struct TaskPage {
+    tasks: Vec<TaskView>,
     next: Option<String>,
 }
 
-impl From<&Task> for View {
+impl From<&Task> for TaskView {
     fn from(task: &Task) -> Self {
         let summary = &task.summary;
         let state = if task.state == TaskState::Complete { "complete" } else { "running" };
@@ -85,7 +85,7 @@ impl From<&WorkerSummary> for WorkerView {
     }
 }
 
-impl From<&Task> for Verdict {
+impl From<&Task> for TaskOutcome {
     fn from(task: &Task) -> Self {
         Self {
             task_id: TaskId::to_string(&task.summary.task),
@@ -97,54 +97,55 @@ impl From<&Task> for Verdict {
     }
 }
 
-/// Lines that were not kept, and lines that retention took.
+/// Lines that could not be kept, and lines that retention removed.
 fn lost_lines(task: &Task) -> u64 {
     task.summary.lost_lines + task.summary.first_line.saturating_sub(1)
 }
 
 /// One task.
 pub(super) async fn one(
-    State(http): State<AppState>,
+    State(state): State<AppState>,
     identity: Identity,
     TaskPath(task): TaskPath,
     uri: Uri,
-) -> Result<Json<View>, Problem> {
+) -> Result<Json<TaskView>, Problem> {
     Params::read(&uri, &[])?;
     identity.check(&task)?;
-    let found = http.source().tasks.get(&task).ok_or_else(|| Problem::no_such_task(&task))?;
-    Ok(Json(View::from(&found)))
+    let found = state.source().tasks.get(&task).ok_or_else(|| Problem::no_such_task(&task))?;
+    Ok(Json(TaskView::from(&found)))
 }
 
 /// A page of tasks, the one with the newest entry first.
 pub(super) async fn list(
-    State(http): State<AppState>,
+    State(state): State<AppState>,
     identity: Identity,
     uri: Uri,
-) -> Result<Json<Page>, Problem> {
-    let query = Query::read(&http, &uri)?;
-    let tasks = http.source().tasks.list();
-    let mut asked =
-        tasks.iter().filter(|task| identity.tasks.allows(&task.summary.task) && query.asks(task));
-    let page: Vec<&Task> = asked.by_ref().take(query.limit).collect();
-    let next = match (asked.next(), page.last()) {
-        (Some(_), Some(last)) => Some(cursor(&http, last.summary.last_offset)),
+) -> Result<Json<TaskPage>, Problem> {
+    let query = ListQuery::read(&state, &uri)?;
+    let tasks = state.source().tasks.list();
+    let mut matching = tasks
+        .iter()
+        .filter(|task| identity.tasks.allows(&task.summary.task) && query.matches(task));
+    let page: Vec<&Task> = matching.by_ref().take(query.limit).collect();
+    let next = match (matching.next(), page.last()) {
+        (Some(_), Some(last)) => Some(cursor(&state, last.summary.last_offset)),
         _ => None,
     };
-    Ok(Json(Page { tasks: page.into_iter().map(View::from).collect(), next }))
+    Ok(Json(TaskPage { tasks: page.into_iter().map(TaskView::from).collect(), next }))
 }
 
-struct Query {
+struct ListQuery {
     limit: usize,
-    /// Only tasks whose newest entry stands before it: the last one of the page before.
+    /// Only tasks whose newest entry is before this one, the last of the previous page.
     before: Option<Offset>,
     is_complete: Option<bool>,
 }
 
-impl Query {
-    fn read(http: &AppState, uri: &Uri) -> Result<Self, Problem> {
-        let params = Params::read(uri, &["limit", "cursor", "state"])?;
+impl ListQuery {
+    fn read(state: &AppState, uri: &Uri) -> Result<Self, Problem> {
+        let params = Params::read(uri, &[&["limit", "cursor", "state"]])?;
         let limit = params.number("limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
-        let epoch = http.source().log.epoch();
+        let epoch = state.source().log.epoch();
         let before = params.parsed("cursor", "it must be the `next` of a page before", |text| {
             let id: EventId = text.parse().ok()?;
             (id.epoch == epoch).then_some(id.offset)
@@ -159,13 +160,13 @@ impl Query {
         Ok(Self { limit, before, is_complete })
     }
 
-    fn asks(&self, task: &Task) -> bool {
+    fn matches(&self, task: &Task) -> bool {
         let is_complete = task.state == TaskState::Complete;
         self.before.is_none_or(|before| task.summary.last_offset < before)
             && self.is_complete.is_none_or(|asked| asked == is_complete)
     }
 }
 
-fn cursor(http: &AppState, offset: Offset) -> String {
-    EventId { epoch: http.source().log.epoch(), offset }.to_string()
+fn cursor(state: &AppState, offset: Offset) -> String {
+    EventId { epoch: state.source().log.epoch(), offset }.to_string()
 }

@@ -1,42 +1,28 @@
-//! How many streams may be open at once.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+//! How many viewers may be connected at once.
 
 use super::problem::Problem;
+use crate::permits::{Permit, Permits};
 
-/// A bounded number of viewer_permits.
+/// The permits of all viewers.
 #[derive(Debug)]
-pub(super) struct ViewerPermits {
-    taken: Arc<AtomicUsize>,
-    limit: usize,
-}
+pub(super) struct ViewerPermits(Permits);
 
-/// One permit; free again when dropped.
+/// Allows one viewer to be connected, until it is dropped.
 #[derive(Debug)]
-pub(super) struct ViewerPermit(Arc<AtomicUsize>);
+pub(super) struct ViewerPermit(#[expect(dead_code, reason = "held for its drop")] Permit);
 
 impl ViewerPermits {
     pub(super) fn new(limit: usize) -> Self {
-        Self { taken: Arc::default(), limit }
+        Self(Permits::new(limit))
     }
 
-    pub(super) fn taken(&self) -> usize {
-        self.taken.load(Ordering::Relaxed)
+    pub(super) fn in_use(&self) -> usize {
+        self.0.in_use()
     }
 
-    /// A permit, if one is free.
-    pub(super) fn take(&self) -> Result<ViewerPermit, Problem> {
-        let one_more = |taken| (taken < self.limit).then_some(taken + 1);
-        match self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more) {
-            Ok(_) => Ok(ViewerPermit(Arc::clone(&self.taken))),
-            Err(_) => Err(Problem::too_many_viewers(self.limit)),
-        }
-    }
-}
-
-impl Drop for ViewerPermit {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+    /// A permit, or the refusal of a viewer beyond the limit.
+    pub(super) fn acquire(&self) -> Result<ViewerPermit, Problem> {
+        let permit = self.0.try_acquire().map(ViewerPermit);
+        permit.ok_or_else(|| Problem::too_many_viewers(self.0.limit()))
     }
 }

@@ -1,20 +1,21 @@
-//! Blocks that are read together.
+//! Blocks that are read together, shared by all who read at the same place.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
+use super::block_bytes::budgeted_bytes;
 use crate::domain::{Block, Offset};
 
-/// What is rendered from an entry is reckoned to have beside its payload.
+/// About how many bytes rendering adds to an entry's payload.
 const RENDERED_OVERHEAD_BYTES: usize = 80;
 
 /// Consecutive blocks of one scope, at least one, shared by all who read at the same place.
 #[derive(Debug)]
 pub struct BlockRange {
     blocks: Vec<Arc<Block>>,
-    /// What [`BlockRange::rendered`] made, for the next reader.
+    /// What [`BlockRange::rendered`] returned first.
     rendered: OnceLock<Bytes>,
 }
 
@@ -34,28 +35,29 @@ impl BlockRange {
         self.blocks.last().map_or(Offset::FIRST, |block| block.end())
     }
 
-    /// The bytes that `render` makes of all the blocks: made once, shared by all who read them.
+    /// The bytes that `render` makes of all the blocks, made by the first reader who asks and
+    /// shared by the others.
     pub fn rendered(&self, render: impl FnOnce(&[Arc<Block>]) -> Bytes) -> Bytes {
         self.rendered.get_or_init(|| render(&self.blocks)).clone()
     }
 
-    fn place(&self) -> Option<RangeKey> {
+    fn key(&self) -> Option<RangeKey> {
         let base = self.blocks.first()?.base;
         Some(RangeKey { base, end: self.end(), count: self.blocks.len() })
     }
 
-    /// What it is reckoned to hold: the blocks, and what is rendered from them.
-    fn weight(&self) -> usize {
-        let held = |block: &Arc<Block>| {
+    /// Bytes that it counts for: the blocks, and what is rendered from them.
+    fn budgeted_bytes(&self) -> usize {
+        let bytes = |block: &Arc<Block>| {
             let rendered = block.payload.len() + RENDERED_OVERHEAD_BYTES * block.count as usize;
-            super::weight(block) + rendered
+            budgeted_bytes(block) + rendered
         };
-        self.blocks.iter().map(held).sum()
+        self.blocks.iter().map(bytes).sum()
     }
 }
 
-/// What names a range. Where a task's window and that of all tasks agree in it, they hold the
-/// same blocks there.
+/// Identifies a range. Ranges with the same key hold the same blocks, in a task's window and in
+/// that of all tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RangeKey {
     /// The first entry's offset.
@@ -66,15 +68,15 @@ pub(super) struct RangeKey {
     pub(super) count: usize,
 }
 
-/// The ranges read last, in any window, for the next who reads at the same place.
+/// The ranges read last in any window, for the next reader at the same place.
 #[derive(Debug)]
 pub(super) struct RecentRanges {
     budget_bytes: usize,
-    recent: Mutex<RecentState>,
+    recent: Mutex<RecentRing>,
 }
 
 #[derive(Debug, Default)]
-struct RecentState {
+struct RecentRing {
     /// Oldest first.
     ring: VecDeque<Arc<BlockRange>>,
     bytes: usize,
@@ -85,15 +87,15 @@ impl RecentRanges {
         Self { budget_bytes, recent: Mutex::default() }
     }
 
-    /// The range at `place`, as it is known or of the blocks that `take` gives.
+    /// The range of `key`: the one read lately, or else a new one of the blocks that `take` gives.
     pub(super) fn share(
         &self,
-        place: RangeKey,
+        key: RangeKey,
         take: impl FnOnce() -> Vec<Arc<Block>>,
     ) -> Arc<BlockRange> {
         let mut recent = self.lock();
         let mut known = recent.ring.iter().rev();
-        if let Some(range) = known.find(|range| range.place() == Some(place)) {
+        if let Some(range) = known.find(|range| range.key() == Some(key)) {
             return Arc::clone(range);
         }
         let range = Arc::new(BlockRange::new(take()));
@@ -101,24 +103,24 @@ impl RecentRanges {
         range
     }
 
-    /// What the ranges are reckoned to hold.
+    /// Bytes that the ranges count for.
     pub(super) fn bytes(&self) -> usize {
         self.lock().bytes
     }
 
-    fn lock(&self) -> MutexGuard<'_, RecentState> {
+    fn lock(&self) -> MutexGuard<'_, RecentRing> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl RecentState {
+impl RecentRing {
     fn add(&mut self, range: &Arc<BlockRange>, budget_bytes: usize) {
         self.ring.push_back(Arc::clone(range));
-        self.bytes += range.weight();
+        self.bytes += range.budgeted_bytes();
         while self.bytes > budget_bytes
             && let Some(oldest) = self.ring.pop_front()
         {
-            self.bytes -= oldest.weight();
+            self.bytes -= oldest.budgeted_bytes();
         }
     }
 }

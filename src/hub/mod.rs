@@ -1,38 +1,37 @@
-//! The live path: the newest blocks of every task, kept once and shared by all who watch.
+//! The live path: the newest blocks of every task, kept once and shared by all who read them.
 //!
 //! # What it guarantees
-//! - A [`LiveWindow`] holds every entry of its scope from its start_offset on. A reader at or past the
-//!   start_offset reads here; one below it reads the log until it has caught up. Nobody is disconnected.
+//! - A [`LiveWindow`] holds every entry of its scope from its start offset on. A reader whose cursor
+//!   is there or later reads here; one before it reads the log until it has caught up. No reader is
+//!   disconnected because it is slow.
 //! - Memory: the blocks of all windows together stay within one byte budget. The oldest block
 //!   of the whole hub goes first.
-//! - Readers at one cursor get one [`BlockRange`], and what is rendered from it is made once. The
-//!   ranges read last are kept within a share of the budget; the oldest goes first.
-//! - There is no queue per subscriber: a reader keeps a cursor and is woken by a `watch`.
+//! - Readers at one cursor share one [`BlockRange`], which is rendered once. The ranges read last
+//!   are kept within a share of the budget; the oldest goes first.
+//! - There is no queue per subscriber: a reader keeps a cursor and waits for changes.
 //!   A task that nobody reads costs one push per block.
 //!
 //! # Locks
 //! `Hub::state` before `LiveWindow::blocks` before `RecentRanges::recent`; never the other way round.
-//! All are held for a few moves only, and the wake comes after they are released.
+//! All are held for a few moves only, and readers are woken after they are released.
 
+mod block_bytes;
 mod block_range;
-mod window;
+mod live_window;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::domain::Scope;
-use crate::domain::{Block, IdMap, Offset, TaskId};
+use crate::domain::{Block, IdMap, Offset, Scope, TaskId};
 
 pub use block_range::BlockRange;
-pub use window::{LiveWindow, RANGE_BYTES, Read};
+pub use live_window::{LiveWindow, RANGE_BYTES, WindowRead};
 
+use block_bytes::budgeted_bytes;
 use block_range::RecentRanges;
 
-/// What a block is reckoned to cost beside its payload: its own fields and its places in two windows.
-const BLOCK_OVERHEAD_BYTES: usize = 256;
-
-/// The part of the budget that ranges and what is rendered from them may take.
-const RANGES_SHARE: usize = 4;
+/// One part in so many of the budget is for ranges and what is rendered from them.
+const RANGES_DIVISOR: usize = 4;
 
 /// All windows. Clones share them.
 #[derive(Clone, Debug)]
@@ -40,7 +39,7 @@ pub struct Hub(Arc<HubShared>);
 
 #[derive(Debug)]
 struct HubShared {
-    /// What the windows' blocks may take.
+    /// How many bytes the windows' blocks may count for.
     blocks_bytes: usize,
     all: Arc<LiveWindow>,
     ranges: Arc<RecentRanges>,
@@ -61,7 +60,7 @@ impl Hub {
     /// A hub that keeps up to `budget_bytes`, for a log that is still empty.
     pub fn new(budget_bytes: usize) -> Self {
         let tail = Offset::FIRST;
-        let ranges_bytes = budget_bytes / RANGES_SHARE;
+        let ranges_bytes = budget_bytes / RANGES_DIVISOR;
         let ranges = Arc::new(RecentRanges::new(ranges_bytes));
         let state = HubState {
             ring: VecDeque::new(),
@@ -78,22 +77,22 @@ impl Hub {
         }))
     }
 
-    /// Notes that the log begins with `tail` as its next offset; before the first publish.
+    /// Begins at `tail`, the log's next offset, instead of the first; before the first publish.
     pub fn begin_at(&self, tail: Offset) {
         let mut state = self.0.lock();
         state.tail = tail;
         self.0.all.begin_at(tail);
     }
 
-    /// Adds committed blocks and changes their readers. Only the committer calls it, in order.
+    /// Adds committed blocks and wakes their readers. Only the committer calls it, in order.
     pub fn publish(&self, blocks: &[Arc<Block>], tail: Offset) {
         let touched = self.0.insert(blocks, tail);
         touched.iter().for_each(|window| window.wake());
         self.0.all.wake();
     }
 
-    /// The window of `scope`, made when there is none.
-    pub fn watch(&self, scope: &Scope) -> Subscription {
+    /// Subscribes to `scope`. A task without a window gets one that begins at the tail.
+    pub fn subscribe(&self, scope: &Scope) -> Subscription {
         let window = match scope {
             Scope::All => Arc::clone(&self.0.all),
             Scope::Task(task) => self.0.lock().window_from_tail(task),
@@ -101,7 +100,7 @@ impl Hub {
         Subscription { hub: self.clone(), scope: scope.clone(), window }
     }
 
-    /// Wakes the readers of `task` without a new entry, for something else that they wait for.
+    /// Wakes the readers of `task` although there is no new entry: it may have become complete.
     pub fn wake(&self, task: &TaskId) {
         let window = self.0.lock().windows.get(task).cloned();
         if let Some(window) = window {
@@ -109,7 +108,7 @@ impl Hub {
         }
     }
 
-    /// Bytes that windows and ranges hold now, as reckoned against the budget.
+    /// How many bytes of the budget windows and ranges take now.
     pub fn bytes(&self) -> usize {
         self.0.lock().bytes + self.0.ranges.bytes()
     }
@@ -127,7 +126,7 @@ impl HubShared {
             let window = state.window_from(&block.task, block.base);
             window.push(Arc::clone(block));
             self.all.push(Arc::clone(block));
-            state.bytes += weight(block);
+            state.bytes += budgeted_bytes(block);
             state.ring.push_back(Arc::clone(block));
             touched.push(window);
         }
@@ -140,7 +139,7 @@ impl HubShared {
 
     fn evict_oldest(&self, state: &mut HubState) {
         let Some(block) = state.ring.pop_front() else { return };
-        state.bytes -= weight(&block);
+        state.bytes -= budgeted_bytes(&block);
         self.all.pop_front();
         if let Some(window) = state.windows.get(&block.task) {
             window.pop_front();
@@ -166,7 +165,7 @@ impl HubState {
         self.window_from(task, self.tail)
     }
 
-    /// Lets go of a window that nobody uses.
+    /// Removes a window that nobody uses.
     fn forget_if_unused(&mut self, task: &TaskId) {
         if self.windows.get(task).is_some_and(is_unused) {
             self.windows.remove(task);
@@ -179,11 +178,7 @@ fn is_unused(window: &Arc<LiveWindow>) -> bool {
     window.is_empty() && Arc::strong_count(window) == 1
 }
 
-fn weight(block: &Block) -> usize {
-    block.payload.len() + BLOCK_OVERHEAD_BYTES
-}
-
-/// A reader's hold on a window; the window of a quiet task goes with its last reader.
+/// Lets a reader read a window. An empty window of a task is removed with its last reader.
 #[derive(Debug)]
 pub struct Subscription {
     hub: Hub,
@@ -202,7 +197,7 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         if let Scope::Task(task) = &self.scope {
             let mut state = self.hub.0.lock();
-            // The hub's map must be the only other holder when it looks.
+            // So that the hub's map is the only holder when it counts them.
             self.window = Arc::clone(&self.hub.0.all);
             state.forget_if_unused(task);
         }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::permits::{Permit, Permits};
 use crate::store::Log;
 use crate::tasks::Tasks;
 
@@ -58,7 +59,7 @@ pub(super) struct IntakeShared {
     pub(super) limits: Limits,
     pub(super) counters: Counters,
     pub(super) drain: CancellationToken,
-    streams: Arc<Semaphore>,
+    streams: Permits,
     pushes: Arc<watch::Sender<Pushes>>,
 }
 
@@ -71,10 +72,10 @@ pub struct Pushes {
     pub last_end: Instant,
 }
 
-/// A stream's place among the permitted ones.
+/// Allows one stream to push; counted among the open ones until it is dropped.
 #[derive(Debug)]
 pub struct StreamPermit {
-    _permit: OwnedSemaphorePermit,
+    _permit: Permit,
     pushes: Arc<watch::Sender<Pushes>>,
 }
 
@@ -90,15 +91,15 @@ impl Drop for StreamPermit {
 impl Intake {
     /// A way into `log`. When `drain` is cancelled, streams take what has arrived and end.
     pub fn new(log: Arc<dyn Log>, tasks: Tasks, limits: Limits, drain: CancellationToken) -> Self {
-        let streams = Arc::new(Semaphore::new(limits.streams));
+        let streams = Permits::new(limits.streams);
         let counters = Counters::default();
         let pushes = Arc::new(watch::Sender::new(Pushes { open: 0, last_end: Instant::now() }));
         Self(Arc::new(IntakeShared { log, tasks, limits, counters, drain, streams, pushes }))
     }
 
-    /// A place for one more stream; `None` when there are as many as may be.
+    /// A permit for one more stream; `None` when as many as allowed are open.
     pub fn permit(&self) -> Option<StreamPermit> {
-        let permit = Arc::clone(&self.0.streams).try_acquire_owned().ok()?;
+        let permit = self.0.streams.try_acquire()?;
         Counters::add(&self.0.counters.streams, 1);
         let pushes = Arc::clone(&self.0.pushes);
         pushes.send_modify(|pushes| pushes.open += 1);
@@ -117,7 +118,7 @@ impl Intake {
 
     /// How many streams push now.
     pub fn open_streams(&self) -> usize {
-        self.0.limits.streams - self.0.streams.available_permits()
+        self.0.streams.in_use()
     }
 
     /// The limits in force.
@@ -127,8 +128,7 @@ impl Intake {
 
     /// Resolves once every stream has ended and what it sent is settled, cancelled ones too.
     pub async fn drained(&self) {
-        let all = u32::try_from(self.0.limits.streams).unwrap_or(u32::MAX);
-        drop(self.0.streams.acquire_many(all).await);
+        self.0.streams.all_released().await;
     }
 
     pub(super) fn shared(&self) -> &IntakeShared {

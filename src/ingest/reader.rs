@@ -103,7 +103,7 @@ impl EntryReader {
         let seq = self
             .seq(encoded.numbering)
             .map_err(|reason| Refusal { ids: Some(Ids::clone(&ids)), reason })?;
-        self.buffer.make_room(body.len() + Records::HEAD_BYTES, BUFFER_BYTES);
+        self.buffer.reserve(body.len() + Records::HEAD_BYTES, BUFFER_BYTES);
         self.buffer.push(Kind::Log, body);
         Ok(Accepted { ids, seq, records: self.buffer.split() })
     }

@@ -7,8 +7,8 @@ use crate::encode::Fields;
 
 /// Conditions that must all hold; an empty list sets none.
 ///
-/// `workers` also hides other workers' statuses. The rest asks about log lines only:
-/// statuses and gaps pass. A line whose timestamp cannot be read goes by the time of receipt.
+/// `workers` applies to lines and statuses, the other conditions to lines only, and none to gaps.
+/// For a line whose timestamp cannot be read, the time of receipt counts.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     /// Any of these levels, whatever their case.
@@ -26,7 +26,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether everything passes.
+    /// Whether there is no condition, so that every entry passes.
     pub fn is_empty(&self) -> bool {
         let Self { levels, sources, keywords, workers, since, until } = self;
         let lists_are_empty =
@@ -36,10 +36,10 @@ impl Filter {
 
     /// Whether `entry` passes.
     pub fn matches(&self, entry: &Entry<'_>) -> bool {
-        let asked_worker = |worker: &WorkerId| worker.as_str() == entry.worker;
+        let is_its_worker = |worker: &WorkerId| worker.as_str() == entry.worker;
         if entry.kind != Kind::Gap
             && !self.workers.is_empty()
-            && !self.workers.iter().any(asked_worker)
+            && !self.workers.iter().any(is_its_worker)
         {
             return false;
         }
@@ -72,5 +72,5 @@ impl Filter {
 }
 
 fn is_any_of(wanted: &[String], found: &str) -> bool {
-    wanted.is_empty() || wanted.iter().any(|one| one.eq_ignore_ascii_case(found))
+    wanted.is_empty() || wanted.iter().any(|text| text.eq_ignore_ascii_case(found))
 }

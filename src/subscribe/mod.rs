@@ -2,13 +2,19 @@
 //!
 //! A [`ReaderSession`] is one reader with its own cursor. It reads the hub's window where that
 //! reaches back to its cursor and the log where it does not, so it gets every entry after its
-//! start in order, or a gap that says which are gone. It knows no protocol: SSE and WebSocket
-//! put its [`Event`]s into their own words.
+//! start in order, or a gap that says which are missing. It knows no protocol: the transport turns
+//! its [`Event`]s into bytes.
 
 mod filter;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod session;
+mod source;
+mod start;
 mod ticks;
 
 pub use filter::Filter;
-pub use session::{Event, ReaderSession, Source, Start};
+pub use session::{Event, ReaderSession};
+pub use source::Source;
+pub use start::Start;
 pub use ticks::Ticks;

@@ -1,4 +1,4 @@
-//! When busy streams are read.
+//! When busy sessions read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,11 +7,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// Moments at even distances at which all busy sessions of a runtime are read. One timer changes
-/// them together, so that they find the same entries; without a session that waits there is none.
+/// Moments at even intervals at which all busy sessions of a runtime read. One timer wakes them
+/// together, so that they find the same entries; it runs only while a session waits.
 ///
-/// A session reads on the runtime that its ticks are made for: waking a task of another thread
-/// costs a system call.
+/// Each runtime has ticks of its own: waking a task of another thread costs a system call.
 #[derive(Debug, Clone)]
 pub struct Ticks(Arc<TickClock>);
 
@@ -19,12 +18,14 @@ pub struct Ticks(Arc<TickClock>);
 struct TickClock {
     first: Instant,
     period: Duration,
+    /// How many ticks there were.
     passed: AtomicU64,
+    /// Whether the timer of the next tick runs.
     is_armed: AtomicBool,
     ticked: Notify,
 }
 
-/// The tick that a session was read at, or after.
+/// The number of a tick; a session keeps that of its last read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tick(u64);
 
@@ -46,12 +47,12 @@ impl Ticks {
         Self::every(self.0.period)
     }
 
-    /// The last tick.
+    /// The last tick so far.
     pub(super) fn last(&self) -> Tick {
         Tick(self.0.passed.load(Ordering::Acquire))
     }
 
-    /// Until a tick after `last`.
+    /// Waits for a tick after `last`.
     pub(super) async fn after(&self, last: Tick) {
         let ticked = self.0.ticked.notified();
         if self.last() != last {
@@ -65,12 +66,12 @@ impl Ticks {
         if self.0.is_armed.swap(true, Ordering::AcqRel) {
             return;
         }
-        let shared = Arc::clone(&self.0);
+        let clock = Arc::clone(&self.0);
         tokio::spawn(async move {
-            sleep_until(shared.next(Instant::now())).await;
-            shared.is_armed.store(false, Ordering::Release);
-            shared.passed.fetch_add(1, Ordering::AcqRel);
-            shared.ticked.notify_waiters();
+            sleep_until(clock.next(Instant::now())).await;
+            clock.is_armed.store(false, Ordering::Release);
+            clock.passed.fetch_add(1, Ordering::AcqRel);
+            clock.ticked.notify_waiters();
         });
     }
 }

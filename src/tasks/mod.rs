@@ -1,7 +1,8 @@
-//! When is a task complete? Joins what the log knows of a task with which streams activate it now.
+//! Whether a task is running or complete. Joins what the log knows with which streams push it now.
 //!
-//! A task is **complete** when each of its workers has ended and no stream carries it, or when
-//! no stream has activity it for the quiet period. A later line reopens it.
+//! A task is **active** while a stream that pushed entries of it is open. It is **complete** when it
+//! is not active and each of its workers has ended, or when it was not active and got no entry for
+//! the quiet period. A later entry makes it running again.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,17 +11,16 @@ use crate::domain::{IdMap, TaskId, TaskSummary, WorkerState, now_ms};
 use crate::hub::Hub;
 use crate::store::Log;
 
-/// Tasks remembered with the time at which their last stream ended. A forgotten one's quiet
-/// period counts from its last entry instead.
+/// How many tasks are remembered with the time at which their last stream ended. The quiet period
+/// of a forgotten one counts from its last entry instead.
 const MAX_REMEMBERED: usize = 16_384;
 
-/// Whether a task goes on.
+/// Whether more entries of a task are expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskState {
-    /// More may come. Without another sign it will be complete in `quiet_in`;
-    /// `None` while a stream carries it.
+    /// More may come.
     Running {
-        /// How long the quiet period still lasts.
+        /// In what time the task is complete if nothing more comes; `None` while it is active.
         quiet_in: Option<Duration>,
     },
     /// Nothing more is expected.
@@ -32,12 +32,12 @@ pub enum TaskState {
 pub struct Task {
     /// What the log knows.
     pub summary: TaskSummary,
-    /// Whether it goes on.
+    /// Whether more is expected.
     pub state: TaskState,
 }
 
 impl Task {
-    /// Whether a worker of it failed.
+    /// Whether one of its workers failed.
     pub fn has_failed(&self) -> bool {
         self.summary.workers.iter().any(|worker| worker.state == Some(WorkerState::Failed))
     }
@@ -54,25 +54,26 @@ struct TasksShared {
     activity: Mutex<IdMap<TaskId, Activity>>,
 }
 
-/// Which streams activate a task, or until when one did.
+/// Whether a task is active, or when it last was.
 #[derive(Debug, Clone, Copy)]
 struct Activity {
-    streams: usize,
-    since: Instant,
+    open_streams: usize,
+    /// When the last stream ended; while none has, when the first began.
+    last_change: Instant,
 }
 
 impl Tasks {
-    /// A view on the tasks of `log`, whose readers wait in `hub`.
+    /// The tasks of `log`; readers of `hub` are woken when one may have become complete.
     pub fn new(log: Arc<dyn Log>, hub: Hub, quiet_period: Duration) -> Self {
         Self(Arc::new(TasksShared { log, hub, quiet_period, activity: Mutex::default() }))
     }
 
-    /// Notes that a stream carries `task`, until the guard is dropped.
+    /// Keeps `task` active until the guard is dropped.
     pub fn activate(&self, task: &TaskId) -> ActiveTaskGuard {
         let mut activity = self.0.lock();
-        let since = Instant::now();
-        let entry = activity.entry(task.clone()).or_insert(Activity { streams: 0, since });
-        entry.streams += 1;
+        let last_change = Instant::now();
+        let new = Activity { open_streams: 0, last_change };
+        activity.entry(task.clone()).or_insert(new).open_streams += 1;
         ActiveTaskGuard { tasks: self.clone(), task: task.clone() }
     }
 
@@ -99,7 +100,7 @@ impl TasksShared {
     }
 
     fn state(&self, summary: &TaskSummary, activity: Option<Activity>) -> TaskState {
-        if activity.is_some_and(|activity| activity.streams > 0) {
+        if activity.is_some_and(|activity| activity.open_streams > 0) {
             return TaskState::Running { quiet_in: None };
         }
         let has_ended = |state: Option<WorkerState>| state.is_some_and(WorkerState::has_ended);
@@ -108,27 +109,28 @@ impl TasksShared {
             return TaskState::Complete;
         }
         let since_entry = Duration::from_millis(now_ms().saturating_sub(summary.last_time_ms));
-        let quiet_for =
-            activity.map_or(since_entry, |activity| activity.since.elapsed().min(since_entry));
+        let quiet_for = activity
+            .map_or(since_entry, |activity| activity.last_change.elapsed().min(since_entry));
         match self.quiet_period.checked_sub(quiet_for) {
             Some(left) if !left.is_zero() => TaskState::Running { quiet_in: Some(left) },
             _ => TaskState::Complete,
         }
     }
 
+    /// Notes that a stream of `task` has ended.
     fn release(&self, task: &TaskId) {
         let mut activity = self.lock();
         if let Some(entry) = activity.get_mut(task) {
-            entry.streams -= 1;
-            entry.since = Instant::now();
+            entry.open_streams -= 1;
+            entry.last_change = Instant::now();
         }
         if activity.len() > MAX_REMEMBERED {
-            activity.retain(|_, entry| entry.streams > 0);
+            activity.retain(|_, entry| entry.open_streams > 0);
         }
     }
 }
 
-/// Held by a stream for each task that it carries.
+/// Held by a stream for each task that it pushes.
 pub struct ActiveTaskGuard {
     tasks: Tasks,
     task: TaskId,

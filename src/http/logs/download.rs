@@ -1,4 +1,4 @@
-//! Lines of any number, read while they are sent.
+//! Any number of lines, read while they are sent.
 
 use std::io;
 
@@ -6,23 +6,23 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 
-use super::Format;
-use super::walk::Walk;
+use super::format::Format;
+use super::line_reader::LineReader;
 use crate::domain::{Block, Entry};
 use crate::encode::Fields;
 
 /// The state behind a body.
 struct Download {
-    walk: Walk,
+    reader: LineReader,
     format: Format,
-    /// Lines still to send; without a limit, all.
+    /// How many lines may still be sent.
     left: u64,
 }
 
-/// The lines of `walk`, up to `limit` of them. Each chunk is those of one block. Cut off where
-/// the log cannot be read, so that a part is not taken for the whole.
-pub(super) fn body(walk: Walk, format: Format, limit: Option<u64>) -> Body {
-    let download = Download { walk, format, left: limit.unwrap_or(u64::MAX) };
+/// Up to `limit` of the lines that `reader` reads, a chunk per block. Where the log cannot be read
+/// the body is cut off, so that nobody takes a part for the whole.
+pub(super) fn body(reader: LineReader, format: Format, limit: Option<u64>) -> Body {
+    let download = Download { reader, format, left: limit.unwrap_or(u64::MAX) };
     let chunks = stream::try_unfold(Box::new(download), async |mut download| {
         let chunk = download.next().await?;
         Ok::<_, io::Error>(chunk.map(|chunk| (Bytes::from(chunk), download)))
@@ -33,16 +33,16 @@ pub(super) fn body(walk: Walk, format: Format, limit: Option<u64>) -> Body {
 impl Download {
     async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         while self.left > 0
-            && let Some(block) = self.walk.next().await.map_err(report)?
+            && let Some(block) = self.reader.next().await.map_err(report)?
         {
-            if let Some(gap) = self.walk.gap {
-                return Err(report(format!("lines went away while they were sent: {gap:?}")));
+            if let Some(gap) = self.reader.gap {
+                return Err(report(format!("lines were removed while they were sent: {gap:?}")));
             }
             let chunk = self.render(&block);
             if !chunk.is_empty() {
                 return Ok(Some(chunk));
             }
-            // A filter may hide any number of blocks that are at hand.
+            // A filter may hide any number of blocks, so other tasks get their turn.
             tokio::task::yield_now().await;
         }
         Ok(None)
@@ -54,7 +54,7 @@ impl Download {
             if self.left == 0 {
                 break;
             }
-            if self.walk.line(&entry).is_some() && self.walk.filter.matches(&entry) {
+            if self.reader.line(&entry).is_some() && self.reader.filter.matches(&entry) {
                 write_line(&mut chunk, self.format, &entry);
                 self.left -= 1;
             }

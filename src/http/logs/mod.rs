@@ -1,38 +1,29 @@
 //! A task's history: a page of JSON, or all of it as NDJSON or text.
 
 mod download;
+mod format;
+mod line_reader;
 mod page;
-mod walk;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Uri};
 
-use super::AppState;
-use super::auth::Identity;
-use super::params::Params;
-use super::path::TaskPath;
+use super::app_state::AppState;
+use super::auth::identity::Identity;
 use super::problem::Problem;
+use super::request::filter::{FILTER_PARAMS, read_filter};
+use super::request::params::{ParamNames, Params};
+use super::request::task_path::TaskPath;
 use crate::domain::{TaskId, TaskSummary};
 use crate::subscribe::Filter;
+use format::Format;
+use line_reader::{LineRange, LineReader};
 use page::Anchor;
-use walk::{Range, Walk};
 
-const KNOWN: &[&str] = &[
-    "level",
-    "source",
-    "keywords",
-    "workerId",
-    "since",
-    "until",
-    "afterLine",
-    "beforeLine",
-    "tail",
-    "limit",
-    "format",
-    "download",
-];
+const KNOWN: &[ParamNames] =
+    &[FILTER_PARAMS, &["afterLine", "beforeLine", "tail", "limit", "format", "download"]];
 
 const DEFAULT_PAGE_LINES: u64 = 1000;
 const MAX_PAGE_LINES: u64 = 10_000;
@@ -40,32 +31,24 @@ const MAX_PAGE_LINES: u64 = 10_000;
 /// The longest name, before its extension, that a download is given, in bytes.
 const MAX_FILE_NAME_BYTES: usize = 100;
 
-/// How lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Json,
-    Ndjson,
-    Text,
-}
-
 /// Lines of one task.
 pub(super) async fn history(
-    State(http): State<AppState>,
+    State(state): State<AppState>,
     identity: Identity,
     TaskPath(task): TaskPath,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     identity.check(&task)?;
-    let query = Query::read(&uri, &headers)?;
-    let log = &http.source().log;
+    let query = HistoryQuery::read(&uri, &headers)?;
+    let log = &state.source().log;
     let summary = log.task(&task).ok_or_else(|| Problem::no_such_task(&task))?;
     let range = query.range(&summary);
-    let walk = Walk::open(log.clone(), task.clone(), range, query.filter.clone()).await?;
+    let reader = LineReader::open(log.clone(), task.clone(), range, query.filter.clone()).await?;
     if query.format == Format::Json {
-        return page::response(walk, &summary, query.anchor(), query.page_lines()).await;
+        return page::response(reader, &summary, query.anchor(), query.page_lines()).await;
     }
-    let mut response = download::body(walk, query.format, query.limit).into_response();
+    let mut response = download::body(reader, query.format, query.limit).into_response();
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(query.format.media_type()));
@@ -75,7 +58,7 @@ pub(super) async fn history(
     Ok(response)
 }
 
-struct Query {
+struct HistoryQuery {
     filter: Filter,
     after_line: Option<u64>,
     before_line: Option<u64>,
@@ -85,14 +68,14 @@ struct Query {
     is_download: bool,
 }
 
-impl Query {
+impl HistoryQuery {
     fn read(uri: &Uri, headers: &HeaderMap) -> Result<Self, Problem> {
         let params = Params::read(uri, KNOWN)?;
         let format = params.parsed("format", "it must be json, ndjson or text", Format::named)?;
         let format = format.unwrap_or_else(|| Format::accepted(headers));
         let max_limit = if format == Format::Json { MAX_PAGE_LINES } else { u64::MAX };
         Ok(Self {
-            filter: params.filter()?,
+            filter: read_filter(&params)?,
             after_line: params.number("afterLine", 0..=u64::MAX)?,
             before_line: params.number("beforeLine", 1..=u64::MAX)?,
             tail: params.number("tail", 0..=u64::MAX)?,
@@ -106,14 +89,14 @@ impl Query {
         self.limit.or(self.tail).unwrap_or(DEFAULT_PAGE_LINES).min(MAX_PAGE_LINES)
     }
 
-    /// The end that the client looks from.
+    /// Which end of the range the client asked for.
     fn anchor(&self) -> Anchor {
         let from_end = self.tail.is_some() || self.before_line.is_some();
         if from_end && self.after_line.is_none() { Anchor::End } else { Anchor::Start }
     }
 
-    /// Which lines are looked at. Where only `beforeLine` is given, those right before it.
-    fn range(&self, summary: &TaskSummary) -> Range {
+    /// Which lines are examined. Where only `beforeLine` is given, those right before it.
+    fn range(&self, summary: &TaskSummary) -> LineRange {
         let all = summary.first_line..summary.last_line + 1;
         let end = self.before_line.map_or(all.end, |line| line.min(all.end));
         let default = (self.format == Format::Json).then(|| self.page_lines());
@@ -124,63 +107,11 @@ impl Query {
         };
         let after = self.after_line.map_or(0, |line| line.saturating_add(1));
         let from_end = count.map_or(0, |count| end.saturating_sub(count));
-        Range { start: all.start.max(after).max(from_end), end }
+        LineRange { start: all.start.max(after).max(from_end), end }
     }
 }
 
-impl Format {
-    fn named(text: &str) -> Option<Self> {
-        Some(match text {
-            "json" => Self::Json,
-            "ndjson" => Self::Ndjson,
-            "text" => Self::Text,
-            _ => return None,
-        })
-    }
-
-    /// The best of what the client accepts; JSON when it names none of them.
-    fn accepted(headers: &HeaderMap) -> Self {
-        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let mut best = (Self::Json, 0.0);
-        for (format, weight) in accept.split(',').filter_map(Self::weighed) {
-            if weight > best.1 {
-                best = (format, weight);
-            }
-        }
-        best.0
-    }
-
-    /// RFC 9110 §12.5.1: a media range and its weight.
-    fn weighed(item: &str) -> Option<(Self, f32)> {
-        let mut parts = item.split(';').map(str::trim);
-        let format = match parts.next()?.to_ascii_lowercase().as_str() {
-            "application/json" | "application/*" | "*/*" => Self::Json,
-            "application/x-ndjson" | "application/ndjson" => Self::Ndjson,
-            "text/plain" | "text/*" => Self::Text,
-            _ => return None,
-        };
-        let weight = parts.find_map(|part| part.strip_prefix("q="));
-        Some((format, weight.map_or(Some(1.0), |weight| weight.parse().ok())?))
-    }
-
-    const fn media_type(self) -> &'static str {
-        match self {
-            Self::Json => "application/json",
-            Self::Ndjson => "application/x-ndjson",
-            Self::Text => "text/plain; charset=utf-8",
-        }
-    }
-
-    const fn extension(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            Self::Ndjson => "ndjson",
-            Self::Text => "log",
-        }
-    }
-}
-
-/// A name that is one everywhere: no separators, no leading dot, ASCII.
+/// A file name that is valid on every system: ASCII, without separators or a leading dot.
 fn disposition(task: &TaskId, format: Format) -> Result<HeaderValue, Problem> {
     let is_safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let safe = task.as_str().chars().map(|c| if is_safe(c) { c } else { '_' });
@@ -194,21 +125,8 @@ fn disposition(task: &TaskId, format: Format) -> Result<HeaderValue, Problem> {
 mod tests {
     use super::*;
 
-    fn accepted(accept: &str) -> Format {
-        Format::accepted(&HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]))
-    }
-
     #[test]
-    fn the_best_accepted_format_is_taken_and_json_otherwise() {
-        assert_eq!(accepted("text/plain"), Format::Text);
-        assert_eq!(accepted("text/html,application/xhtml+xml,*/*;q=0.8"), Format::Json);
-        assert_eq!(accepted("text/plain;q=0.5, application/x-ndjson"), Format::Ndjson);
-        assert_eq!(accepted("image/png"), Format::Json);
-        assert_eq!(Format::accepted(&HeaderMap::new()), Format::Json);
-    }
-
-    #[test]
-    fn a_files_name_is_safe_whatever_the_task_is_called() {
+    fn a_file_name_is_safe_whatever_the_task_is_called() {
         let name = |task| {
             let value = disposition(&TaskId::new(task).unwrap(), Format::Text).unwrap();
             value.to_str().unwrap().to_owned()

@@ -1,4 +1,4 @@
-//! Events as bytes.
+//! Writes events as the bytes of frames.
 
 use std::sync::Arc;
 
@@ -6,27 +6,26 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::domain::Gap;
-use crate::domain::{Block, Entry, Epoch, Kind, Offset, now_ms, write_decimal};
+use crate::domain::{Block, Entry, Epoch, Gap, Kind, Offset, now_ms, write_decimal};
 use crate::encode::format_ms;
-use crate::http::tasks::Verdict;
+use crate::http::tasks::TaskOutcome;
 use crate::tasks::Task;
 
-/// Between which milliseconds a browser is told to wait before it reconnects: jitter keeps
-/// those that a restart cut off from coming back all at once.
+/// How many milliseconds a browser waits before it reconnects, drawn at random: those that a
+/// restart cut off must not come back all at once.
 const RETRY_MS: std::ops::RangeInclusive<u64> = 1000..=3000;
 
-/// A frame's bytes beside the entry's own: event, id, the JSON's head.
+/// About how many bytes a frame adds to an entry's own: event, id, the JSON's head.
 const FRAME_OVERHEAD_BYTES: usize = 80;
 
-/// Writes frames whose ids name one store.
+/// Writes frames; their ids name the store of `epoch`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frames {
     pub(super) epoch: Epoch,
 }
 
 impl Frames {
-    /// All of `blocks`.
+    /// Frames of all entries of `blocks`.
     pub(super) fn blocks(self, blocks: &[Arc<Block>]) -> Bytes {
         let mut out = Vec::with_capacity(blocks.iter().map(|block| likely_bytes(block)).sum());
         for block in blocks {
@@ -35,7 +34,8 @@ impl Frames {
         out.into()
     }
 
-    /// Appends what of `block` stands at or after `from` and passes; returns the last of it.
+    /// Appends frames of the entries of `block` from `from` on that pass; returns the last one's
+    /// offset.
     pub(super) fn part(
         self,
         out: &mut Vec<u8>,
@@ -61,21 +61,21 @@ impl Frames {
         format!("id: {}-{offset}\n\n", self.epoch).into_bytes()
     }
 
-    /// Entries that are gone.
+    /// Entries that are missing.
     pub(super) fn gap(self, gap: &Gap) -> Vec<u8> {
         let Gap { from, to, lines, reason } = gap;
         let data = json!({ "from": from.0, "to": to.0, "lines": lines, "reason": reason });
         self.event("gap", *to, &data)
     }
 
-    /// The stream begins anew, after `offset`.
+    /// The stream starts over, after `offset`.
     pub(super) fn reset(self, offset: Offset) -> Vec<u8> {
         self.event("reset", offset, &json!({ "epoch": self.epoch.to_string() }))
     }
 
     /// The task is complete.
     pub(super) fn complete(self, task: &Task) -> Vec<u8> {
-        self.event("complete", task.summary.last_offset, &Verdict::from(task))
+        self.event("complete", task.summary.last_offset, &TaskOutcome::from(task))
     }
 
     fn event(self, name: &str, id: Offset, data: &impl Serialize) -> Vec<u8> {
@@ -84,12 +84,12 @@ impl Frames {
     }
 }
 
-/// When to reconnect, with jitter.
+/// Tells the browser when to reconnect.
 pub(super) fn retry() -> Vec<u8> {
     format!("retry: {}\n\n", fastrand::u64(RETRY_MS)).into_bytes()
 }
 
-/// A sign of life.
+/// Shows that the connection is alive while there is nothing to send.
 pub(super) fn heartbeat() -> Vec<u8> {
     let data = json!({ "timestamp": format_ms(now_ms()) });
     format!("event: heartbeat\ndata: {data}\n\n").into_bytes()
@@ -138,7 +138,15 @@ mod tests {
         let run = Run { task: task.clone(), worker, session: None, records };
         let mut payload = Vec::new();
         encode_run(&mut payload, &run);
-        Block::new(task, Offset(7), 5, (3, 1), 0, payload.into())
+        Block {
+            task,
+            base: Offset(7),
+            base_line: 5,
+            count: 3,
+            lines: 1,
+            time_ms: 0,
+            payload: payload.into(),
+        }
     }
 
     #[test]

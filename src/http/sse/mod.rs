@@ -1,9 +1,9 @@
 //! Server-sent events (WHATWG HTML, "Server-sent events").
 //!
-//! [`frames`] puts events into bytes, [`viewer`] is the body that yields them.
+//! [`frames`] writes events as bytes, [`viewer`] is the body that yields them.
 
 mod frames;
-mod viewer;
+pub(super) mod viewer;
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -11,24 +11,23 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::params::Params;
 use super::problem::Problem;
+use super::request::params::Params;
 
-pub(super) use viewer::{Viewer, ViewerOptions};
-
-/// An answer that streams events.
+/// A response that streams events.
 pub(super) fn response(body: impl IntoResponse) -> Response {
     let mut headers = HeaderMap::with_capacity(3);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // Otherwise nginx collects frames before it passes them on.
+    // Otherwise nginx buffers frames before it passes them on.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     let mut response = body.into_response();
     response.headers_mut().extend(headers);
     response
 }
 
-/// With `errors=events`, tells a refusal as an event: an EventSource shows a page nothing else.
+/// With `errors=events`, sends a refusal as an event: an EventSource shows a page's script nothing
+/// else of a response.
 pub(super) async fn refusals_as_events(request: Request, next: Next) -> Response {
     let wants_events = request.uri().query().is_some_and(asks_for_events);
     let response = next.run(request).await;

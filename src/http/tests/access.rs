@@ -1,4 +1,4 @@
-//! Who is let in, and to what.
+//! Who may read, and which tasks.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::{Method, RequestBuilder, Response};
@@ -183,7 +183,7 @@ async fn signing_in_puts_the_token_into_a_cookie_and_signing_out_takes_it_away()
 async fn a_sign_in_link_works_once_and_leads_only_to_this_server() {
     let server = Server::start_with(jwt()).await;
     let login = |query: String| send(server.request(Method::GET, &format!("/login?{query}")));
-    let code = server.http.login_codes().issue(token("me", 600, None)).unwrap();
+    let code = server.state.login_codes().issue(token("me", 600, None)).unwrap();
     let detail = refusal(login(format!("code={code}&next=//evil.test")).await, 400).await;
     assert!(detail.contains("it must be a path of this server"), "{detail}");
     let response = login(format!("code={code}&next=/tasks/a%2520b")).await;
@@ -194,13 +194,13 @@ async fn a_sign_in_link_works_once_and_leads_only_to_this_server() {
         let detail = refusal(login(format!("code={code}")).await, 401).await;
         assert_eq!(detail, "the sign-in code is unknown, was used before or has expired");
     }
-    let code = server.http.login_codes().issue(token("me", 600, None)).unwrap();
+    let code = server.state.login_codes().issue(token("me", 600, None)).unwrap();
     assert_eq!(login(format!("code={code}")).await.headers()["location"], "/");
     server.stop().await;
 }
 
 #[tokio::test]
-async fn where_no_token_is_asked_for_everybody_is_let_in_and_told_so() {
+async fn without_authentication_everybody_may_read_and_the_session_says_so() {
     let server = Server::start().await;
     let expected = json!({ "sub": null, "auth": "none" });
     assert_eq!(server.json("/session").await, expected);

@@ -21,7 +21,7 @@ fn lines(page: &Value) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn a_page_is_where_it_is_asked_for_and_says_how_to_go_on() {
+async fn a_page_holds_the_lines_asked_for_and_says_where_the_next_begins() {
     let server = server_with(250).await;
     for (query, first, last, next) in [
         ("", 1, 250, None),
@@ -61,7 +61,7 @@ async fn a_page_beyond_the_end_is_empty() {
 }
 
 #[tokio::test]
-async fn a_filtered_page_holds_what_passes_and_goes_on_after_the_last_line_looked_at() {
+async fn a_filtered_page_holds_what_passes_and_goes_on_after_the_last_line_examined() {
     let server = Server::start().await;
     for n in 0..10 {
         server.push_at("build", if n % 3 == 0 { "ERROR" } else { "INFO" }, "m").await;
@@ -76,7 +76,7 @@ async fn a_filtered_page_holds_what_passes_and_goes_on_after_the_last_line_looke
 }
 
 #[tokio::test]
-async fn a_page_of_long_lines_keeps_those_next_to_where_the_client_looks_from() {
+async fn a_page_of_long_lines_keeps_those_at_the_end_that_was_asked_for() {
     let server = Server::start().await;
     let line = "x".repeat(1 << 20);
     for _ in 0..10 {
@@ -140,7 +140,7 @@ async fn ndjson_holds_every_line_of_a_long_task_and_can_be_a_download() {
 }
 
 #[tokio::test]
-async fn history_refuses_what_it_cannot_give() {
+async fn history_refuses_bad_parameters_and_unknown_tasks() {
     let server = server_with(1).await;
     for (query, expected) in [
         ("limit=10001", "limit is \"10001\", it must be a whole number from 1 to 10000"),
@@ -149,7 +149,7 @@ async fn history_refuses_what_it_cannot_give() {
         ("beforeLine=0", "it must be a whole number from 1 on"),
         ("afterLine=x", "afterLine is \"x\""),
         ("download=1", "it must be true or false"),
-        ("from=now", "\"from\" is no parameter here"),
+        ("from=now", "\"from\" is not a parameter here"),
     ] {
         let response = server.get(&format!("/tasks/build/logs?{query}")).await;
         let detail = refusal(response, 400).await;
@@ -184,7 +184,7 @@ async fn tasks_are_listed_newest_first_page_by_page() {
         ("cursor=00000000-1", "it must be the `next` of a page before"),
         ("cursor=x", "it must be the `next` of a page before"),
         ("state=", "it must be running or complete"),
-        ("q=x", "\"q\" is no parameter here"),
+        ("q=x", "\"q\" is not a parameter here"),
     ] {
         let detail = refusal(server.get(&format!("/tasks?{query}")).await, 400).await;
         assert!(detail.contains(expected), "{query}: {detail}");

@@ -1,4 +1,4 @@
-//! The HTTP side as its clients meet it: a real server, a real store, a real client.
+//! The HTTP side as its clients see it: a real server, a real store, a real client.
 
 mod access;
 mod history;

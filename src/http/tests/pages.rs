@@ -49,13 +49,13 @@ async fn a_failed_store_is_not_ready_and_says_why_while_reading_goes_on() {
 }
 
 #[tokio::test]
-async fn ids_that_are_none_are_refused_on_every_route() {
+async fn invalid_ids_are_refused_on_every_route() {
     let server = Server::start().await;
     let long = "a".repeat(254);
     for (id, expected) in [
         (long.as_str(), "task_id is 254 bytes, the limit is 253"),
         ("a%0Ab", "task_id holds the control character U+000A at byte 1"),
-        ("%FF", "task_id is no percent-encoded UTF-8"),
+        ("%FF", "task_id is not percent-encoded UTF-8"),
     ] {
         for path in [
             format!("/stream/{id}"),
@@ -156,10 +156,10 @@ async fn a_head_of_7_kib_is_read_and_one_of_more_than_8_is_answered_431() {
 }
 
 #[tokio::test]
-async fn options_that_cannot_be_served_with_are_refused_by_name() {
+async fn options_that_the_server_cannot_run_with_are_refused_by_name() {
     let server = Server::start().await;
     let new = |options: HttpOptions| {
-        let (source, stats) = (server.http.source().clone(), server.http.stats().clone());
+        let (source, stats) = (server.state.source().clone(), server.state.stats().clone());
         AppState::new(options, source, stats, server.drain.clone()).map(drop)
     };
     let with_url = |url: &str| HttpOptions { frontend_url: url.into(), ..HttpOptions::default() };
@@ -180,24 +180,24 @@ async fn options_that_cannot_be_served_with_are_refused_by_name() {
 
 #[test]
 fn several_single_threaded_runtimes_serve_one_state() {
-    let home = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let server = home.block_on(Server::start());
-    let (http, drain) = (server.http.clone(), server.drain.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let server = runtime.block_on(Server::start());
+    let (state, drain) = (server.state.clone(), server.drain.clone());
     let (sender, addresses) = std::sync::mpsc::channel();
     let threads: Vec<_> = (0..2)
         .map(|_| {
-            let (http, drain, sender) = (http.clone(), drain.clone(), sender.clone());
+            let (state, drain, sender) = (state.clone(), drain.clone(), sender.clone());
             std::thread::spawn(move || {
                 let own = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 own.unwrap().block_on(async {
                     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                     sender.send(listener.local_addr().unwrap()).unwrap();
-                    serve(accepted(listener), http, drain).await;
+                    serve(accepted(listener), state, drain).await;
                 });
             })
         })
         .collect();
-    home.block_on(async {
+    runtime.block_on(async {
         let mut viewers = Vec::new();
         for address in addresses.iter().take(2) {
             let url = format!("http://{address}/api/v1/log-streaming/stream/build");

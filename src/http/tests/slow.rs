@@ -96,7 +96,7 @@ async fn a_viewer_that_stops_for_a_while_gets_every_line_once_it_reads_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_viewer_is_told_what_retention_took_and_gets_the_rest() {
+async fn a_viewer_is_told_what_retention_removed_and_gets_the_rest() {
     let server =
         Server::start_in(tempfile::tempdir().unwrap(), HttpOptions::default(), |options| {
             store::StoreOptions {

@@ -97,7 +97,7 @@ async fn a_malformed_last_event_id_is_refused_with_the_form_it_needs() {
     let detail = refusal(soon(request.send()).await.unwrap(), 400).await;
     assert_eq!(
         detail,
-        "Last-Event-ID: \"seven\" is no event id, it needs the form <8 hex digits>-<offset>, as in \
+        "Last-Event-ID: \"seven\" is not an event id, it needs the form <8 hex digits>-<offset>, as in \
          1f2e3d4c-1207"
     );
     let detail = refusal(server.get("/stream?lastEventId=7").await, 400).await;
@@ -106,7 +106,7 @@ async fn a_malformed_last_event_id_is_refused_with_the_form_it_needs() {
 }
 
 #[tokio::test]
-async fn statuses_and_gaps_are_told_and_a_complete_task_ends_with_its_verdict() {
+async fn statuses_and_gaps_are_sent_and_a_complete_task_ends_with_its_outcome() {
     let server = Server::start().await;
     server.push("build", "w", &["one"]).await;
     server.push_gap("build", 3).await;
@@ -127,7 +127,7 @@ async fn statuses_and_gaps_are_told_and_a_complete_task_ends_with_its_verdict() 
     assert_eq!(Some(&last_id), all[2].id.as_ref());
     let again = server.api("/stream/build").header("last-event-id", last_id);
     assert_eq!(soon(again.send()).await.unwrap().status(), 204);
-    // One that was not at the end yet gets what it misses, and the verdict.
+    // One that was not at the end yet gets what it misses, and the outcome.
     let id = all[0].id.clone().unwrap();
     let mut late = Events::of(server.api("/stream/build").header("last-event-id", id)).await;
     assert_eq!(names(&late.rest().await), ["gap", "status", "complete"]);
@@ -136,15 +136,15 @@ async fn statuses_and_gaps_are_told_and_a_complete_task_ends_with_its_verdict() 
 }
 
 #[tokio::test]
-async fn a_task_carried_by_a_stream_completes_when_the_stream_lets_go() {
+async fn an_active_task_completes_when_its_last_stream_ends() {
     let server = Server::start().await;
-    let carrying = server.tasks.activate(&TaskId::new("build").unwrap());
+    let active = server.tasks.activate(&TaskId::new("build").unwrap());
     server.push("build", "w", &["one"]).await;
     server.push_status("build", "w", WorkerState::Completed).await;
     let mut events = server.events("/stream/build").await;
     events.expect("log").await;
     events.expect("status").await;
-    drop(carrying);
+    drop(active);
     assert_eq!(events.expect("complete").await.json()["failed"], false);
     assert_eq!(events.next().await, None);
     server.stop().await;
@@ -236,7 +236,7 @@ async fn a_viewer_that_starts_now_can_resume_before_its_first_event() {
 async fn bad_parameters_are_refused_by_name_value_and_rule() {
     let server = Server::start().await;
     for (query, expected) in [
-        ("lvl=x", "\"lvl\" is no parameter here, known are: level, source, keywords"),
+        ("lvl=x", "\"lvl\" is not a parameter here, known are: level, source, keywords"),
         ("from=yesterday", "from is \"yesterday\", it must be start, now or an event id"),
         ("tail=-1", "tail is \"-1\", it must be a whole number from 0 on"),
         ("tail=1&from=now", "tail is \"1\", but from is given too"),
@@ -285,16 +285,16 @@ async fn draining_ends_streams_with_a_reason_and_a_hint_when_to_reconnect() {
     assert_eq!((&error["code"], &error["retryable"]), (&"draining".into(), &true.into()));
     assert_eq!(rest.len(), 2);
     soon(server.serving).await.unwrap();
-    assert_eq!(server.http.active_viewers(), 0);
+    assert_eq!(server.state.active_viewers(), 0);
 }
 
 #[tokio::test]
-async fn the_seats_are_bounded_and_free_again_once_a_viewer_leaves() {
+async fn no_more_viewers_than_the_limit_are_connected_until_one_leaves() {
     let server = Server::start_with(HttpOptions { max_viewers: 1, ..HttpOptions::default() }).await;
     let events = server.events("/stream").await;
     let refused = server.get("/stream/build").await;
     assert!(refused.headers().contains_key("retry-after"));
-    assert_eq!(refusal(refused, 503).await, "all 1 viewer_permits for viewers are taken");
+    assert_eq!(refusal(refused, 503).await, "1 viewers are connected, which is the limit");
     drop(events);
     server.until_viewers(0).await;
     server.events("/stream").await;
@@ -302,7 +302,7 @@ async fn the_seats_are_bounded_and_free_again_once_a_viewer_leaves() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_as_an_event_where_that_is_asked_for() {
+async fn a_refusal_is_sent_as_an_event_on_request() {
     let server = Server::start_with(HttpOptions { max_viewers: 0, ..HttpOptions::default() }).await;
     for (path, code, retryable) in [
         ("/stream/build?errors=events", "too_many_viewers", true),

@@ -37,7 +37,7 @@ pub(super) async fn soon<T>(event: impl Future<Output = T>) -> T {
 
 pub(super) struct Server {
     pub(super) base: String,
-    pub(super) http: AppState,
+    pub(super) state: AppState,
     pub(super) drain: CancellationToken,
     pub(super) serving: JoinHandle<()>,
     pub(super) tasks: Tasks,
@@ -88,13 +88,13 @@ impl Server {
         let drain = CancellationToken::new();
         let intake = Intake::new(source.log.clone(), tasks.clone(), limits(), drain.clone());
         let stats = ServerStats::new(intake, crate::pull::Handle::off(), store.clone());
-        let http = AppState::new(options, source, stats, drain.clone()).unwrap();
+        let state = AppState::new(options, source, stats, drain.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let serving = tokio::spawn(serve(accepted(listener), http.clone(), drain.clone()));
+        let serving = tokio::spawn(serve(accepted(listener), state.clone(), drain.clone()));
         let client =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { base, http, drain, serving, tasks, store, dir, client }
+        Self { base, state, drain, serving, tasks, store, dir, client }
     }
 
     /// Drains, closes the store and gives the directory back.
@@ -180,18 +180,18 @@ impl Server {
         self.append(task, "w", records).await;
     }
 
-    /// Appends without waiting for what becomes of it to be good.
+    /// Appends and waits for the outcome, which may be a failure.
     pub(super) async fn append(&self, task: &str, worker: &str, records: Records) {
         let task = TaskId::new(task).unwrap();
         let worker = WorkerId::new(worker).unwrap();
         let run = Run { task, worker, session: None, records };
         let receipt = self.store.append(Batch::of(vec![run])).await.unwrap();
-        let _settled = soon(receipt).await;
+        let _outcome = soon(receipt).await;
     }
 
     pub(super) async fn until_viewers(&self, count: usize) {
         let reached = async {
-            while self.http.active_viewers() != count {
+            while self.state.active_viewers() != count {
                 tokio::task::yield_now().await;
             }
         };
@@ -230,7 +230,7 @@ impl Event {
                 ("id", id) => event.id = Some(id.into()),
                 ("data", data) => assert!(event.data.replace(data.into()).is_none()),
                 ("retry", ms) => event.retry = Some(ms.parse().unwrap()),
-                other => panic!("{other:?} is no field of an event"),
+                other => panic!("{other:?} is not a field of an event"),
             }
         }
         event

@@ -58,7 +58,8 @@ impl<'a> RunStats<'a> {
     pub(in crate::store) fn of_block(block: &'a Block) -> Vec<Self> {
         let mut runs: Vec<Self> = Vec::new();
         for entry in block.entries() {
-            let (worker, session) = (entry.worker, entry.session);
+            let session = entry.session.map(|session| (session.id, session.last_seq));
+            let worker = entry.worker;
             let goes_on = |run: &Self| {
                 std::ptr::eq(run.worker, worker) && run.session.is_some() == session.is_some()
             };

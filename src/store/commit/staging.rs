@@ -180,7 +180,15 @@ impl Staging {
             next = staged.next;
         }
         let task = self.runs[first].run.task.clone();
-        let block = Block::new(task, base, line, (count, lines), time.0, payload.into());
+        let block = Block {
+            task,
+            base,
+            base_line: line,
+            count,
+            lines,
+            time_ms: time.0,
+            payload: payload.into(),
+        };
         (block, runs, next)
     }
 

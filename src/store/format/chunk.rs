@@ -226,7 +226,7 @@ pub(in crate::store) fn decode_block(bytes: &[u8], found: &FoundChunk) -> Option
     let task = TaskId::new(std::str::from_utf8(task).ok()?).ok()?;
     let payload = decode_payload(bytes, found)?;
     let ChunkHeader { base, base_line, count, lines, time, .. } = found.header;
-    Some(Block::new(task, base, base_line.0, (count, lines), time.0, payload))
+    Some(Block { task, base, base_line: base_line.0, count, lines, time_ms: time.0, payload })
 }
 
 /// The payload of a chunk, from all its bytes; `None` where it is damaged.

@@ -127,7 +127,7 @@ async fn a_long_run_is_cut_into_chunks_and_keeps_its_order_and_numbers() {
     let shapes: Vec<_> = blocks.iter().map(|b| (b.base.0, b.base_line, b.count)).collect();
     assert_eq!(shapes, [(1, 1, 3), (4, 4, 3), (7, 7, 3), (10, 10, 1)]);
     let last_seqs: Vec<_> =
-        blocks.iter().map(|b| b.entries().next().unwrap().session.unwrap().1).collect();
+        blocks.iter().map(|b| b.entries().next().unwrap().session.unwrap().last_seq).collect();
     assert_eq!(last_seqs, [3, 6, 9, 10]);
     assert_eq!(bodies(&store, "a").await.len(), 10);
 }

@@ -1,4 +1,4 @@
-//! The newest blocks of one scope.
+//! The window of one scope: its newest blocks, and a way to wait for more.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,42 +11,42 @@ use crate::domain::{Block, Offset};
 /// The newest blocks of one task, or of all.
 #[derive(Debug)]
 pub struct LiveWindow {
-    blocks: Mutex<Blocks>,
-    /// Counts changes; readers compare nothing but "changed".
+    blocks: Mutex<WindowBlocks>,
+    /// A count that readers only watch for a change.
     changes: watch::Sender<u64>,
     ranges: Arc<RecentRanges>,
 }
 
 #[derive(Debug)]
-struct Blocks {
+struct WindowBlocks {
     /// Every entry of the scope from here on is in `ring`.
     start_offset: Offset,
     ring: VecDeque<PagedBlock>,
-    /// Payload bytes that were ever pushed.
+    /// Payload bytes of all blocks so far, with those that were evicted.
     pushed_bytes: u64,
 }
 
-/// A block, and in which page of the window it begins: of [`RANGE_BYTES`] of payload each.
+/// A block, and the page of the window that it begins in. A page has [`RANGE_BYTES`] of payload.
 #[derive(Debug)]
 struct PagedBlock {
     block: Arc<Block>,
     page: u64,
 }
 
-/// About how many payload bytes a range has at most. Large enough to make a read and a write
-/// cheap, small enough that a slow reader holds little.
+/// About how many payload bytes a range has at most: enough to make a read and a write cheap, few
+/// enough that a slow reader holds little.
 pub const RANGE_BYTES: usize = 256 * 1024;
 
-/// What a window has at a cursor.
+/// What a window has from a cursor on.
 #[derive(Debug)]
-pub enum Read {
-    /// The cursor is below the start_offset: read the log.
+pub enum WindowRead {
+    /// The cursor is before the start offset: read the log.
     Behind,
-    /// Nothing stands at or after the cursor.
+    /// No entry is at or after the cursor.
     Nothing,
-    /// What does.
+    /// There are entries.
     Blocks {
-        /// Some of it; its first block may begin before the cursor.
+        /// The first of them; its first block may begin before the cursor.
         range: Arc<BlockRange>,
         /// Whether there is more after it.
         more: bool,
@@ -55,11 +55,11 @@ pub enum Read {
 
 impl LiveWindow {
     pub(super) fn new(start_offset: Offset, ranges: Arc<RecentRanges>) -> Self {
-        let blocks = Blocks { start_offset, ring: VecDeque::new(), pushed_bytes: 0 };
+        let blocks = WindowBlocks { start_offset, ring: VecDeque::new(), pushed_bytes: 0 };
         Self { blocks: Mutex::new(blocks), changes: watch::Sender::new(0), ranges }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Blocks> {
+    fn lock(&self) -> MutexGuard<'_, WindowBlocks> {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -91,32 +91,33 @@ impl LiveWindow {
         }
     }
 
-    /// What changes a reader. Take it before reading, so that no wake falls between.
+    /// Changes when there is something new to read or to check. Take it before reading, so that
+    /// no change in between is missed.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
-    /// What stands at or after `cursor`, to the end of the page at most: readers who came to
-    /// different cursors meet at the next page and share its range.
-    pub fn read(&self, cursor: Offset) -> Read {
+    /// Entries from `cursor` on, up to the end of its page: readers at different cursors meet at the
+    /// next page and share its range from there on.
+    pub fn read(&self, cursor: Offset) -> WindowRead {
         let blocks = self.lock();
         if cursor < blocks.start_offset {
-            return Read::Behind;
+            return WindowRead::Behind;
         }
         let start = blocks.ring.partition_point(|paged| paged.block.end() <= cursor);
-        let Some(first) = blocks.ring.get(start) else { return Read::Nothing };
+        let Some(first) = blocks.ring.get(start) else { return WindowRead::Nothing };
         let end = blocks.ring.partition_point(|paged| paged.page <= first.page);
         let found = blocks.ring.range(start..end);
         let last = found.clone().next_back().unwrap_or(first);
-        let place = RangeKey { base: first.block.base, end: last.block.end(), count: end - start };
+        let key = RangeKey { base: first.block.base, end: last.block.end(), count: end - start };
         let more = end < blocks.ring.len();
         let take = || found.map(|paged| Arc::clone(&paged.block)).collect();
         let is_shared = self.changes.receiver_count() > 1;
         let range = if is_shared {
-            self.ranges.share(place, take)
+            self.ranges.share(key, take)
         } else {
             Arc::new(BlockRange::new(take()))
         };
-        Read::Blocks { range, more }
+        WindowRead::Blocks { range, more }
     }
 }

@@ -2,39 +2,38 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Block, Entry, Offset, TaskId};
-use crate::domain::{Gap, Scope};
+use crate::domain::{Block, Entry, Gap, Offset, Scope, TaskId};
 use crate::store::{Log, ReadError};
 use crate::subscribe::Filter;
 
-/// Payload bytes taken in one read: what a reader holds of the log at a time.
+/// Payload bytes taken in one read, which bounds what a reader holds of the log.
 const READ_BYTES: usize = 256 * 1024;
 
-/// Lines from `start` up to and without `end`.
+/// Line numbers from `start` up to but not including `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Range {
+pub(super) struct LineRange {
     pub(super) start: u64,
     pub(super) end: u64,
 }
 
-/// One reader's way through a range.
-pub(super) struct Walk {
+/// Reads one range of a task's log, in order.
+pub(super) struct LineReader {
     log: Arc<dyn Log>,
     task: TaskId,
-    pub(super) range: Range,
+    pub(super) range: LineRange,
     pub(super) filter: Filter,
     cursor: Offset,
     blocks: std::vec::IntoIter<Arc<Block>>,
-    /// What went away while the range was being read.
+    /// Entries that retention removed while the range was being read.
     pub(super) gap: Option<Gap>,
 }
 
-impl Walk {
-    /// Finds the range's first line.
+impl LineReader {
+    /// Finds the first line of `range`.
     pub(super) async fn open(
         log: Arc<dyn Log>,
         task: TaskId,
-        range: Range,
+        range: LineRange,
         filter: Filter,
     ) -> Result<Self, ReadError> {
         let cursor = log.locate(task.clone(), range.start).await?;
@@ -55,7 +54,7 @@ impl Walk {
         }
     }
 
-    /// Whether there was more.
+    /// Reads the next blocks; returns whether there were any.
     async fn read(&mut self) -> Result<bool, ReadError> {
         let scope = Scope::Task(self.task.clone());
         let read = self.log.read(scope, self.cursor, READ_BYTES).await?;

@@ -1,9 +1,9 @@
-//! One viewer's body: reads its session whenever the connection has room.
+//! One viewer's body: reads its session whenever the connection can take more.
 //!
-//! There is no task and no queue behind it. A viewer that sees all of a range sends the bytes
-//! that all such viewers share; one that sees less gets frames of its own, the same for what
-//! both see. What it holds while it waits is its session, two boxed timers' worth of state, and
-//! nothing of the log.
+//! There is no task and no queue behind it. A viewer that may see all of a range is sent bytes that
+//! all such viewers share; one that may see less gets frames of its own, with the same bytes for
+//! the entries that both see. While it waits it holds its session, one timer and the signal to
+//! drain, and nothing of the log.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,34 +15,33 @@ use futures_util::stream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::frames::{self, Frames};
-use crate::domain::Gap;
-use crate::domain::{Block, Entry, Offset};
-use crate::http::auth::Access;
+use crate::domain::{Block, Entry, Epoch, Gap, Offset};
+use crate::http::auth::access::Access;
+use crate::http::sse::frames::{self, Frames};
 use crate::http::viewer_permits::ViewerPermit;
 use crate::hub::BlockRange;
 use crate::store::ReadError;
 use crate::subscribe::{Event, Filter, ReaderSession};
 
-/// The least time between two frames that only move the resume point.
+/// The least time between two frames that only move the point to resume from.
 const ID_ONLY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// About how many bytes are made to one chunk, where a viewer sees not all of a range.
+/// About how many bytes a chunk has where a viewer does not see all of a range.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// What a viewer is opened with.
 pub(in crate::http) struct ViewerOptions {
     pub(in crate::http) session: ReaderSession,
-    pub(in crate::http) epoch: crate::domain::Epoch,
-    /// What the viewer asked to see.
+    pub(in crate::http) epoch: Epoch,
+    /// Which entries the viewer asked for.
     pub(in crate::http) filter: Filter,
-    /// What it may see.
+    /// Which tasks it may see.
     pub(in crate::http) access: Access,
-    /// Whether the viewer is told at once where it stands, because it does not begin at the
-    /// beginning: it would miss what comes before its first event if it were cut off.
-    pub(in crate::http) tell_position: bool,
+    /// Whether the first frame has an id, for a viewer that does not begin at the first entry: if
+    /// it were cut off before its first event, it would miss what came in between.
+    pub(in crate::http) send_position: bool,
     pub(in crate::http) heartbeat: Duration,
-    /// When its token expires.
+    /// In what time its token expires.
     pub(in crate::http) expires_in: Option<Duration>,
     pub(in crate::http) drain: CancellationToken,
     pub(in crate::http) permit: ViewerPermit,
@@ -54,25 +53,32 @@ pub(in crate::http) struct Viewer {
     frames: Frames,
     filter: Option<Filter>,
     access: Access,
-    /// Read and not yet sent: the blocks from an index on, of them the entries from `from` on.
-    unsent: Option<(Arc<BlockRange>, usize)>,
-    from: Offset,
-    /// The first bytes, until they are sent.
+    unsent: Option<Unsent>,
+    /// The first chunk, until it is sent.
     greeting: Option<Vec<u8>>,
-    /// The last hidden entry, when the viewer knows of no later one.
+    /// The last hidden entry, while the viewer was sent no id at or after it.
     hidden: Option<Offset>,
     next_id_only: Instant,
     heartbeat: Duration,
     next_heartbeat: Instant,
     expires_at: Option<Instant>,
-    /// Fires at the earliest of the times above, or before: then it is set again.
+    /// Fires at the earliest of the times above or sooner; then it is set again.
     timer: Pin<Box<Sleep>>,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
     has_ended: bool,
-    _seat: ViewerPermit,
+    _permit: ViewerPermit,
 }
 
-/// What a viewer waits for.
+/// Entries that were read and not yet sent.
+struct Unsent {
+    range: Arc<BlockRange>,
+    /// The index of the next block.
+    block: usize,
+    /// Entries below it are not sent.
+    from: Offset,
+}
+
+/// What ends a viewer's wait.
 enum Wakeup {
     Drain,
     Timer,
@@ -80,16 +86,15 @@ enum Wakeup {
 }
 
 impl Viewer {
-    pub(in crate::http) fn open(opening: ViewerOptions) -> Self {
-        let ViewerOptions { session, filter, access, heartbeat, drain, permit, .. } = opening;
-        let frames = Frames { epoch: opening.epoch };
+    pub(in crate::http) fn open(options: ViewerOptions) -> Self {
+        let ViewerOptions { session, filter, access, heartbeat, drain, permit, .. } = options;
+        let frames = Frames { epoch: options.epoch };
         let now = Instant::now();
         let mut greeting = frames::retry();
-        if opening.tell_position {
+        if options.send_position {
             greeting.extend(frames.id_only(before(session.cursor())));
         }
         Self {
-            from: session.cursor(),
             session,
             frames,
             filter: (!filter.is_empty()).then_some(filter),
@@ -100,11 +105,11 @@ impl Viewer {
             next_id_only: now,
             heartbeat,
             next_heartbeat: now + heartbeat,
-            expires_at: opening.expires_in.and_then(|left| now.checked_add(left)),
+            expires_at: options.expires_in.and_then(|left| now.checked_add(left)),
             timer: Box::pin(sleep_until(now + heartbeat)),
             drain: Box::pin(drain.cancelled_owned()),
             has_ended: false,
-            _seat: permit,
+            _permit: permit,
         }
     }
 
@@ -133,7 +138,7 @@ impl Viewer {
             if let Some(chunk) = self.on_wakeup(wakeup) {
                 return Some(chunk);
             }
-            // A filter may hide any number of blocks that are at hand.
+            // A filter may hide any number of blocks, so other tasks get their turn.
             tokio::task::yield_now().await;
         }
     }
@@ -148,7 +153,7 @@ impl Viewer {
         }
     }
 
-    /// Moves the timer only where it would come too late, which is seldom.
+    /// Moves the timer only where it would fire too late, which is rare.
     fn set_timer(&mut self) {
         let next_id_only = self.hidden.map(|_| self.next_id_only);
         let times = [Some(self.next_heartbeat), next_id_only, self.expires_at];
@@ -205,7 +210,7 @@ impl Viewer {
 
     fn on_gap(&mut self, gap: Gap) -> Vec<u8> {
         self.hidden = None;
-        // The number of lines would speak of other tasks too.
+        // The number counts lines of tasks that the viewer may not see.
         let lines = gap.lines.filter(|_| matches!(self.access, Access::All));
         self.frames.gap(&Gap { lines, ..gap })
     }
@@ -230,15 +235,14 @@ impl Viewer {
         chunk
     }
 
-    /// All of a range at once, in the bytes that everybody gets, or only what is to be seen.
+    /// Sends all of a range in the bytes that viewers share, or only what the viewer may see.
     fn on_entries(&mut self, range: Arc<BlockRange>, from: Offset) -> Option<Bytes> {
         if self.sees_all(range.blocks(), from) {
             self.hidden = None;
             self.next_heartbeat = Instant::now() + self.heartbeat;
             return Some(range.rendered(|blocks| self.frames.blocks(blocks)));
         }
-        self.from = from;
-        self.unsent = Some((range, 0));
+        self.unsent = Some(Unsent { range, block: 0, from });
         self.next_chunk()
     }
 
@@ -249,19 +253,19 @@ impl Viewer {
             && blocks.iter().all(|block| self.access.allows(&block.task))
     }
 
-    /// The next visible frames of what is not sent yet.
+    /// Frames of the next unsent entries that the viewer may see.
     fn next_chunk(&mut self) -> Option<Bytes> {
-        let (range, mut index) = self.unsent.take()?;
+        let mut unsent = self.unsent.take()?;
         let mut chunk = Vec::new();
         while chunk.len() < CHUNK_BYTES
-            && let Some(block) = range.blocks().get(index)
+            && let Some(block) = unsent.range.blocks().get(unsent.block)
         {
-            let last = self.render(&mut chunk, block);
+            let last = self.render(&mut chunk, block, unsent.from);
             self.hidden = (last != Some(block.last())).then(|| block.last());
-            index += 1;
+            unsent.block += 1;
         }
-        if index < range.blocks().len() {
-            self.unsent = Some((range, index));
+        if unsent.block < unsent.range.blocks().len() {
+            self.unsent = Some(unsent);
         }
         if chunk.is_empty() {
             return None;
@@ -270,8 +274,9 @@ impl Viewer {
         Some(chunk.into())
     }
 
-    /// Appends the visible frames of a block; returns the last entry among them.
-    fn render(&self, chunk: &mut Vec<u8>, block: &Block) -> Option<Offset> {
+    /// Appends frames of the entries of `block` that the viewer may see; returns the last one's
+    /// offset.
+    fn render(&self, chunk: &mut Vec<u8>, block: &Block, from: Offset) -> Option<Offset> {
         if !self.access.allows(&block.task) {
             return None;
         }
@@ -279,7 +284,7 @@ impl Viewer {
             None => true,
             Some(filter) => filter.matches(entry),
         };
-        self.frames.part(chunk, block, self.from, passes)
+        self.frames.part(chunk, block, from, passes)
     }
 }
 
@@ -287,3 +292,6 @@ impl Viewer {
 fn before(cursor: Offset) -> Offset {
     Offset(cursor.0.saturating_sub(1))
 }
+
+#[cfg(test)]
+mod tests;

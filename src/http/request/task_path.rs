@@ -4,11 +4,11 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 
-use super::problem::Problem;
 use crate::domain::TaskId;
+use crate::http::problem::Problem;
 
 /// `{taskId}`, percent-decoded and checked.
-pub(super) struct TaskPath(pub(super) TaskId);
+pub(in crate::http) struct TaskPath(pub(in crate::http) TaskId);
 
 impl<S: Send + Sync> FromRequestParts<S> for TaskPath {
     type Rejection = Problem;
@@ -17,7 +17,7 @@ impl<S: Send + Sync> FromRequestParts<S> for TaskPath {
         let found: Result<Path<String>, PathRejection> =
             Path::from_request_parts(parts, state).await;
         let Path(text) = found.map_err(|_| {
-            Problem::bad_request("invalid_id", "task_id is no percent-encoded UTF-8")
+            Problem::bad_request("invalid_id", "task_id is not percent-encoded UTF-8")
         })?;
         Ok(Self(TaskId::new(&text)?))
     }

@@ -1,0 +1,112 @@
+//! What all handlers share.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::auth::login_codes::LoginCodes;
+use super::options::{HttpOptions, OptionsError};
+use super::viewer_permits::ViewerPermits;
+use crate::stats::ServerStats;
+use crate::subscribe::{Source, Ticks};
+
+/// The handlers' state on one runtime. Clones share it, and the ticks of that runtime.
+#[derive(Clone)]
+pub struct AppState {
+    shared: Arc<AppShared>,
+    /// When this runtime's busy viewers are read for.
+    ticks: Ticks,
+}
+
+struct AppShared {
+    options: HttpOptions,
+    frontend: HeaderValue,
+    source: Source,
+    stats: ServerStats,
+    failure: watch::Receiver<Option<Arc<str>>>,
+    drain: CancellationToken,
+    viewer_permits: ViewerPermits,
+    login_codes: LoginCodes,
+}
+
+impl AppState {
+    /// Serves what `source` reads; ends streams once `drain` is cancelled.
+    ///
+    /// # Errors
+    /// When the server cannot run with one of `options`.
+    pub fn new(
+        options: HttpOptions,
+        source: Source,
+        stats: ServerStats,
+        drain: CancellationToken,
+    ) -> Result<Self, OptionsError> {
+        let shared = AppShared {
+            frontend: options.check()?,
+            failure: source.log.failure(),
+            viewer_permits: ViewerPermits::new(options.max_viewers),
+            login_codes: LoginCodes::default(),
+            options,
+            source,
+            stats,
+            drain,
+        };
+        let ticks = shared.source.ticks.clone();
+        Ok(Self { shared: Arc::new(shared), ticks })
+    }
+
+    /// Single-use codes that sign a browser in.
+    pub fn login_codes(&self) -> &LoginCodes {
+        &self.shared.login_codes
+    }
+
+    /// How many viewers are connected.
+    pub fn active_viewers(&self) -> usize {
+        self.shared.viewer_permits.in_use()
+    }
+
+    /// The same, served on another runtime: its viewers wait for ticks of their own.
+    pub(super) fn on_another_runtime(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), ticks: self.ticks.for_another_runtime() }
+    }
+
+    pub(super) fn options(&self) -> &HttpOptions {
+        &self.shared.options
+    }
+
+    /// The origin that may ask from a browser.
+    pub(super) fn frontend(&self) -> &HeaderValue {
+        &self.shared.frontend
+    }
+
+    pub(super) fn stats(&self) -> &ServerStats {
+        &self.shared.stats
+    }
+
+    pub(super) fn source(&self) -> &Source {
+        &self.shared.source
+    }
+
+    /// What a viewer served here reads from.
+    pub(super) fn viewer_source(&self) -> Source {
+        Source { ticks: self.ticks.clone(), ..self.shared.source.clone() }
+    }
+
+    pub(super) fn viewer_permits(&self) -> &ViewerPermits {
+        &self.shared.viewer_permits
+    }
+
+    /// Why the store takes no more writes, once that is so.
+    pub(super) fn store_failure(&self) -> Option<Arc<str>> {
+        self.shared.failure.borrow().clone()
+    }
+
+    pub(super) fn drain(&self) -> &CancellationToken {
+        &self.shared.drain
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.shared.drain.is_cancelled()
+    }
+}

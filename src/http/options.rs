@@ -1,0 +1,77 @@
+//! What an operator can set of the HTTP side.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use super::auth::token::Auth;
+
+/// The longest heartbeat or stall timeout.
+const MAX_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What an operator can set.
+#[derive(Debug)]
+pub struct HttpOptions {
+    /// The origin of the front end that may ask from a browser, such as `http://localhost:3000`.
+    pub frontend_url: String,
+    /// Who may read.
+    pub auth: Auth,
+    /// How long a stream stays silent before it sends a heartbeat.
+    pub heartbeat: Duration,
+    /// A viewer that takes nothing for so long is closed.
+    pub viewer_stall_timeout: Duration,
+    /// How many viewers may be connected at once.
+    pub max_viewers: usize,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            frontend_url: "http://localhost:3000".into(),
+            auth: Auth::None,
+            heartbeat: Duration::from_secs(15),
+            viewer_stall_timeout: Duration::from_secs(60),
+            max_viewers: 1000,
+        }
+    }
+}
+
+/// An option that the server cannot run with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// The front end's address is not an origin.
+    #[error("frontend_url is {0:?}, it must be an origin such as http://localhost:3000")]
+    FrontendUrl(String),
+    /// A duration that is zero or longer than a day.
+    #[error("{name} is {found:?}, it must be above zero and at most {MAX_PERIOD:?}")]
+    Period {
+        /// The option's name.
+        name: &'static str,
+        /// What it is set to.
+        found: Duration,
+    },
+}
+
+impl HttpOptions {
+    /// Checks every option; returns the front end's origin as browsers send it.
+    pub(super) fn check(&self) -> Result<HeaderValue, OptionsError> {
+        let frontend = origin(&self.frontend_url)
+            .ok_or_else(|| OptionsError::FrontendUrl(self.frontend_url.clone()))?;
+        check_period("heartbeat", self.heartbeat)?;
+        check_period("viewer_stall_timeout", self.viewer_stall_timeout)?;
+        Ok(frontend)
+    }
+}
+
+fn check_period(name: &'static str, found: Duration) -> Result<(), OptionsError> {
+    let is_good = !found.is_zero() && found <= MAX_PERIOD;
+    if is_good { Ok(()) } else { Err(OptionsError::Period { name, found }) }
+}
+
+/// Scheme, host and port of `url`, as browsers write them in `Origin`.
+fn origin(url: &str) -> Option<HeaderValue> {
+    let uri: http::Uri = url.parse().ok()?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+    let authority = uri.authority().filter(|_| is_web && uri.path() == "/")?;
+    HeaderValue::from_str(&format!("{}://{authority}", uri.scheme_str()?)).ok()
+}
