@@ -203,7 +203,7 @@ class LogPage {
     setText(this.#parts.countdown, phase === 'waiting' ? `in ${seconds} s` : '');
   }
 
-  /** The stream of a finished task is answered with 204, which EventSource does not pass on: asks for the task instead. */
+  /** The stream of a finished task is refused with 204, which EventSource does not pass on, so this asks for the task. */
   async #endIfComplete() {
     const task = await this.#task();
     if (task?.state !== 'complete' || this.#stream.state.phase !== 'waiting') return;
