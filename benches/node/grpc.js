@@ -1,4 +1,4 @@
-// @grpc/grpc-js with @grpc/proto-loader: an ACK for each entry, nothing else done.
+// @grpc/grpc-js with @grpc/proto-loader: an ACK for each entry, nothing else.
 'use strict'
 const path = require('node:path')
 const grpc = require('@grpc/grpc-js')

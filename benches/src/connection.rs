@@ -1,5 +1,5 @@
-//! One connection of a load: its streams take turns, one frame each, as grpc-go's writer does
-//! it, so that entries of all streams are mixed on the wire.
+//! One connection of a load. Its streams take turns, one frame each, as in grpc-go's writer, so
+//! that entries of all streams are mixed on the wire.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -9,20 +9,20 @@ use anyhow::Result;
 use mio::net::TcpStream;
 
 use crate::entry::{self, STAMP_DIGITS, STAMP_MARK};
-use crate::h2::{self, Answers};
+use crate::h2::{self, AckCounter};
 use crate::shape::{Shape, frame};
 
-/// What is written at once.
+/// How much is written at once.
 const OUT_BYTES: usize = 64 * 1024;
 const IN_BYTES: usize = 256 * 1024;
-/// After how many answer bytes the connection's window is filled up again.
-const REFILL_BYTES: usize = 1 << 29;
+/// After how many response bytes the connection's window is opened again.
+const REOPEN_BYTES: usize = 1 << 29;
 
 struct Stream {
     window: i64,
     frames: Vec<Vec<u8>>,
     next: usize,
-    answers: Answers,
+    acks: AckCounter,
     sent_at: VecDeque<Instant>,
 }
 
@@ -35,22 +35,22 @@ pub struct Connection {
     filled: usize,
     window: i64,
     initial_window: i64,
-    unrefilled: usize,
+    received_since_update: usize,
     streams: Vec<Stream>,
     next: usize,
 }
 
 impl Connection {
-    /// Connects and asks for the streams.
+    /// Connects and opens the streams.
     ///
     /// # Errors
-    /// When nobody accepts.
+    /// When the connection is refused.
     pub fn open(addr: &str, shape: &Shape, index: usize) -> Result<Self> {
         let socket = std::net::TcpStream::connect(addr)?;
         socket.set_nodelay(true)?;
         socket.set_nonblocking(true)?;
         let mut out = Vec::with_capacity(2 * OUT_BYTES);
-        h2::put_greeting(&mut out);
+        h2::put_preface(&mut out);
         let mut streams = Vec::new();
         for number in 0..shape.streams_per_connection {
             let id = 2 * number as u32 + 1;
@@ -64,9 +64,9 @@ impl Connection {
             written: 0,
             input: vec![0; IN_BYTES],
             filled: 0,
-            window: h2::INITIAL_WINDOW,
-            initial_window: h2::INITIAL_WINDOW,
-            unrefilled: 0,
+            window: i64::from(h2::INITIAL_WINDOW),
+            initial_window: i64::from(h2::INITIAL_WINDOW),
+            received_since_update: 0,
             streams,
             next: 0,
         })
@@ -80,7 +80,7 @@ impl Connection {
             let stream = &mut self.streams[self.next];
             self.next = (self.next + 1) % streams;
             let frame = &stream.frames[stream.next];
-            let cost = (frame.len() - h2::HEAD_BYTES) as i64;
+            let cost = (frame.len() - h2::HEADER_BYTES) as i64;
             if stream.window < cost || self.window < cost {
                 blocked += 1;
                 continue;
@@ -102,7 +102,7 @@ impl Connection {
         filled
     }
 
-    /// Writes what the socket takes; whether that was all.
+    /// Writes what the socket takes; returns whether that was all.
     pub fn flush(&mut self) -> Result<bool> {
         while self.written < self.out.len() {
             match self.socket.write(&self.out[self.written..]) {
@@ -116,7 +116,7 @@ impl Connection {
         Ok(true)
     }
 
-    /// Reads all there is; returns how many entries it answers.
+    /// Reads all there is; returns how many entries it acknowledges.
     pub fn receive(&mut self, mut latencies: Option<&mut Vec<f64>>) -> Result<u64> {
         let mut acked = 0;
         loop {
@@ -139,10 +139,10 @@ impl Connection {
     }
 
     fn on_frame(&mut self, frame: &h2::Frame<'_>, latencies: Option<&mut Vec<f64>>) -> Result<u64> {
-        h2::refuse_end(frame)?;
+        h2::check_not_ended(frame)?;
         let acknowledged = frame.flags & h2::ACK != 0;
         match frame.kind {
-            h2::DATA => return self.on_answers(frame, latencies),
+            h2::DATA => return self.on_acks(frame, latencies),
             h2::WINDOW_UPDATE => self.on_window(frame),
             h2::SETTINGS if !acknowledged => {
                 if let Some(window) = h2::initial_window(frame.payload) {
@@ -159,25 +159,21 @@ impl Connection {
         Ok(0)
     }
 
-    fn on_answers(
-        &mut self,
-        frame: &h2::Frame<'_>,
-        latencies: Option<&mut Vec<f64>>,
-    ) -> Result<u64> {
-        self.unrefilled += frame.payload.len();
-        if self.unrefilled >= REFILL_BYTES {
-            let more = (self.unrefilled as u32).to_be_bytes();
+    fn on_acks(&mut self, frame: &h2::Frame<'_>, latencies: Option<&mut Vec<f64>>) -> Result<u64> {
+        self.received_since_update += frame.payload.len();
+        if self.received_since_update >= REOPEN_BYTES {
+            let more = (self.received_since_update as u32).to_be_bytes();
             h2::put_frame(&mut self.out, h2::WINDOW_UPDATE, 0, 0, &more);
-            self.unrefilled = 0;
+            self.received_since_update = 0;
         }
         let stream = &mut self.streams[(frame.stream as usize - 1) / 2];
-        let answered = stream.answers.take(frame.payload)?;
-        // A frame's entries are answered one by one, its time of sending is kept once per frame.
+        let acked = stream.acks.take(frame.payload)?;
+        // Entries are acknowledged one by one; the time of sending is kept once per frame.
         if let Some(latencies) = latencies {
-            let answered = stream.sent_at.drain(..(answered as usize).min(stream.sent_at.len()));
-            latencies.extend(answered.map(|sent| sent.elapsed().as_secs_f64() * 1e6));
+            let acked = stream.sent_at.drain(..(acked as usize).min(stream.sent_at.len()));
+            latencies.extend(acked.map(|sent| sent.elapsed().as_secs_f64() * 1e6));
         }
-        Ok(answered)
+        Ok(acked)
     }
 
     fn on_window(&mut self, frame: &h2::Frame<'_>) {
@@ -197,23 +193,23 @@ impl Stream {
             if shape.mixed { shape.cycle.next_multiple_of(shape.tasks) } else { shape.cycle };
         let frames = (0..turns).map(|turn| frame(id, stream, turn, shape)).collect();
         Self {
-            window: h2::INITIAL_WINDOW,
+            window: i64::from(h2::INITIAL_WINDOW),
             frames,
             next: 0,
-            answers: Answers::default(),
+            acks: AckCounter::default(),
             sent_at: VecDeque::new(),
         }
     }
 }
 
 fn stamp_all(bytes: &mut [u8], nanos: u64) {
-    let places: Vec<usize> =
+    let positions: Vec<usize> =
         memchr::memmem::find_iter(bytes, STAMP_MARK).map(|at| at + STAMP_MARK.len()).collect();
-    for place in places {
-        if bytes.len() - place >= STAMP_DIGITS
-            && bytes[place..place + STAMP_DIGITS].iter().all(u8::is_ascii_digit)
+    for position in positions {
+        if bytes.len() - position >= STAMP_DIGITS
+            && bytes[position..position + STAMP_DIGITS].iter().all(u8::is_ascii_digit)
         {
-            entry::write_stamp(&mut bytes[place..], nanos);
+            entry::write_stamp(&mut bytes[position..], nanos);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `docs/benchmarks.md`: a head and a section per case, each of which a run may replace.
+//! `docs/benchmarks.md`: a head and one section per case, which a run of that case replaces.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::rounds::Effort;
 
 const SECTION_MARK: &str = "\n## ";
 
-/// One case's results as Markdown, with when and of what they are.
+/// One case's results as Markdown, with their time and commit.
 pub fn section(name: &str, what: &str, found: &Result<Section>, effort: Effort) -> String {
     let body = match found {
         Ok(section) if section.rows.is_empty() => section.text.clone(),
@@ -35,7 +35,7 @@ fn commit() -> String {
     text.ok().filter(|text| !text.is_empty()).unwrap_or_else(|| "unknown".into())
 }
 
-/// Puts the section of the case `name` in the place of the one that stands in the file.
+/// Replaces the section of the case `name` in the file, or adds it.
 ///
 /// # Errors
 /// When the file cannot be read or written.
@@ -44,7 +44,7 @@ pub fn update(path: &Path, name: &str, section: &str) -> Result<()> {
     let mut text = head();
     for case in CASES {
         let new = (case.name == name).then_some(section);
-        if let Some(section) = new.or_else(|| standing(&old, case.name)) {
+        if let Some(section) = new.or_else(|| existing(&old, case.name)) {
             text.push('\n');
             text.push_str(section.trim_end());
             text.push('\n');
@@ -57,7 +57,7 @@ pub fn update(path: &Path, name: &str, section: &str) -> Result<()> {
 }
 
 /// A case's section in the document.
-fn standing<'a>(document: &'a str, name: &str) -> Option<&'a str> {
+fn existing<'a>(document: &'a str, name: &str) -> Option<&'a str> {
     let start = document.find(&format!("{SECTION_MARK}{name}: "))? + 1;
     let end = document[start..].find(SECTION_MARK).map_or(document.len(), |length| start + length);
     Some(&document[start..end])

@@ -3,7 +3,7 @@
 use otto_handler::proto::ottoscaler::{WorkerLogEntry, WorkerMetadata};
 use serde_json::json;
 
-/// Stands in a message where the time of sending goes.
+/// Comes before the time of sending in a message.
 pub const STAMP_MARK: &[u8] = b"t=";
 
 /// Digits of a stamp: nanoseconds since the run began.
@@ -62,19 +62,19 @@ pub fn json(entry: &WorkerLogEntry) -> String {
         "metadata": entry.metadata,
         "receivedAt": "2026-11-24T07:00:00.000Z",
     });
-    // Offset and line stand first, which is how viewers know an event.
+    // Offset and line come first: viewers recognise an event by them.
     members.to_string().replacen('{', "{\"offset\":1000000,\"line\":10000,", 1)
 }
 
 /// Writes `nanos` as a stamp's digits.
-pub fn write_stamp(place: &mut [u8], mut nanos: u64) {
-    for digit in place[..STAMP_DIGITS].iter_mut().rev() {
+pub fn write_stamp(digits: &mut [u8], mut nanos: u64) {
+    for digit in digits[..STAMP_DIGITS].iter_mut().rev() {
         *digit = b'0' + (nanos % 10) as u8;
         nanos /= 10;
     }
 }
 
-/// Where in `bytes` a stamp's digits begin.
+/// Where in `bytes` the digits of the last stamp begin.
 pub fn stamp_at(bytes: &[u8]) -> Option<usize> {
     memchr::memmem::rfind(bytes, STAMP_MARK).map(|at| at + STAMP_MARK.len())
 }

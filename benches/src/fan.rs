@@ -20,7 +20,7 @@ pub const LEAD_EVENTS: u64 = 4096;
 /// the more they hold.
 pub const SHORT_LEAD_EVENTS: u64 = 256;
 
-/// How long nobody may get anything.
+/// How long the slowest viewer may get nothing before the run fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server with viewers that get every event from the first on.
@@ -113,7 +113,7 @@ impl Fan {
     }
 
     /// Publishes `per_second` events a second, evenly, until `end`.
-    fn pace(&mut self, per_second: f64, end: Instant) -> Result<()> {
+    fn publish_evenly(&mut self, per_second: f64, end: Instant) -> Result<()> {
         let (start, granted) = (Instant::now(), self.granted);
         while Instant::now() < end {
             self.grant(granted + (start.elapsed().as_secs_f64() * per_second) as u64);
@@ -125,7 +125,7 @@ impl Fan {
     }
 
     /// Waits until every viewer has every event that was sent.
-    fn settle(&mut self) -> Result<()> {
+    fn wait_for_delivery(&mut self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while self.viewers.count() > 0 && self.viewers.slowest() < self.granted {
             self.feed.turn(Duration::ZERO)?;
@@ -154,7 +154,7 @@ impl Fan {
         let bracket = Bracket::open(server, self.viewers.delivered())?;
         self.saturate(Instant::now() + round)?;
         let sample = bracket.close(server, self.viewers.delivered())?;
-        self.settle()?;
+        self.wait_for_delivery()?;
         Ok(sample)
     }
 
@@ -172,11 +172,11 @@ impl Fan {
         let bracket = Bracket::open(server, self.viewers.slowest())?;
         self.saturate(Instant::now() + round)?;
         let sample = bracket.close(server, self.viewers.slowest())?;
-        self.settle()?;
+        self.wait_for_delivery()?;
         Ok(sample)
     }
 
-    /// Paces; figures per event delivered, with latencies.
+    /// Publishes evenly; figures per event delivered, with latencies.
     ///
     /// # Errors
     /// As [`Fan::measure_saturated`].
@@ -187,16 +187,16 @@ impl Fan {
         warm_up: Duration,
         round: Duration,
     ) -> Result<Sample> {
-        self.pace(per_second, Instant::now() + warm_up)?;
+        self.publish_evenly(per_second, Instant::now() + warm_up)?;
         self.viewers.latencies = Some(Vec::new());
         let bracket = Bracket::open(server, self.viewers.delivered())?;
-        self.pace(per_second, Instant::now() + round)?;
+        self.publish_evenly(per_second, Instant::now() + round)?;
         let mut sample = bracket.close(server, self.viewers.delivered())?;
         let mut latencies = self.viewers.latencies.take().unwrap_or_default();
         latencies.sort_by(f64::total_cmp);
         sample.p50_ms = percentile(&latencies, 0.5);
         sample.p99_ms = percentile(&latencies, 0.99);
-        self.settle()?;
+        self.wait_for_delivery()?;
         Ok(sample)
     }
 }

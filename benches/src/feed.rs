@@ -7,15 +7,15 @@ use anyhow::Result;
 
 use crate::entry::{self, write_stamp};
 
-/// A source of events that holds to what it is allowed.
+/// A source of events that sends no more than it is allowed.
 pub trait Feed {
-    /// Allows as many more events.
+    /// Allows `events` more to be sent.
     fn allow(&mut self, events: u64);
 
     /// Events sent so far.
     fn sent(&self) -> u64;
 
-    /// Sends what is allowed and taken, and reads answers for at most `wait`.
+    /// Sends what is allowed and the socket takes, and reads responses for at most `wait`.
     ///
     /// # Errors
     /// When the server ends it.
@@ -50,7 +50,7 @@ impl JsonFeed {
     /// Connects.
     ///
     /// # Errors
-    /// When nobody accepts.
+    /// When the connection is refused.
     pub fn connect(addr: &str, framing: Framing, began: Instant) -> Result<Self> {
         let socket = std::net::TcpStream::connect(addr)?;
         socket.set_nodelay(true)?;
@@ -81,10 +81,10 @@ impl JsonFeed {
         Ok(true)
     }
 
-    fn discard_answers(&mut self) -> Result<()> {
-        let mut answers = [0; 16 * 1024];
+    fn discard_responses(&mut self) -> Result<()> {
+        let mut responses = [0; 16 * 1024];
         loop {
-            match self.socket.read(&mut answers) {
+            match self.socket.read(&mut responses) {
                 Ok(0) => anyhow::bail!("the server closed the feed"),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -94,7 +94,7 @@ impl JsonFeed {
     }
 }
 
-/// An event's bytes and where its stamp stands.
+/// An event's bytes and where its stamp begins.
 fn framed(number: usize, framing: Framing) -> (Vec<u8>, usize) {
     let json = entry::json(&entry::entry(0, 1, number));
     let mut bytes = match framing {
@@ -130,6 +130,6 @@ impl Feed for JsonFeed {
                 self.sent += 1;
             }
         }
-        self.discard_answers()
+        self.discard_responses()
     }
 }

@@ -29,7 +29,7 @@ fn node(script: &'static str) -> Result<impl Fn() -> Result<Server>> {
 /// Node with `@grpc/grpc-js`.
 ///
 /// # Errors
-/// Why there is none.
+/// When it is not installed, with the reason.
 pub fn node_grpc() -> Result<impl Fn() -> Result<Server>> {
     node("grpc.js")
 }
@@ -37,7 +37,7 @@ pub fn node_grpc() -> Result<impl Fn() -> Result<Server>> {
 /// Node with `node:http` and RxJS.
 ///
 /// # Errors
-/// Why there is none.
+/// When it is not installed, with the reason.
 pub fn node_sse() -> Result<impl Fn() -> Result<Server>> {
     node("sse.js")
 }
@@ -45,7 +45,7 @@ pub fn node_sse() -> Result<impl Fn() -> Result<Server>> {
 /// nginx with Nchan, one worker.
 ///
 /// # Errors
-/// Why there is none.
+/// When it is not installed, with the reason.
 pub fn nchan() -> Result<impl Fn() -> Result<Server>> {
     ensure!(Path::new(NCHAN_MODULE).exists(), "no nginx with Nchan");
     Ok(|| {

@@ -1,5 +1,5 @@
-//! Measures the real server against baselines. Everything that is measured runs in a process
-//! of its own; what loads it runs in this one, on one thread, cheap enough not to be the limit.
+//! Measures the real server against baselines. Every measured server runs in its own process;
+//! the load runs in this one, on one thread, and is cheap enough not to be the limit.
 //!
 //! `entry` → `shape` → `connection` → `pusher` make the pushed load, `feed` the baselines' load, `viewers` read;
 //! `process` starts servers and reads their CPU time, `rounds` interleaves, `report` prints
@@ -14,6 +14,9 @@ pub mod fan;
 pub mod feed;
 pub mod foreign;
 pub mod h2;
+// The integration tests write the same frames.
+#[path = "../../tests/integration/support/http2_frames.rs"]
+mod http2_frames;
 pub mod process;
 pub mod pusher;
 pub mod report;

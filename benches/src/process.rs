@@ -1,4 +1,4 @@
-//! A measured server in a process of its own.
+//! A measured server, in its own process.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -14,8 +14,8 @@ use tempfile::TempDir;
 /// Clock ticks a second in `/proc/PID/stat` on Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Names a folder where `perf` leaves a profile of each start of the real server: for finding
-/// out, not for figures.
+/// Names a folder where `perf` leaves a profile of each start of the real server. A profiled run
+/// is slower: its figures do not count.
 const PROFILES: &str = "OTTO_BENCH_PROFILES";
 
 static PROFILE: AtomicUsize = AtomicUsize::new(0);
@@ -25,24 +25,24 @@ pub struct Server {
     child: Child,
     addrs: Value,
     profiler: Option<Child>,
-    /// What it was given to write to.
+    /// The directory that it writes to.
     pub dir: TempDir,
 }
 
-/// The directory of this program: the other binaries stand beside it.
-pub fn beside(name: &str) -> Result<PathBuf> {
+/// The path of another binary in the directory of this one.
+pub fn sibling(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
-    Ok(own.parent().context("the program stands in no directory")?.join(name))
+    Ok(own.parent().context("the program has no parent directory")?.join(name))
 }
 
 /// A new directory on the disk that the build is on; `/tmp` may be memory.
 pub fn temp_dir() -> Result<TempDir> {
-    Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(beside("")?)?)
+    Ok(tempfile::Builder::new().prefix("bench-").tempdir_in(sibling("")?)?)
 }
 
 /// The real server, without auth, on free ports.
 pub fn handler(flags: &[&str]) -> Result<Server> {
-    let mut command = Command::new(beside("otto-handler")?);
+    let mut command = Command::new(sibling("otto-handler")?);
     for name in ["JWT_SECRET", "PORT", "FRONTEND_URL", "OTTO_CONFIG", "OTTO_TOKEN"] {
         command.env_remove(name);
     }
@@ -60,7 +60,7 @@ pub fn handler(flags: &[&str]) -> Result<Server> {
 
 /// A baseline of this package.
 pub fn baseline(name: &str, flags: &[&str]) -> Result<Server> {
-    let mut command = Command::new(beside("otto-bench-baseline")?);
+    let mut command = Command::new(sibling("otto-bench-baseline")?);
     command.arg(name).args(flags);
     Server::start(command, temp_dir()?)
 }
@@ -84,11 +84,11 @@ impl Server {
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         server.addrs =
-            serde_json::from_str(&line).with_context(|| format!("{command:?} said {line:?}"))?;
+            serde_json::from_str(&line).with_context(|| format!("{command:?} printed {line:?}"))?;
         Ok(server)
     }
 
-    /// One that prints nothing, at known addresses, once they accept.
+    /// Starts one that prints no addresses, and waits until the known ones accept connections.
     pub fn start_silent(mut command: Command, dir: TempDir, addrs: Value) -> Result<Self> {
         let child = command.stdin(Stdio::null()).spawn()?;
         let server = Self { child, addrs, profiler: None, dir };
@@ -139,13 +139,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Children first: a killed parent would leave them behind.
+        // Children first: they would outlive a killed parent.
         for id in family(self.child.id()).into_iter().skip(1) {
             drop(Command::new("kill").args(["-9", &id.to_string()]).status());
         }
         drop(self.child.kill());
         drop(self.child.wait());
-        // perf ends with what it records.
+        // perf ends when the process that it records does.
         drop(self.profiler.as_mut().map(Child::wait));
     }
 }

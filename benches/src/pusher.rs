@@ -21,7 +21,7 @@ pub struct Pusher {
     next: usize,
     sent: u64,
     acked: u64,
-    /// Set to collect the time from an entry's sending to its answer, in microseconds.
+    /// Set to collect the time from an entry's sending to its ACK, in microseconds.
     pub latencies: Option<Vec<f64>>,
 }
 
@@ -61,7 +61,7 @@ impl Pusher {
     /// Pushes without a limit until `end`.
     ///
     /// # Errors
-    /// When a connection or stream ends, or an entry is refused.
+    /// When a connection or stream ends, or an entry is not acknowledged.
     pub fn saturate(&mut self, end: Instant) -> Result<()> {
         self.allowed = u64::MAX / 2;
         while Instant::now() < end {
@@ -74,7 +74,7 @@ impl Pusher {
     ///
     /// # Errors
     /// As [`Pusher::saturate`].
-    pub fn pace(&mut self, per_second: f64, end: Instant) -> Result<()> {
+    pub fn push_evenly(&mut self, per_second: f64, end: Instant) -> Result<()> {
         let start = Instant::now();
         let mut due = 0;
         while Instant::now() < end {
@@ -87,7 +87,7 @@ impl Pusher {
         Ok(())
     }
 
-    /// Pushes exactly `count` entries and waits until all are answered.
+    /// Pushes exactly `count` entries and waits until all are acknowledged.
     ///
     /// # Errors
     /// As [`Pusher::saturate`].
@@ -100,17 +100,22 @@ impl Pusher {
         Ok(())
     }
 
-    /// Waits until all that was sent is answered.
+    /// Stops pushing and waits until all that was sent is acknowledged.
     ///
     /// # Errors
-    /// As [`Pusher::saturate`]; also when answers stay away.
-    pub fn settle(&mut self) -> Result<()> {
+    /// As [`Pusher::saturate`]; also when ACKs do not arrive in time.
+    pub fn wait_for_acks(&mut self) -> Result<()> {
         self.allowed = 0;
         self.latencies = None;
         let deadline = Instant::now() + Duration::from_secs(30);
         while self.acked < self.sent {
             self.turn(Duration::from_millis(10))?;
-            ensure!(Instant::now() < deadline, "{} of {} entries answered", self.acked, self.sent);
+            ensure!(
+                Instant::now() < deadline,
+                "{} of {} entries acknowledged",
+                self.acked,
+                self.sent
+            );
         }
         Ok(())
     }
@@ -122,7 +127,7 @@ impl Pusher {
     }
 
     fn send(&mut self) -> Result<()> {
-        // Another connection begins each time, so that a small allowance is spread too.
+        // Each time another connection begins, so that a small allowance is spread over all of them.
         self.next = (self.next + 1) % self.connections.len();
         for turn in 0..self.connections.len() {
             let index = (self.next + turn) % self.connections.len();

@@ -18,7 +18,7 @@ pub struct Row {
     pub note: String,
 }
 
-/// Which side of a target is good.
+/// Which side of a limit meets the target.
 #[derive(Debug, Clone, Copy)]
 pub enum Target {
     AtMost(f64),
@@ -66,7 +66,7 @@ impl Row {
         }
     }
 
-    /// A figure with a limit of its own.
+    /// A figure that is held to a limit instead of a baseline.
     pub fn figure(case: &str, unit: &'static str, ours: Spread, target: Target) -> Self {
         Self {
             case: case.into(),
@@ -80,7 +80,7 @@ impl Row {
         }
     }
 
-    /// A baseline that is not to be had here.
+    /// A baseline that is not available on this machine.
     pub fn skipped(case: &str, why: &str) -> Self {
         Self {
             case: case.into(),
@@ -101,7 +101,7 @@ impl Row {
     }
 }
 
-/// What one case found.
+/// The results of one case.
 #[derive(Debug, Clone, Default)]
 pub struct Section {
     pub rows: Vec<Row>,

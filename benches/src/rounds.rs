@@ -79,7 +79,7 @@ pub fn interleave(
     Ok(measured)
 }
 
-/// Brackets a piece of load: CPU time and amounts before and after.
+/// Measures a period of load by the CPU time and the amounts before and after it.
 pub struct Bracket {
     began: Instant,
     cpu_us: f64,

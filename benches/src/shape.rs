@@ -12,11 +12,11 @@ pub struct Shape {
     pub streams_per_connection: usize,
     pub entries_per_frame: usize,
     pub tasks: usize,
-    /// Whether every stream goes through all tasks, entry by entry.
+    /// Whether every stream changes the task with every entry.
     pub mixed: bool,
-    /// One in so many streams pushes to task 0 and the others to the rest; 0: all alike.
+    /// Every how many streams one pushes to task 0, the others to the other tasks; 0: no such stream.
     pub heavy_every: usize,
-    /// Frames that a stream sends before they repeat.
+    /// How many different frames a stream sends before they repeat.
     pub cycle: usize,
     /// Whether messages carry their time of sending.
     pub stamped: bool,
@@ -42,7 +42,7 @@ impl Shape {
         self.connections * self.streams_per_connection
     }
 
-    /// The task of the `turn`th frame of a stream. A worker has a stream of its own, so a stream
+    /// The task of the `turn`th frame of a stream. Each worker has its own stream, so a stream
     /// has one task, unless it is mixed.
     fn task(&self, stream: usize, turn: usize) -> usize {
         if self.mixed {
@@ -57,7 +57,7 @@ impl Shape {
     }
 }
 
-/// A DATA frame of as many entries as the shape says.
+/// A DATA frame with as many entries as the shape says.
 pub fn frame(id: u32, stream: usize, turn: usize, shape: &Shape) -> Vec<u8> {
     let mut payload = Vec::new();
     for position in 0..shape.entries_per_frame {
@@ -68,7 +68,7 @@ pub fn frame(id: u32, stream: usize, turn: usize, shape: &Shape) -> Vec<u8> {
         payload.extend_from_slice(&(message.len() as u32).to_be_bytes());
         payload.extend_from_slice(&message);
     }
-    let mut frame = Vec::with_capacity(h2::HEAD_BYTES + payload.len());
+    let mut frame = Vec::with_capacity(h2::HEADER_BYTES + payload.len());
     h2::put_frame(&mut frame, h2::DATA, 0, id, &payload);
     frame
 }

@@ -18,7 +18,7 @@ const EVENT_MARK: &[u8] = b"\ndata: {\"offset\"";
 struct Viewer {
     socket: TcpStream,
     events: u64,
-    /// The end of the last read, as long as a mark but one byte: a mark may stand across reads.
+    /// The end of the last read, one byte shorter than a mark: a mark may be split between two reads.
     tail: [u8; EVENT_MARK.len() - 1],
     is_open: bool,
 }
@@ -41,7 +41,7 @@ impl Viewers {
     /// Connects `count` viewers and sends their requests.
     ///
     /// # Errors
-    /// When one is not accepted.
+    /// When a connection is refused.
     pub fn connect(addr: &str, path: &str, count: usize, began: Instant) -> Result<Self> {
         let poll = Poll::new()?;
         let mut viewers = Vec::with_capacity(count);
@@ -81,7 +81,7 @@ impl Viewers {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !self.viewers.iter().all(|viewer| viewer.is_open) {
             self.turn(Duration::from_millis(10))?;
-            ensure!(Instant::now() < deadline, "a viewer was not answered");
+            ensure!(Instant::now() < deadline, "a viewer got no response");
         }
         Ok(self)
     }
@@ -127,7 +127,7 @@ impl Viewers {
             }
             let end = read.len();
             viewer.tail.copy_from_slice(&self.buffer[end - kept..end]);
-            // A short read has emptied the socket; epoll tells when there is more.
+            // A short read has emptied the socket; epoll reports when there is more.
             if bytes < READ_BYTES - kept {
                 return Ok(());
             }

@@ -35,7 +35,7 @@ describe('the viewer', { timeout: 180_000 }, () => {
     await page.waitForSelector('.connection');
   };
 
-  test('an empty list tells how to push a first log, then the task shows up by itself', async () => {
+  test('an empty list shows how to push a first log, then the task appears without a reload', async () => {
     await page.goto(server.url);
     await page.getByText('No logs yet').waitFor();
     await screenshots(page, 'empty');
@@ -45,7 +45,7 @@ describe('the viewer', { timeout: 180_000 }, () => {
     assert.deepEqual(await shownLines(page), [[1, 'hello']]);
   });
 
-  test('lines of several workers show up live, with their colours', async () => {
+  test('lines of several workers appear live, with their colours', async () => {
     await open('colours');
     await page.waitForSelector('.connection.live');
     await server.push('colours', ['\x1b[1;32m   Compiling\x1b[0m serde', '\x1b[38;2;200;100;50mtrue\x1b[0m']);
@@ -82,11 +82,11 @@ describe('the viewer', { timeout: 180_000 }, () => {
     await page.locator('.log').hover();
     await page.mouse.wheel(0, -2000);
     await page.locator('.follow').waitFor();
-    const place = await page.locator('.log').evaluate((log) => log.scrollTop);
+    const scrollTop = await page.locator('.log').evaluate((log) => log.scrollTop);
     await server.push('scroll', lines(40, 'more'));
     await page.getByRole('button', { name: '↓ Follow · 40 new' }).waitFor();
     await waitForLine(page, 540);
-    assert.equal(await page.locator('.log').evaluate((log) => log.scrollTop), place);
+    assert.equal(await page.locator('.log').evaluate((log) => log.scrollTop), scrollTop);
 
     await page.locator('.follow').click();
     await page.waitForFunction(() => {
@@ -97,7 +97,7 @@ describe('the viewer', { timeout: 180_000 }, () => {
     assert.deepEqual(await shownLines(page), numbered([...lines(500), ...lines(40, 'more')]));
   });
 
-  test('after kill -9 and a restart the page goes on by itself and shows each line once', async () => {
+  test('after kill -9 and a restart the page reconnects and shows each line once', async () => {
     const [earlier, later] = [lines(300, 'earlier'), lines(300, 'later')];
     await open('restart');
     await page.waitForSelector('.connection.live');
@@ -114,7 +114,7 @@ describe('the viewer', { timeout: 180_000 }, () => {
     assert.deepEqual(await shownLines(page), numbered([...earlier, ...later]));
   });
 
-  test('a verdict tells how each worker ended', async () => {
+  test('the verdict shows how each worker ended', async () => {
     await server.push('verdict', lines(3));
     await open('verdict');
     await waitForLine(page, 3);
@@ -141,7 +141,7 @@ describe('the viewer', { timeout: 180_000 }, () => {
     assert.match(await page.locator('.verdict').textContent(), /worker-1 failed/);
   });
 
-  test('of a long log a bounded part stands in the page, and any line can be linked to', async () => {
+  test('a long log has a bounded number of rows in the page, and any line can be linked to', async () => {
     await server.push('long', lines(14_000));
     await open('long', '#L7000');
     await page.locator('#L7000.linked').waitFor();
@@ -167,7 +167,7 @@ describe('the viewer', { timeout: 180_000 }, () => {
     assert.deepEqual(shown, numbered(all.slice(first - 1), first));
   });
 
-  test('a filter shows what matches, with the numbers that the lines have', async () => {
+  test('a filter shows the matching lines with their original numbers', async () => {
     await server.push('filter', ['compiling a', 'warning: b', 'compiling c']);
     await open('filter');
     await waitForLine(page, 3);
@@ -201,7 +201,7 @@ describe('the viewer of a server that asks for tokens', { timeout: 60_000 }, () 
     await server.dispose();
   });
 
-  test('a token signs in, a wrong one does not, and signing out ends it', async () => {
+  test('a token signs in, a wrong one does not, and signing out ends the session', async () => {
     const page = await newPage(browser, server.url);
     await page.goto(`${server.url}/tasks/guarded`);
     await page.getByLabel('Paste a token').fill('not.a.token');

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the interop clients need, under .tools/ and go's and npm's own caches: setup.sh [go|node|python|grpcurl|buf]...
-# Quick when all is there. Exits with 77, the reason as the last line, when a toolchain is missing and cannot be installed.
+# Quick when everything is installed. Exits with 77, the reason as the last line, when a toolchain is missing and cannot be installed.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -72,7 +72,7 @@ function applySgr(before, parameters) {
   return Object.keys(style).length === 0 ? null : style;
 }
 
-/** `38:2::r:g:b` has an empty colour space, which `38;2;r;g;b` has not; `4:0` is no underline. */
+/** `38:2::r:g:b` has an empty colour space, which is dropped to give `38;2;r;g;b`; `4:0` becomes 24, underline off. */
 function numbersOf(parameters) {
   const plain = parameters
     .replace(/([34]8:2:)\d*:(\d*:\d*:\d*)/g, '$1$2')
@@ -95,15 +95,15 @@ function applyColour(style, code) {
 }
 
 /** Reads `5;n` or `2;r;g;b` at `at`; returns how many numbers it used. */
-function applyExtended(style, place, codes, at) {
+function applyExtended(style, layer, codes, at) {
   if (codes[at] === 5) {
     const index = codes[at + 1];
-    if (index >= 0 && index <= 255) style[place] = indexedColour(index);
+    if (index >= 0 && index <= 255) style[layer] = indexedColour(index);
     return 2;
   }
   if (codes[at] === 2) {
     const rgb = codes.slice(at + 1, at + 4);
-    if (rgb.length === 3 && rgb.every((part) => part >= 0 && part <= 255)) style[place] = `rgb(${rgb.join(', ')})`;
+    if (rgb.length === 3 && rgb.every((part) => part >= 0 && part <= 255)) style[layer] = `rgb(${rgb.join(', ')})`;
     return 4;
   }
   return 0;

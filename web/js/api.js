@@ -2,7 +2,7 @@
 
 const PREFIX = '/api/v1/log-streaming';
 
-/** An answer that is not 2xx; `status` is 0 when there was no answer. */
+/** A request that failed: `status` is the response's, or 0 when there was no response. */
 export class ApiError extends Error {
   constructor(status, message) {
     super(message);
@@ -10,7 +10,7 @@ export class ApiError extends Error {
   }
 }
 
-/** The address of `segments` below the API prefix; `query` members that are empty are left out. */
+/** The address of `segments` below the API prefix; empty members of `query` are left out. */
 export function apiUrl(segments, query = {}) {
   const path = segments.map(encodeURIComponent).join('/');
   const known = Object.entries(query).filter(([, value]) => value != null && value !== '');
@@ -24,7 +24,7 @@ export async function getJson(segments, query) {
   return response.json();
 }
 
-/** Throws {@link ApiError} with the problem's own words where there are some. */
+/** Throws {@link ApiError}, with the message of the problem document where the response has one. */
 export async function request(url, options) {
   const response = await fetch(url, { credentials: 'same-origin', ...options }).catch(() => {
     throw new ApiError(0, 'the server cannot be reached');
@@ -35,5 +35,5 @@ export async function request(url, options) {
 
 async function problemText(response) {
   const problem = await response.json().catch(() => ({}));
-  return problem.detail || problem.title || `the server answered ${response.status}`;
+  return problem.detail || problem.title || `the server responded with ${response.status}`;
 }

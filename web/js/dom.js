@@ -18,7 +18,7 @@ function setAttribute(node, name, value) {
   else node.setAttribute(name, value === true ? '' : value);
 }
 
-/** Writes `text` only when it differs, so that a selection and live regions stay quiet. */
+/** Writes `text` only when it differs: writing clears a selection and makes screen readers read a live region again. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }

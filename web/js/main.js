@@ -1,28 +1,28 @@
-// Picks the page by the path, and puts the sign-in form in its place where the server asks for it.
+// Picks the page by the path, and shows the sign-in form instead where the server asks for a token.
 
 import { element } from './dom.js';
-import { showLog } from './log.js';
+import { showLog } from './log_page.js';
 import { currentSession, sessionBadge, signInForm } from './session.js';
-import { showTasks } from './tasks.js';
+import { showTasks } from './tasks_page.js';
 
 const view = document.getElementById('view');
 const heading = document.getElementById('heading');
-const sessionPlace = document.getElementById('session');
+const sessionSlot = document.getElementById('session');
 let stopPage = () => {};
 
 function showPage() {
   clear();
-  const place = { view, heading, onSignedOut: askForToken };
+  const host = { view, heading, onSignedOut: askForToken };
   const taskId = taskIdOf(location.pathname);
-  if (location.pathname === '/') stopPage = showTasks(place);
-  else if (taskId) stopPage = showLog(place, taskId);
+  if (location.pathname === '/') stopPage = showTasks(host);
+  else if (taskId) stopPage = showLog(host, taskId);
   else view.replaceChildren(element('p', { class: 'panel' }, 'There is no such page. ', element('a', { href: '/' }, 'All tasks')));
   showSession();
 }
 
 function askForToken() {
   clear();
-  sessionPlace.replaceChildren();
+  sessionSlot.replaceChildren();
   view.replaceChildren(signInForm(showPage));
   document.getElementById('token').focus();
 }
@@ -35,7 +35,7 @@ function clear() {
 }
 
 async function showSession() {
-  sessionPlace.replaceChildren(sessionBadge(await currentSession(), askForToken));
+  sessionSlot.replaceChildren(sessionBadge(await currentSession(), askForToken));
 }
 
 function taskIdOf(path) {

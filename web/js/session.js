@@ -39,7 +39,7 @@ export function signInForm(onSignedIn) {
     element('button', { type: 'submit', class: 'primary' }, 'Sign in'));
 }
 
-/** Name and a button, or nothing where no one needs to sign in. */
+/** The user's name and a sign-out button, or nothing where the server asks for no token. */
 export function sessionBadge(session, onSignedOut) {
   if (session?.auth !== 'jwt') return '';
   const signOut = async () => {

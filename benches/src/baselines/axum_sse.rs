@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 
-/// More than the load ever leads, so that nobody lags.
+/// More than the load is ever ahead, so that no subscriber lags.
 const CHANNEL_EVENTS: usize = 8192;
 
 #[derive(Clone)]

@@ -1,4 +1,4 @@
-//! tonic as its documentation shows it: prost messages, an ACK for each, nothing else done.
+//! tonic as its documentation shows it: prost messages and an ACK for each, nothing else.
 
 use std::pin::Pin;
 
@@ -25,11 +25,11 @@ impl OttoHandlerLogService for AckAll {
         &self,
         request: Request<Streaming<WorkerLogEntry>>,
     ) -> Result<Response<Self::ForwardWorkerLogsStream>, Status> {
-        let answers = request.into_inner().enumerate().map(|(index, entry)| {
+        let acks = request.into_inner().enumerate().map(|(index, entry)| {
             let _entry = entry?;
             Ok(LogForwardResponse { sequence: index as i64 + 1, ..Default::default() })
         });
-        Ok(Response::new(Box::pin(answers)))
+        Ok(Response::new(Box::pin(acks)))
     }
 
     async fn notify_worker_status(

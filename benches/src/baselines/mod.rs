@@ -1,4 +1,4 @@
-//! What the server is measured against. Each does its one thing in the usual way, no more.
+//! What the server is measured against. Each does one thing in the usual way and nothing else.
 
 pub mod axum_sse;
 pub mod bare_tonic;

@@ -1,5 +1,5 @@
 //! A raw segment: per commit one LZ4 chunk per task with a CRC-32C, one `write`, one
-//! `fdatasync`. No index, no answers, no readers: the least that a durable log can do.
+//! `fdatasync`. No index, no ACKs, no readers: the least that a durable log can do.
 
 use std::fs::File;
 use std::io::Write;
@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::entry;
 
-/// Below it LZ4 gains little; the real store holds to the same.
+/// Smaller payloads are not compressed, since LZ4 gains little; the real store does the same.
 const COMPRESS_FROM_BYTES: usize = 1434;
 const CHUNK_HEAD_BYTES: usize = 64;
 
@@ -45,10 +45,10 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// A new file.
+    /// Creates the file.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn create(path: &Path) -> Result<Self> {
         Ok(Self { file: File::create(path)?, payload: Vec::new(), out: Vec::new(), bytes: 0 })
     }
@@ -56,7 +56,7 @@ impl Segment {
     /// Makes `entries` durable.
     ///
     /// # Errors
-    /// When the disk does not take them.
+    /// When they cannot be written.
     pub fn commit(&mut self, entries: &Entries) -> Result<()> {
         self.out.clear();
         for (_, bodies) in entries.by_task() {
@@ -80,10 +80,10 @@ impl Segment {
             self.out.resize(start, 0);
             self.out.extend_from_slice(&self.payload);
         } else {
-            let room = lz4_flex::block::get_maximum_output_size(self.payload.len());
-            self.out.resize(start + room, 0);
+            let capacity = lz4_flex::block::get_maximum_output_size(self.payload.len());
+            self.out.resize(start + capacity, 0);
             let bytes = lz4_flex::block::compress_into(&self.payload, &mut self.out[start..]);
-            self.out.truncate(start + bytes.expect("the room is the greatest that is needed"));
+            self.out.truncate(start + bytes.expect("the capacity is the most that LZ4 can need"));
         }
         let crc = crc32c::crc32c(&self.out[start..]);
         self.out[head..head + 4].copy_from_slice(&crc.to_le_bytes());

@@ -24,7 +24,7 @@ pub fn run() -> Result<()> {
     let accepted = sockets.clone();
     thread::spawn(move || {
         for socket in http.incoming().flatten() {
-            // A viewer that is gone already is met again when it is written to.
+            // A viewer that has left already is noticed when it is written to.
             drop(open(socket, &accepted));
         }
     });
@@ -38,7 +38,7 @@ fn open(mut socket: TcpStream, sockets: &Sockets) -> std::io::Result<()> {
     socket.set_nodelay(true)?;
     let mut request = [0; 1024];
     let _request_bytes = socket.read(&mut request)?;
-    // Held over the answer: who has been answered gets every event from there on.
+    // Locked during the response: a viewer that has it gets every event from then on.
     let mut sockets = sockets.lock().unwrap_or_else(PoisonError::into_inner);
     socket.write_all(HEAD)?;
     sockets.push(socket);

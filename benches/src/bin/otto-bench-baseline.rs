@@ -1,4 +1,4 @@
-//! The baselines, each in a process of its own.
+//! Runs one baseline per process.
 
 use anyhow::Result;
 use clap::Parser;

@@ -24,7 +24,7 @@ struct Args {
     /// Print the cases
     #[arg(long)]
     list: bool,
-    /// Replace the sections of the cases named in the output; done anyway when none is named
+    /// Replace the sections of the named cases in the output; without names this is always done
     #[arg(long)]
     write: bool,
     /// Where results go
@@ -63,7 +63,7 @@ fn main() -> Result<()> {
 fn chosen(names: &[String]) -> Result<Vec<&'static Case>> {
     for name in names {
         let known: Vec<_> = CASES.iter().map(|case| case.name).collect();
-        ensure!(known.contains(&&name[..]), "{name} is no case, known are {}", known.join(", "));
+        ensure!(known.contains(&&name[..]), "unknown case {name}, known are {}", known.join(", "));
     }
     Ok(CASES
         .iter()

@@ -16,8 +16,8 @@ use crate::rounds::{Bracket, Effort};
 use crate::shape::Shape;
 use crate::stats::{Spread, percentile, short};
 
-/// 72 streams; every fourth pushes to task 0, which so gets 1,250,000 of 5,000,000 lines. The
-/// 54 others share 49 tasks between them.
+/// 72 streams. Every fourth pushes to task 0, which thus gets 1,250,000 of 5,000,000 lines; the
+/// 54 others share the other 49 tasks.
 const SHAPE: Shape = Shape {
     connections: 8,
     streams_per_connection: 9,
@@ -139,7 +139,7 @@ fn replay(server: &Server, lines: u64) -> Result<f64> {
     while events < lines {
         let bytes = socket.read(&mut buffer[1..])?;
         ensure!(bytes > 0, "the stream ended after {events} events");
-        // The byte before stands in front: an event's end may stand across reads.
+        // The last byte of the read before comes first: an event's end may be split between two reads.
         buffer[0] = last;
         events += memchr::memmem::find_iter(&buffer[..=bytes], EVENT_END).count() as u64;
         last = if buffer[..=bytes].ends_with(EVENT_END) { 0 } else { buffer[bytes] };
@@ -147,14 +147,14 @@ fn replay(server: &Server, lines: u64) -> Result<f64> {
     Ok(events as f64 / began.elapsed().as_secs_f64())
 }
 
-/// Resumes at random places; returns the milliseconds from the connection's start to the first
+/// Resumes at random offsets; returns the milliseconds from the connection's start to the first
 /// byte of the first entry.
 fn resume(server: &Server, entries: u64) -> Result<Vec<f64>> {
     let epoch = epoch(server)?;
     let mut random = fastrand::Rng::with_seed(1);
     let mut resume_once = || {
         let began = Instant::now();
-        // Not among the last: at the end there may be nothing to wait for.
+        // Not among the last entries: after them there may be nothing to wait for.
         let offset = random.u64(1..entries * 9 / 10);
         let mut socket = request(server, &format!("Last-Event-ID: {epoch}-{offset}\r\n"))?;
         read_until(&mut socket, b"\ndata: {\"offset\"")?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use otto_handler::domain::{Batch, Kind, Records, Run, TaskId, WorkerId};
-use otto_handler::store::{self, Log, StoreOptions, Receipt, Store};
+use otto_handler::store::{self, Log, Receipt, Store, StoreOptions};
 
 use super::ingest::append_raw;
 use crate::baselines::segment::Entries;
@@ -18,7 +18,7 @@ const TASKS: usize = 50;
 /// Batches that wait while one is committed, so that the committer never waits for the caller.
 const QUEUED_BATCHES: usize = 4;
 
-/// Batch size and which share of the raw segment's throughput is wanted.
+/// Batch sizes, each with the share of the raw segment's throughput that is the target.
 const BATCHES: [(usize, f64); 3] = [(16, 0.9), (256, 0.8), (4096, 0.8)];
 
 /// Commits of fixed sizes.
@@ -74,11 +74,11 @@ async fn append(batch: usize, duration: Duration) -> Result<Sample> {
     while began.elapsed() < duration {
         receipts.push_back(store.append(prepared.clone()).await?);
         if receipts.len() > QUEUED_BATCHES {
-            kept += settle(&mut receipts).await?;
+            kept += next_kept(&mut receipts).await?;
         }
     }
     while !receipts.is_empty() {
-        kept += settle(&mut receipts).await?;
+        kept += next_kept(&mut receipts).await?;
     }
     let seconds = began.elapsed().as_secs_f64();
     let cpu_us = (process::cpu_us(own)? - cpu_us) / kept as f64;
@@ -86,7 +86,7 @@ async fn append(batch: usize, duration: Duration) -> Result<Sample> {
     Ok(Sample { cpu_us, per_second: kept as f64 / seconds, ..Sample::default() })
 }
 
-async fn settle(receipts: &mut VecDeque<Receipt>) -> Result<u64> {
+async fn next_kept(receipts: &mut VecDeque<Receipt>) -> Result<u64> {
     match receipts.pop_front() {
         Some(receipt) => Ok(u64::from(receipt.await?.kept)),
         None => Ok(0),
@@ -102,8 +102,8 @@ fn prepared(count: usize) -> Result<Batch> {
     let entries = Entries::new(count, TASKS);
     let runs = entries.by_task().map(|(task, bodies)| {
         let mut records = Records::default();
-        // A record holds the members that follow `offset` and `line`; the raw segment's few
-        // bytes more do not matter.
+        // A record holds the members that follow `offset` and `line`. The few bytes more of the
+        // raw segment do not matter.
         bodies.iter().for_each(|body| records.push(Kind::Log, &body[1..]));
         Ok(Run {
             task: TaskId::new(&format!("build-{task:06}"))?,

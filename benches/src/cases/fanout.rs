@@ -32,7 +32,7 @@ struct Baseline {
     lead: u64,
 }
 
-/// The baselines to be had here, and what is not, with the reason.
+/// The baselines that are installed here, and a row with the reason for each that is not.
 fn baselines() -> (Vec<Baseline>, Vec<Row>) {
     let axum: Start = Box::new(|| process::baseline("axum-sse", &[]));
     let mut present = vec![Baseline {
@@ -117,7 +117,7 @@ pub fn fan_ours(viewers: usize, effort: Effort) -> Result<Sample> {
 const PACED_PER_SECOND: f64 = 1_000.0;
 const PACED_VIEWERS: usize = 100;
 
-/// A modest rate, where every write to a socket costs.
+/// A modest rate, at which every write to a socket costs.
 pub fn paced(effort: Effort) -> Result<Section> {
     let round = effort.round;
     let ours = |flags: &'static [&'static str]| -> Measure<'static> {
@@ -171,7 +171,7 @@ pub fn paced(effort: Effort) -> Result<Section> {
 
 const IDLE_VIEWERS: usize = 5000;
 
-/// What a viewer costs that gets nothing.
+/// What a viewer costs while it gets nothing.
 pub fn idle(effort: Effort) -> Result<Section> {
     let effort = Effort { rounds: effort.rounds.min(3), ..effort };
     let (present, missing) = baselines();
@@ -211,7 +211,7 @@ fn idle_kib(server: &Server, path: &str) -> Result<Sample> {
     let _viewers =
         Viewers::connect(server.addr("http"), path, IDLE_VIEWERS, std::time::Instant::now())?
             .opened()?;
-    // The last answers' work ends shortly after they are read.
+    // The work for the last responses ends shortly after they are read.
     std::thread::sleep(Duration::from_millis(500));
     let each = (server.resident_kib()? - before) / IDLE_VIEWERS as f64;
     Ok(Sample { peak_mib: each / 1024.0, ..Sample::default() })
@@ -219,7 +219,7 @@ fn idle_kib(server: &Server, path: &str) -> Result<Sample> {
 
 const FEW_VIEWERS: usize = 10;
 
-/// Pushing as in the ingest case while a few watch everything.
+/// Pushing as in the ingest case while a few viewers watch all tasks.
 pub fn with_ingest(effort: Effort) -> Result<Section> {
     let shape = Shape::default();
     let measured = interleave(

@@ -21,8 +21,8 @@ pub fn run(effort: Effort) -> Result<Section> {
     // Many variants: three rounds show a trend.
     let effort = Effort { rounds: effort.rounds.min(3), ..effort };
     let mut text = String::from(
-        "A task has a stream of its own where there are more tasks than 64 streams, as ottoscaler does it, so that cost \
-         grows with streams too: bare tonic shows how much of it is theirs.\n\n",
+        "With more than 64 tasks each has its own stream, as in ottoscaler, so that cost \
+         grows with streams too: bare tonic shows how much of it the streams cause.\n\n",
     );
     for name in ["memory", "fsync", "bare tonic"] {
         let variants = TASKS.map(|tasks| ingest(name, shape(tasks), effort)).into();

@@ -36,8 +36,8 @@ pub fn saturate(server: &mut Server, shape: Shape, effort: Effort) -> Result<Sam
     let bracket = Bracket::open(server, pusher.acked())?;
     pusher.saturate(Instant::now() + effort.round)?;
     let sample = bracket.close(server, pusher.acked())?;
-    // Whatever was sent is answered in the end, or the figures mean nothing.
-    pusher.settle()?;
+    // Figures count only if everything that was sent is acknowledged in the end.
+    pusher.wait_for_acks()?;
     server.check()?;
     Ok(sample)
 }
@@ -178,7 +178,7 @@ pub fn many_per_frame(effort: Effort) -> Result<Section> {
     Ok(Section { rows, text: format!("Peak memory: {}.\n", peaks(&measured)) })
 }
 
-/// A modest rate, where wake-ups are what costs.
+/// A modest rate, at which wake-ups cost the most.
 pub fn paced(effort: Effort) -> Result<Section> {
     // CPU time is counted in ticks of 10 ms: at this rate a round must last for some.
     let effort = Effort { round: effort.round.max(Duration::from_secs(3)), ..effort };
@@ -187,9 +187,9 @@ pub fn paced(effort: Effort) -> Result<Section> {
     let measured = interleave(
         effort,
         vec![
-            ("fsync".into(), Box::new(move || pace(&mut fsync()?, effort)) as Measure<'_>),
-            ("bare tonic".into(), Box::new(move || pace(&mut bare_tonic()?, effort))),
-            ("memory".into(), Box::new(move || pace(&mut memory()?, effort))),
+            ("fsync".into(), Box::new(move || measure_paced(&mut fsync()?, effort)) as Measure<'_>),
+            ("bare tonic".into(), Box::new(move || measure_paced(&mut bare_tonic()?, effort))),
+            ("memory".into(), Box::new(move || measure_paced(&mut memory()?, effort))),
         ],
     )?;
     let [fsync, tonic, memory] = &measured[..] else {
@@ -215,14 +215,14 @@ fn latency(measured: &Measured) -> String {
     format!("entry to ACK p50 {} ms, p99 {} ms", short(p50), short(p99))
 }
 
-fn pace(server: &mut Server, effort: Effort) -> Result<Sample> {
+fn measure_paced(server: &mut Server, effort: Effort) -> Result<Sample> {
     let shape = Shape { streams_per_connection: 8, ..Shape::default() };
     let mut pusher = Pusher::connect(server.addr("grpc"), shape, Instant::now())?;
     pusher.latencies = Some(Vec::new());
-    pusher.pace(PACED_PER_SECOND, Instant::now() + WARM_UP)?;
+    pusher.push_evenly(PACED_PER_SECOND, Instant::now() + WARM_UP)?;
     pusher.latencies = Some(Vec::new());
     let bracket = Bracket::open(server, pusher.acked())?;
-    pusher.pace(PACED_PER_SECOND, Instant::now() + effort.round)?;
+    pusher.push_evenly(PACED_PER_SECOND, Instant::now() + effort.round)?;
     let mut sample = bracket.close(server, pusher.acked())?;
     let mut latencies = pusher.latencies.take().unwrap_or_default();
     latencies.sort_by(f64::total_cmp);

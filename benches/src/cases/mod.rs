@@ -11,7 +11,7 @@ use anyhow::Result;
 use crate::report::Section;
 use crate::rounds::Effort;
 
-/// Something that is measured, by name.
+/// A named measurement.
 pub struct Case {
     pub name: &'static str,
     pub what: &'static str,

@@ -1,4 +1,5 @@
-//! Any bytes as a producer's message: the product's one pass must do what the slow way does.
+//! Arbitrary bytes as a producer's message: the product's single pass must give the same result as
+//! the slow way.
 
 #![no_main]
 
@@ -35,7 +36,7 @@ fn check_encoder(layout: WireLayout, wire: &[u8]) {
         let fast = encoder.encode(message, RECEIVED_AT, &mut body);
         match (slow::decode(layout, message), fast) {
             (Ok(slow), Ok(fast)) => {
-                // Ids are given when they are not the last ones that were.
+                // Ids are returned only when they differ from those of the message before.
                 ids = fast.ids.map(owned).unwrap_or(ids);
                 assert_eq!(ids, owned((&slow.task_id, &slow.worker_id)));
                 let (shown, session, seq) = slow::numbering(slow);
@@ -46,12 +47,12 @@ fn check_encoder(layout: WireLayout, wire: &[u8]) {
                 assert_eq!(parse_line(&body), slow::json(&shown, RECEIVED_AT));
             }
             (Err(_), Err(_)) => {}
-            (slow, fast) => panic!("{layout:?}: prost says {slow:?}, the encoder {fast:?}"),
+            (slow, fast) => panic!("{layout:?}: prost returned {slow:?}, the encoder {fast:?}"),
         }
     }
 }
 
-/// One reader takes a stream of messages, and none of them depends on those before it.
+/// One reader reads a stream of messages, none of which depends on those before it.
 fn check_reader(layout: WireLayout, wire: &[u8]) {
     let mut reader = EntryReader::new(layout);
     let (mut kept, mut bodies) = (Records::default(), Vec::new());
@@ -64,11 +65,11 @@ fn check_reader(layout: WireLayout, wire: &[u8]) {
         }
     }
     let read: Vec<_> = kept.iter().map(|(_, body)| body.to_vec()).collect();
-    assert_eq!(read, bodies, "the records change when they stand in a row");
+    assert_eq!(read, bodies, "the records change when they are in one buffer");
     assert_eq!(kept.count() as usize, bodies.len());
 }
 
-/// The reader's word on one message is the slow way's; returns what it keeps.
+/// The reader's verdict on one message must be that of the slow way; returns what it keeps.
 fn check_entry(slow: Verdict, fast: Result<Accepted, Refusal>) -> Option<Records> {
     match (slow, fast) {
         (Verdict::Keep(kept), Ok(accepted)) => {
@@ -80,7 +81,7 @@ fn check_entry(slow: Verdict, fast: Result<Accepted, Refusal>) -> Option<Records
             assert!(!refusal.reason.is_empty(), "a refusal gives no reason");
             None
         }
-        (slow, fast) => panic!("expected {slow:?}, the reader says {fast:?}"),
+        (slow, fast) => panic!("expected {slow:?}, the reader returned {fast:?}"),
     }
 }
 
@@ -113,8 +114,8 @@ fn parse_line(body: &[u8]) -> Value {
     let line = [b"{", body].concat();
     assert!(!line.iter().any(|byte| matches!(byte, b'\n' | b'\r')), "a body is to be one line");
     let json: Value = serde_json::from_slice(&line).expect("a body is to be JSON");
-    // Both write compactly and escape alike, so only a member that is there twice, of which the
-    // parser keeps one, makes a difference in length.
+    // Both write compactly and escape alike, so the lengths differ only when a member is repeated,
+    // of which the parser keeps one.
     let again = serde_json::to_vec(&json).expect("a parsed value can be written");
     assert_eq!(
         line.len(),

@@ -22,7 +22,7 @@ pub struct Kept {
     pub entry: WorkerLogEntry,
 }
 
-/// What is to become of a message.
+/// Whether a message must be kept.
 #[derive(Debug)]
 pub enum Verdict {
     Keep(Box<Kept>),
@@ -84,7 +84,7 @@ fn is_id(text: &str) -> bool {
     (1..=MAX_ID_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
-/// The entry as readers get it, without its place in the store.
+/// The entry as readers get it, without its offset and line.
 pub fn json(entry: &WorkerLogEntry, received_at: &str) -> Value {
     let or =
         |value: &str, default: &str| if value.is_empty() { json!(default) } else { json!(value) };

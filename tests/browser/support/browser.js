@@ -1,4 +1,4 @@
-// A headless Chromium with a fresh profile, and a page that remembers what went wrong in it.
+// A headless Chromium with a fresh profile, and a page that records what went wrong in it.
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ export function launch() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: FLAGS });
 }
 
-/** `page.problems` has script errors, policy violations and requests to elsewhere. */
+/** `page.problems` has script errors, policy violations and requests to other origins. */
 export async function newPage(browser, origin) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 760 } });
   const page = await context.newPage();

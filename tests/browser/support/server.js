@@ -1,4 +1,4 @@
-// The real program: a server that can be killed and started again, and `push` beside it.
+// The real program: a server that can be killed and started again, and the `push` command.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,7 +19,7 @@ export class Server {
   #auth;
   #environment;
 
-  /** `jwtSecret` makes it ask for tokens. */
+  /** With a `jwtSecret` it asks for tokens. */
   constructor({ jwtSecret } = {}) {
     this.#auth = jwtSecret ? 'jwt' : 'none';
     this.#environment = jwtSecret ? { JWT_SECRET: jwtSecret } : {};
@@ -29,7 +29,7 @@ export class Server {
     return `http://${this.#addresses.http}`;
   }
 
-  /** Starts it; the second time on the addresses and the data that it had. */
+  /** Starts it; a second start uses the same addresses and the same data. */
   async start() {
     this.#dataDir ??= await mkdtemp(join(tmpdir(), 'otto-handler-browser-'));
     const { grpc, http } = this.#addresses;
@@ -38,7 +38,7 @@ export class Server {
     this.#addresses = await firstLine(this.#process);
   }
 
-  /** Ends it as a crash does. */
+  /** Kills it with SIGKILL, as a crash would. */
   async kill() {
     const ended = this.#process;
     this.#process = null;
@@ -52,11 +52,11 @@ export class Server {
     if (this.#dataDir) await rm(this.#dataDir, { recursive: true, force: true });
   }
 
-  /** Pushes `lines` and resolves once all are acknowledged; the worker lives on unless `status` ends it. */
+  /** Pushes `lines` and resolves once all are acknowledged; the worker stays running unless `status` ends it. */
   async push(task, lines, { worker = 'worker-1', source = 'stdout', status = 'none' } = {}) {
     const pushing = this.#spawn(['push', '--to', `http://${this.#addresses.grpc}`, '--task', task,
       '--worker', worker, '--source', source, '--status', status]);
-    pushing.stdin.on('error', () => {}); // It ended early: its exit code tells why.
+    pushing.stdin.on('error', () => {}); // It ended early: the exit code is checked below.
     pushing.stdin.end(lines.map((line) => `${line}\n`).join(''));
     await output(pushing);
   }
@@ -72,11 +72,11 @@ export class Server {
 }
 
 async function firstLine(child) {
-  const complaint = collect(child.stderr);
+  const stderr = collect(child.stderr);
   const line = await Promise.race([
     once(createInterface({ input: child.stdout }), 'line').then(([text]) => text),
     once(child, 'exit').then(([code]) => {
-      throw new Error(`the server ended with ${code}: ${complaint()}`);
+      throw new Error(`the server ended with ${code}: ${stderr()}`);
     }),
   ]);
   return JSON.parse(line);

@@ -47,7 +47,7 @@ test('values outside a colour are ignored', () => {
   for (const sgr of ['38;5;256', '38;2;1;2', '38;2;256;0;0', '38', '999']) assert.equal(styleOf(`\x1b[${sgr}mx`), null, sgr);
 });
 
-test('other escape sequences leave no trace', () => {
+test('other escape sequences are dropped', () => {
   for (const escape of ['\x1b[2K', '\x1b[1;1H', '\x1b[?25l', '\x1b]0;title\x07', '\x1b]8;;https://x\x1b\\', '\x1bP1$q\x1b\\', '\x1b(B', '\x1bM', '\x9b1m', '\x9d0;t\x9c']) {
     assert.equal(stripAnsi(`a${escape}b`), 'ab', JSON.stringify(escape));
   }
@@ -61,7 +61,7 @@ test('other control characters become visible, tabs stay', () => {
   assert.equal(stripAnsi('50%\tx\x00\x7f\x08'), '50%\tx␀␡␈');
 });
 
-test('of a line that was rewritten after carriage returns the last writing shows', () => {
+test('a line that carriage returns rewrite shows its last text', () => {
   assert.equal(stripAnsi('10%\r50%\r100%\r'), '100%');
   assert.equal(stripAnsi('a Windows line end\r'), 'a Windows line end');
   assert.equal(stripAnsi('\r\r'), '');

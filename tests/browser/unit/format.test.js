@@ -4,15 +4,15 @@ import { ago, bytes, clock, count, plural, shortId } from '../../../web/js/forma
 
 const NOW = Date.parse('2026-11-23T12:00:00Z');
 
-test('times are told from now', () => {
-  const told = (time) => ago(time, NOW);
-  assert.equal(told('2026-11-23T11:59:59Z'), 'now');
-  assert.equal(told('2026-11-23T11:59:20Z'), '40 s ago');
-  assert.equal(told('2026-11-23T11:05:00Z'), '55 min ago');
-  assert.equal(told('2026-11-22T13:00:00Z'), '23 h ago');
-  assert.equal(told('2026-11-20T12:00:00Z'), '3 d ago');
-  assert.equal(told('2026-11-23T12:00:30Z'), 'now');
-  assert.equal(told('yesterday'), '');
+test('times are shown relative to now', () => {
+  const shown = (time) => ago(time, NOW);
+  assert.equal(shown('2026-11-23T11:59:59Z'), 'now');
+  assert.equal(shown('2026-11-23T11:59:20Z'), '40 s ago');
+  assert.equal(shown('2026-11-23T11:05:00Z'), '55 min ago');
+  assert.equal(shown('2026-11-22T13:00:00Z'), '23 h ago');
+  assert.equal(shown('2026-11-20T12:00:00Z'), '3 d ago');
+  assert.equal(shown('2026-11-23T12:00:30Z'), 'now');
+  assert.equal(shown('yesterday'), '');
 });
 
 test('an unreadable time of day is shown as it was sent', () => {

@@ -1,5 +1,6 @@
 //! What the tests share: servers in this process and in their own, producers, readers.
 
+mod http2_frames;
 mod process;
 mod producer;
 pub(crate) mod raw_http2;

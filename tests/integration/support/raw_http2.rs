@@ -1,6 +1,5 @@
-//! HTTP/2 frames written by hand (RFC 9113 §4.1), for what a well-behaved client cannot be
-//! made to do for certain: everything, the half-close and the cancel in one write, or nothing
-//! but the smallest frames.
+//! A client of raw HTTP/2 frames, for what a well-behaved client cannot be made to do for certain:
+//! to send everything, the half-close and the cancel in one write, or only the smallest frames.
 
 use bytes::{BufMut, BytesMut};
 use otto_handler::proto::ottoscaler::WorkerLogEntry;
@@ -10,40 +9,29 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::JoinHandle;
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const FORWARD_PATH: &str = "/ottoscaler.v1.OttoHandlerLogService/ForwardWorkerLogs";
+use super::http2_frames::{
+    ACK, DATA, GOAWAY, HEADER_BYTES, RST_STREAM, SETTINGS, WINDOW_UPDATE, put_frame, put_preface,
+    put_request,
+};
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
-const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
-/// SETTINGS_INITIAL_WINDOW_SIZE: the greatest.
-const INITIAL_WINDOW: [u8; 6] = [0, 4, 0x7f, 0xff, 0xff, 0xff];
-/// From the 65,535 that a connection begins with to near the greatest.
-const CONNECTION_WINDOW: [u8; 4] = [0x7f, 0xfe, 0, 0];
 const CANCEL: [u8; 4] = [0, 0, 0, 8];
 
 /// A connection. Frames are collected and go out in one write.
 pub(crate) struct Connection {
-    out: BytesMut,
+    out: Vec<u8>,
     socket: OwnedWriteHalf,
-    /// Ends with the connection and tells whether the server sent GOAWAY.
+    /// Ends with the connection and returns whether the server sent GOAWAY.
     pub(crate) ended: JoinHandle<bool>,
 }
 
 impl Connection {
     pub(crate) async fn open(addr: &str) -> Self {
         let (mut reading, socket) = TcpStream::connect(addr).await.unwrap().into_split();
-        let out = BytesMut::from(PREFACE);
+        // Nothing keeps account of responses, so the windows must be open for all of them.
+        let mut out = Vec::new();
+        put_preface(&mut out);
         let mut connection = Self { out, socket, ended: tokio::spawn(async { false }) };
-        // Room for every response, as none of them is accounted for.
-        connection.frame(SETTINGS, 0, 0, &INITIAL_WINDOW);
-        connection.frame(WINDOW_UPDATE, 0, 0, &CONNECTION_WINDOW);
         connection.send().await;
         // The server's settings come first, then the window of the connection as a whole.
         while read_frame(&mut reading).await != Some(WINDOW_UPDATE) {}
@@ -53,16 +41,13 @@ impl Connection {
     }
 
     fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        self.out.put_uint(payload.len() as u64, 3);
-        self.out.put_slice(&[kind, flags]);
-        self.out.put_u32(stream);
-        self.out.put_slice(payload);
+        put_frame(&mut self.out, kind, flags, stream, payload);
     }
 
-    /// Opens a stream and pushes the entries, each in a DATA frame of its own. They must fit
+    /// Opens a stream and pushes the entries, each in its own DATA frame. They must fit
     /// the server's stream window.
     pub(crate) fn push(&mut self, stream: u32, entries: &[WorkerLogEntry]) {
-        self.frame(HEADERS, END_HEADERS, stream, &headers());
+        put_request(&mut self.out, stream);
         for entry in entries {
             let message = entry.encode_to_vec();
             let mut payload = BytesMut::new();
@@ -88,24 +73,8 @@ impl Connection {
     }
 
     pub(crate) async fn send(&mut self) {
-        self.socket.write_all(&self.out.split()).await.unwrap();
+        self.socket.write_all(&std::mem::take(&mut self.out)).await.unwrap();
     }
-}
-
-/// Request headers in HPACK without compression (RFC 7541 §6.2.2).
-fn headers() -> Vec<u8> {
-    // `:method: POST` and `:scheme: http` stand in the static table; the other names too.
-    let mut block = vec![0x83, 0x86];
-    let mut named = |name: &[u8], value: &str| {
-        block.extend_from_slice(name);
-        block.push(value.len() as u8);
-        block.extend_from_slice(value.as_bytes());
-    };
-    named(&[0x04], FORWARD_PATH);
-    named(&[0x01], "localhost");
-    named(&[0x0f, 0x10], "application/grpc");
-    named(b"\x00\x02te", "trailers");
-    block
 }
 
 /// Reads to the connection's end; whether a GOAWAY was among the frames.
@@ -117,9 +86,9 @@ async fn was_sent_away(mut reading: OwnedReadHalf) -> bool {
     was_sent_away
 }
 
-/// Reads a frame and tells its kind; `None` at the connection's end.
+/// Reads a frame and returns its kind; `None` at the connection's end.
 async fn read_frame(reading: &mut OwnedReadHalf) -> Option<u8> {
-    let mut head = [0; 9];
+    let mut head = [0; HEADER_BYTES];
     reading.read_exact(&mut head).await.ok()?;
     let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
     reading.read_exact(&mut vec![0; length as usize]).await.ok()?;

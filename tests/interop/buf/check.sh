@@ -14,14 +14,14 @@ forward() {
 }
 
 push() {
-  entries buf-push 1 200 | forward | answers | diff - <(acks 200)
+  entries buf-push 1 200 | forward | responses | diff - <(acks 200)
 }
 
 drop() {
-  local answer nameless='{"workerId": "otto-agent-buf-drop-1", "message": "lost"}'
-  answer=$( (entries buf-drop 1 1 && echo "$nameless" && entries buf-drop 2 2) | forward)
-  echo "$answer" | answers | diff - <(printf 'ACK 1\nDROP 2\nACK 3\n')
-  echo "$answer" | grep -q '"message": *".*task_id' || echo "the reason does not name task_id: $answer"
+  local response nameless='{"workerId": "otto-agent-buf-drop-1", "message": "lost"}'
+  response=$( (entries buf-drop 1 1 && echo "$nameless" && entries buf-drop 2 2) | forward)
+  echo "$response" | responses | diff - <(printf 'ACK 1\nDROP 2\nACK 3\n')
+  echo "$response" | grep -q '"message": *".*task_id' || echo "the reason does not name task_id: $response"
 }
 
 notify() {
@@ -44,7 +44,7 @@ health() {
   check $log_service | status_word | diff - <(echo SERVING)
   case $(check no.such.Service 2>&1) in
     *'"code": "not_found"'*) ;;
-    *) echo 'an unknown service has a health' ;;
+    *) echo 'an unknown service has a health status' ;;
   esac
 }
 

@@ -23,7 +23,7 @@ const (
 	logService       = "ottoscaler.v1.OttoHandlerLogService"
 )
 
-func pushAnswersEveryLine(ctx context.Context, to target) error {
+func pushAcknowledgesEveryLine(ctx context.Context, to target) error {
 	failures := make(chan error, pushingWorkers)
 	for number := range pushingWorkers {
 		go func() { failures <- pushAndCheck(ctx, newForwarder(to.logs, "go-push", number+1), pushedLines) }()
@@ -69,13 +69,13 @@ func dropLeavesTheStreamOpen(ctx context.Context, to target) error {
 			return err
 		}
 	}
-	answers, err := worker.finish(ctx)
+	responses, err := worker.finish(ctx)
 	if err != nil {
 		return err
 	}
-	err = expectAnswers(answers, pb.LogForwardResponse_ACK, pb.LogForwardResponse_DROP, pb.LogForwardResponse_ACK)
-	if err == nil && !strings.Contains(answers[1].Message, "task_id") {
-		err = fmt.Errorf("the reason %q does not name task_id", answers[1].Message)
+	err = expectResponses(responses, pb.LogForwardResponse_ACK, pb.LogForwardResponse_DROP, pb.LogForwardResponse_ACK)
+	if err == nil && !strings.Contains(responses[1].Message, "task_id") {
+		err = fmt.Errorf("the reason %q does not name task_id", responses[1].Message)
 	}
 	return err
 }
@@ -100,17 +100,17 @@ func statusReceivedThenIgnored(ctx context.Context, to target) error {
 func healthIsServing(ctx context.Context, to target) error {
 	client := grpc_health_v1.NewHealthClient(to.conn)
 	for _, service := range []string{"", logService} {
-		answer, err := client.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: service})
+		response, err := client.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: service})
 		if err != nil {
 			return fmt.Errorf("service %q: %w", service, err)
 		}
-		if answer.Status != grpc_health_v1.HealthCheckResponse_SERVING {
-			return fmt.Errorf("service %q is %v", service, answer.Status)
+		if response.Status != grpc_health_v1.HealthCheckResponse_SERVING {
+			return fmt.Errorf("service %q is %v", service, response.Status)
 		}
 	}
 	_, err := client.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: "no.such.Service"})
 	if status.Code(err) != codes.NotFound {
-		return fmt.Errorf("an unknown service answers %v instead of NotFound", err)
+		return fmt.Errorf("an unknown service responds with %v instead of NotFound", err)
 	}
 	return nil
 }
@@ -124,12 +124,12 @@ func reflectionListsTheServices(ctx context.Context, to target) error {
 	if err := stream.Send(&reflection.ServerReflectionRequest{MessageRequest: list}); err != nil {
 		return err
 	}
-	answer, err := stream.Recv()
+	response, err := stream.Recv()
 	if err != nil {
 		return err
 	}
 	var names []string
-	for _, service := range answer.GetListServicesResponse().GetService() {
+	for _, service := range response.GetListServicesResponse().GetService() {
 		names = append(names, service.Name)
 	}
 	if !slices.Contains(names, logService) || !slices.Contains(names, "grpc.health.v1.Health") {
@@ -142,21 +142,21 @@ func pushAndCheck(ctx context.Context, worker *forwarder, lines int) error {
 	if err := worker.sendLines(lines); err != nil {
 		return err
 	}
-	answers, err := worker.finish(ctx)
+	responses, err := worker.finish(ctx)
 	if err != nil {
 		return err
 	}
-	return expectAnswers(answers, slices.Repeat([]pb.LogForwardResponse_Status{pb.LogForwardResponse_ACK}, lines)...)
+	return expectResponses(responses, slices.Repeat([]pb.LogForwardResponse_Status{pb.LogForwardResponse_ACK}, lines)...)
 }
 
-// expectAnswers wants one answer per entry, in order, numbered from 1.
-func expectAnswers(answers []*pb.LogForwardResponse, want ...pb.LogForwardResponse_Status) error {
-	if len(answers) != len(want) {
-		return fmt.Errorf("%d answers to %d entries", len(answers), len(want))
+// expectResponses wants one response per entry, in order, numbered from 1.
+func expectResponses(responses []*pb.LogForwardResponse, want ...pb.LogForwardResponse_Status) error {
+	if len(responses) != len(want) {
+		return fmt.Errorf("%d responses to %d entries", len(responses), len(want))
 	}
-	for index, answer := range answers {
-		if answer.Status != want[index] || answer.Sequence != int64(index+1) {
-			return fmt.Errorf("answer %d is %v", index+1, answer)
+	for index, response := range responses {
+		if response.Status != want[index] || response.Sequence != int64(index+1) {
+			return fmt.Errorf("response %d is %v", index+1, response)
 		}
 	}
 	return nil

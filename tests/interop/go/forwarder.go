@@ -15,17 +15,17 @@ import (
 const streamDeadline = 30 * time.Minute
 
 // forwarder pushes one worker's lines as ottoscaler does: the stream is opened at the
-// first line, no answer is waited for, and a goroutine of its own reads the answers.
+// first line, it waits for no response, and a separate goroutine reads the responses.
 type forwarder struct {
-	logs     pb.OttoHandlerLogServiceClient
-	task     string
-	worker   string
-	stream   pb.OttoHandlerLogService_ForwardWorkerLogsClient
-	cancel   context.CancelFunc
-	reading  sync.WaitGroup
-	answers  []*pb.LogForwardResponse
-	endedBy  error
-	sentUpTo int
+	logs      pb.OttoHandlerLogServiceClient
+	task      string
+	worker    string
+	stream    pb.OttoHandlerLogService_ForwardWorkerLogsClient
+	cancel    context.CancelFunc
+	reading   sync.WaitGroup
+	responses []*pb.LogForwardResponse
+	endedBy   error
+	sentUpTo  int
 }
 
 func newForwarder(logs pb.OttoHandlerLogServiceClient, task string, number int) *forwarder {
@@ -61,26 +61,26 @@ func (f *forwarder) open() error {
 	}
 	f.stream = stream
 	f.reading.Add(1)
-	go f.readAnswers()
+	go f.readResponses()
 	return nil
 }
 
-func (f *forwarder) readAnswers() {
+func (f *forwarder) readResponses() {
 	defer f.reading.Done()
 	for {
-		answer, err := f.stream.Recv()
+		response, err := f.stream.Recv()
 		if err != nil {
 			f.endedBy = err
 			return
 		}
-		f.answers = append(f.answers, answer)
-		if answer.Status == pb.LogForwardResponse_ACK && answer.ThrottleMs > 0 {
-			time.Sleep(time.Duration(answer.ThrottleMs) * time.Millisecond)
+		f.responses = append(f.responses, response)
+		if response.Status == pb.LogForwardResponse_ACK && response.ThrottleMs > 0 {
+			time.Sleep(time.Duration(response.ThrottleMs) * time.Millisecond)
 		}
 	}
 }
 
-// finish half-closes and waits for the answers, up to the end of limit.
+// finish half-closes and waits for the responses, up to the end of limit.
 func (f *forwarder) finish(limit context.Context) ([]*pb.LogForwardResponse, error) {
 	stop := context.AfterFunc(limit, f.cancel)
 	defer stop()
@@ -89,9 +89,9 @@ func (f *forwarder) finish(limit context.Context) ([]*pb.LogForwardResponse, err
 	}
 	f.reading.Wait()
 	if !errors.Is(f.endedBy, io.EOF) {
-		return nil, fmt.Errorf("the stream ended with %w after %d answers", f.endedBy, len(f.answers))
+		return nil, fmt.Errorf("the stream ended with %w after %d responses", f.endedBy, len(f.responses))
 	}
-	return f.answers, nil
+	return f.responses, nil
 }
 
 // abandon is ottoscaler's way to end a stream: half-close, then cancel at once.

@@ -32,7 +32,7 @@ func main() {
 	}
 	direct, tapped := dial(os.Args[1]), dial(os.Args[2])
 	fmt.Printf("versions: grpc-go %s, go %s\n", grpc.Version, runtime.Version()[2:])
-	run("push", direct, pushAnswersEveryLine)
+	run("push", direct, pushAcknowledgesEveryLine)
 	run("cancel", tapped, cancelRightAfterHalfClose)
 	run("deadline", direct, thirtyMinuteDeadline)
 	run("drop", direct, dropLeavesTheStreamOpen)

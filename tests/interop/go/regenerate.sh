@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes ottoscaler/v1/*.pb.go anew from proto/, with the plug-ins that go.mod pins. Run it after a change of proto/.
+# Regenerates ottoscaler/v1/*.pb.go from proto/, with the plug-ins that go.mod pins. Run it after a change of proto/.
 # regenerate.sh --check only says whether they are up to date.
 set -eu
 cd "$(dirname "$0")"

@@ -9,7 +9,7 @@ const LOG_SERVICE = 'ottoscaler.v1.OttoHandlerLogService';
 const PUSHED_LINES = 200;
 const CANCELLED_LINES = 1000;
 const CANCELLED_STREAMS = 10;
-const UNANSWERED_LINES = 100;
+const UNACKNOWLEDGED_LINES = 100;
 const CASE_LIMIT_MS = 30_000;
 const STREAM_DEADLINE_MS = 30 * 60_000;
 
@@ -34,14 +34,14 @@ async function push(client, entries, limit = CASE_LIMIT_MS) {
   const call = client.forwardWorkerLogs(within(limit));
   for (const item of entries) call.write(item);
   call.end();
-  const answers = [];
-  for await (const answer of call) answers.push(answer);
-  return answers;
+  const responses = [];
+  for await (const response of call) responses.push(response);
+  return responses;
 }
 
-async function pushAnswersEveryLine(client) {
-  const answers = await push(client, lines('node-push', 1, PUSHED_LINES));
-  expectAnswers(answers, Array(PUSHED_LINES).fill('ACK'));
+async function pushAcknowledgesEveryLine(client) {
+  const responses = await push(client, lines('node-push', 1, PUSHED_LINES));
+  expectResponses(responses, Array(PUSHED_LINES).fill('ACK'));
 }
 
 /** Only sends; the runner knows what reached the server and reads it back. */
@@ -49,15 +49,15 @@ async function cancelRightAfterHalfClose(client) {
   for (let worker = 1; worker <= CANCELLED_STREAMS; worker++) await pushAndCancel(client, worker);
 }
 
-/** At most UNANSWERED_LINES are on their way: grpc-js throws away all that has not left it when the call is cancelled. */
+/** At most UNACKNOWLEDGED_LINES are on their way: grpc-js throws away all that has not left it when the call is cancelled. */
 async function pushAndCancel(client, worker) {
   const call = client.forwardWorkerLogs(within(STREAM_DEADLINE_MS));
-  let answered = 0;
-  call.on('data', () => answered++);
+  let acknowledged = 0;
+  call.on('data', () => acknowledged++);
   const ended = once(call, 'error');
   for (let number = 1; number <= CANCELLED_LINES; number++) {
     call.write(entry('node-cancel', number, worker));
-    while (number - answered > UNANSWERED_LINES) await once(call, 'data');
+    while (number - acknowledged > UNACKNOWLEDGED_LINES) await once(call, 'data');
   }
   call.end();
   call.cancel();
@@ -67,16 +67,16 @@ async function pushAndCancel(client, worker) {
 
 async function thirtyMinuteDeadline(client) {
   for (const first of [1, 11]) {
-    const answers = await push(client, lines('node-deadline', first, first + 9), STREAM_DEADLINE_MS);
-    expectAnswers(answers, Array(10).fill('ACK'));
+    const responses = await push(client, lines('node-deadline', first, first + 9), STREAM_DEADLINE_MS);
+    expectResponses(responses, Array(10).fill('ACK'));
   }
 }
 
 async function dropLeavesTheStreamOpen(client) {
   const nameless = { ...entry('node-drop', 0), taskId: '' };
-  const answers = await push(client, [entry('node-drop', 1), nameless, entry('node-drop', 2)]);
-  expectAnswers(answers, ['ACK', 'DROP', 'ACK']);
-  const reason = answers[1].message;
+  const responses = await push(client, [entry('node-drop', 1), nameless, entry('node-drop', 2)]);
+  expectResponses(responses, ['ACK', 'DROP', 'ACK']);
+  const reason = responses[1].message;
   if (!reason.includes('task_id')) throw new Error(`the reason '${reason}' does not name task_id`);
 }
 
@@ -86,8 +86,8 @@ async function statusReceivedThenIgnored(client) {
     timestamp: '2025-09-01T12:34:56Z', reason: 'started',
   };
   for (const wanted of ['RECEIVED', 'IGNORED']) {
-    const answer = await unary(client, 'notifyWorkerStatus', notification);
-    expect(answer.status, wanted, `status (${answer.message})`);
+    const response = await unary(client, 'notifyWorkerStatus', notification);
+    expect(response.status, wanted, `status (${response.message})`);
   }
 }
 
@@ -106,7 +106,7 @@ async function reflectionListsTheServices(_, address) {
   call.write({ listServices: '*' });
   call.end();
   const names = [];
-  for await (const answer of call) names.push(...answer.listServicesResponse.service.map((service) => service.name));
+  for await (const response of call) names.push(...response.listServicesResponse.service.map((service) => service.name));
   for (const wanted of [LOG_SERVICE, 'grpc.health.v1.Health']) {
     if (!names.includes(wanted)) throw new Error(`listed: ${names}`);
   }
@@ -114,14 +114,14 @@ async function reflectionListsTheServices(_, address) {
 
 function unary(client, method, request) {
   return new Promise((resolve, reject) => {
-    client[method](request, within(CASE_LIMIT_MS), (error, answer) => (error ? reject(error) : resolve(answer)));
+    client[method](request, within(CASE_LIMIT_MS), (error, response) => (error ? reject(error) : resolve(response)));
   });
 }
 
-function expectAnswers(answers, statuses) {
-  expect(answers.length, statuses.length, 'answers');
-  answers.forEach((answer, index) => {
-    expect(`${answer.sequence} ${answer.status}`, `${index + 1} ${statuses[index]}`, 'an answer');
+function expectResponses(responses, statuses) {
+  expect(responses.length, statuses.length, 'responses');
+  responses.forEach((response, index) => {
+    expect(`${response.sequence} ${response.status}`, `${index + 1} ${statuses[index]}`, 'a response');
   });
 }
 
@@ -142,7 +142,7 @@ async function run(name, check, address) {
 
 const [address, tap] = process.argv.slice(2);
 console.log(`versions: @grpc/grpc-js ${version('@grpc/grpc-js')}, @grpc/proto-loader ${version('@grpc/proto-loader')}, node ${process.versions.node}`);
-await run('push', pushAnswersEveryLine, address);
+await run('push', pushAcknowledgesEveryLine, address);
 await run('cancel', cancelRightAfterHalfClose, tap);
 await run('deadline', thirtyMinuteDeadline, address);
 await run('drop', dropLeavesTheStreamOpen, address);

@@ -1,7 +1,7 @@
 // Reads a task's stream with the npm package `eventsource` across a kill -9 of the server, while lines are pushed.
 //
-// Usage: node eventsource.js ADDR HTTP. It prints `cut` when it wants the server killed and started again on the
-// same ports, and reads a line when that is done. What it received must equal the history: no repeat, no hole.
+// Usage: node eventsource.js ADDR HTTP. It prints `restart` to have the server killed and started again on the same
+// ports, and reads a line when that is done. What it received must equal the history, without a repeat or a gap.
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setImmediate } from 'node:timers/promises';
@@ -9,8 +9,8 @@ import { EventSource } from 'eventsource';
 import { grpc, load, version } from './stack.js';
 
 const TASK = 'eventsource-resume';
-const CUT_AFTER_LINES = 500;
-const LINES_AFTER_CUT = 300;
+const RESTART_AFTER_LINES = 500;
+const LINES_AFTER_RESTART = 300;
 const LAST_MESSAGE = 'the end';
 const CASE_LIMIT_MS = 60_000;
 const BASE = `http://${process.argv[3]}/api/v1/log-streaming`;
@@ -49,7 +49,7 @@ class Producer {
   }
 
   async writeRest() {
-    for (let count = 0; count < LINES_AFTER_CUT; count++) this.write(`line ${++this.sent}`);
+    for (let count = 0; count < LINES_AFTER_RESTART; count++) this.write(`line ${++this.sent}`);
     this.write(LAST_MESSAGE);
     this.call.end();
     const { code, details } = await this.ended;
@@ -84,12 +84,12 @@ class Viewer {
 }
 
 async function history() {
-  const answer = await fetch(`${BASE}/tasks/${TASK}/logs?format=ndjson`);
-  return (await answer.text()).trim().split('\n').map((text) => JSON.parse(text));
+  const response = await fetch(`${BASE}/tasks/${TASK}/logs?format=ndjson`);
+  return (await response.text()).trim().split('\n').map((text) => JSON.parse(text));
 }
 
-async function cutServer() {
-  console.log('cut');
+async function restartServer() {
+  console.log('restart');
   await once(createInterface({ input: process.stdin }), 'line');
 }
 
@@ -98,15 +98,15 @@ async function resumeAfterKill(address) {
   const producer = new Producer(address);
   producer.open();
   const broken = producer.writeUntilBroken();
-  await viewer.until((received) => received.length >= CUT_AFTER_LINES);
-  await Promise.all([cutServer(), broken]);
-  const seenBeforeCut = viewer.received.length;
+  await viewer.until((received) => received.length >= RESTART_AFTER_LINES);
+  await Promise.all([restartServer(), broken]);
+  const seenBeforeRestart = viewer.received.length;
   producer.open();
   const ended = viewer.until((received) => received.at(-1).message === LAST_MESSAGE);
   await Promise.all([producer.writeRest(), ended]);
   viewer.source.close();
   check(viewer, producer, await history());
-  return `${viewer.received.length} lines, ${seenBeforeCut} of them before the cut`;
+  return `${viewer.received.length} lines, ${seenBeforeRestart} of them before the restart`;
 }
 
 function check({ received, opened }, { acked }, kept) {

@@ -1,4 +1,4 @@
-// What both programs need of the gRPC packages.
+// What both programs use of the gRPC packages.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import protoLoader from '@grpc/proto-loader';

@@ -23,7 +23,7 @@ STREAM_DEADLINE_SECONDS = 30 * 60
 
 
 class Handler:
-    """The log service as its own reflection describes it."""
+    """The log service, as the server's reflection describes it."""
 
     def __init__(self, address, described_by):
         self.channel = grpc.insecure_channel(address)
@@ -63,9 +63,9 @@ class Handler:
         return list(self.forward(iter(entries), timeout=timeout))
 
 
-def push_answers_every_line(handler):
-    answers = handler.push(handler.lines("python-push", 1, PUSHED_LINES))
-    expect_answers(answers, [ACK] * PUSHED_LINES)
+def push_acknowledges_every_line(handler):
+    responses = handler.push(handler.lines("python-push", 1, PUSHED_LINES))
+    expect_responses(responses, [ACK] * PUSHED_LINES)
 
 
 def cancel_right_after_half_close(handler):
@@ -94,15 +94,15 @@ def push_and_cancel(handler, lines):
 def thirty_minute_deadline(handler):
     for first in (1, 11):
         entries = handler.lines("python-deadline", first, first + 9)
-        expect_answers(handler.push(entries, timeout=STREAM_DEADLINE_SECONDS), [ACK] * 10)
+        expect_responses(handler.push(entries, timeout=STREAM_DEADLINE_SECONDS), [ACK] * 10)
 
 
 def drop_leaves_the_stream_open(handler):
     nameless = handler.entry("python-drop", 0)
     nameless.task_id = ""
-    answers = handler.push([handler.entry("python-drop", 1), nameless, handler.entry("python-drop", 2)])
-    expect_answers(answers, [ACK, DROP, ACK])
-    expect("task_id" in answers[1].message, True, f"the reason {answers[1].message!r} names task_id")
+    responses = handler.push([handler.entry("python-drop", 1), nameless, handler.entry("python-drop", 2)])
+    expect_responses(responses, [ACK, DROP, ACK])
+    expect("task_id" in responses[1].message, True, f"the reason {responses[1].message!r} names task_id")
 
 
 def status_received_then_ignored(handler):
@@ -115,21 +115,21 @@ def status_received_then_ignored(handler):
         reason="started",
     )
     for wanted in (RECEIVED, IGNORED):
-        answer = handler.notify(notification, timeout=CASE_LIMIT_SECONDS)
-        expect(answer.status, wanted, f"status ({answer.message})")
+        response = handler.notify(notification, timeout=CASE_LIMIT_SECONDS)
+        expect(response.status, wanted, f"status ({response.message})")
 
 
 def health_is_serving(handler):
     check = health_pb2_grpc.HealthStub(handler.channel).Check
     for service in ("", LOG_SERVICE):
-        answer = check(health_pb2.HealthCheckRequest(service=service), timeout=CASE_LIMIT_SECONDS)
-        expect(answer.status, health_pb2.HealthCheckResponse.SERVING, f"health of {service!r}")
+        response = check(health_pb2.HealthCheckRequest(service=service), timeout=CASE_LIMIT_SECONDS)
+        expect(response.status, health_pb2.HealthCheckResponse.SERVING, f"health of {service!r}")
     try:
         check(health_pb2.HealthCheckRequest(service="no.such.Service"), timeout=CASE_LIMIT_SECONDS)
     except grpc.RpcError as error:
         expect(error.code(), grpc.StatusCode.NOT_FOUND, "health of an unknown service")
     else:
-        raise AssertionError("an unknown service has a health")
+        raise AssertionError("an unknown service has a health status")
 
 
 def reflection_lists_the_services(handler):
@@ -137,10 +137,10 @@ def reflection_lists_the_services(handler):
     expect({LOG_SERVICE, "grpc.health.v1.Health"} <= names, True, f"services {sorted(names)}")
 
 
-def expect_answers(answers, statuses):
-    expect(len(answers), len(statuses), "answers")
-    for sequence, (answer, status) in enumerate(zip(answers, statuses), start=1):
-        expect((answer.sequence, answer.status), (sequence, status), "sequence and status of an answer")
+def expect_responses(responses, statuses):
+    expect(len(responses), len(statuses), "responses")
+    for sequence, (response, status) in enumerate(zip(responses, statuses), start=1):
+        expect((response.sequence, response.status), (sequence, status), "sequence and status of a response")
 
 
 def expect(found, wanted, what):
@@ -161,7 +161,7 @@ def main():
     address, tap = sys.argv[1:]
     print(f"versions: grpcio {grpc.__version__}, python {platform.python_version()}")
     direct, tapped = Handler(address, address), Handler(tap, address)
-    run("push", push_answers_every_line, direct)
+    run("push", push_acknowledges_every_line, direct)
     run("cancel", cancel_right_after_half_close, tapped)
     run("deadline", thirty_minute_deadline, direct)
     run("drop", drop_leaves_the_stream_open, direct)

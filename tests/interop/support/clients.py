@@ -8,9 +8,9 @@ ROOT = HERE.parent.parent
 TOOLS = ROOT / ".tools"
 
 CASES = ("push", "cancel", "deadline", "drop", "status", "health", "reflection", "resume")
-RESUME = {"resume": "it reads no SSE"}
+RESUME = {"resume": "it does not read SSE"}
 NO_DEADLINE = "it has no deadline option and refuses the header grpc-timeout as reserved"
-NO_CANCEL = "the tool cannot cancel between its half-close and the answers"
+NO_CANCEL = "the tool cannot cancel between its half-close and the responses"
 
 
 @dataclass
@@ -20,7 +20,7 @@ class Client:
     name: str
     """Also the prefix of its tasks: `go-push`."""
     setup: str
-    """What setup.sh calls the things it needs."""
+    """The part of setup.sh that installs what it needs."""
     command: list
     not_applicable: dict = field(default_factory=lambda: RESUME)
     reads_http: bool = False
@@ -43,7 +43,7 @@ CLIENTS = (
         "eventsource",
         "node",
         ["node", HERE / "node/eventsource.js"],
-        {case: "it reads SSE only" for case in CASES[:-1]},
+        {case: "it only reads SSE" for case in CASES[:-1]},
         reads_http=True,
     ),
 )

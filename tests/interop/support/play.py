@@ -1,4 +1,4 @@
-"""Lets a client run its cases, and reads back from the server what it says it pushed."""
+"""Lets a client run its cases, then reads back from the server what it reported as pushed."""
 
 import os
 import subprocess
@@ -13,11 +13,11 @@ READBACK_LIMIT_SECONDS = 20
 READBACK_PAUSE_SECONDS = 0.05
 SETUP_UNAVAILABLE = 77
 KEPT_LINES = {"push": 200, "deadline": 20, "drop": 2}
-"""How many lines each worker of a case has when it went well."""
+"""How many lines each worker has after a case that passed."""
 
 
 class Played:
-    """What came of one client: a verdict per case, `ok`, `FAIL ...` or `skipped: ...`."""
+    """The result of one client: a verdict per case, which is `ok`, `FAIL ...` or `skipped: ...`."""
 
     def __init__(self, client):
         self.client, self.verdicts, self.versions, self.notes = client, {}, "", []
@@ -35,7 +35,7 @@ def play(client, server):
         word = "skipped:" if setup.returncode == SETUP_UNAVAILABLE else "FAIL set-up:"
         return played.all_cases(f"{word} {reason}")
     tap = Tap(server.grpc)
-    converse(played, server, client.arguments(server, tap))
+    run_client(played, server, client.arguments(server, tap))
     tap.wait(READBACK_LIMIT_SECONDS)
     for case in client.cases:
         played.verdicts.setdefault(case, "FAIL no verdict from the client")
@@ -44,8 +44,8 @@ def play(client, server):
     return played
 
 
-def converse(played, server, arguments):
-    """Runs the client; its line `cut` is answered when the server was killed and is back."""
+def run_client(played, server, arguments):
+    """Runs the client. When it prints `restart`, kills and restarts the server, then writes `restarted` to it."""
     path = f"{TOOLS / 'bin'}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "no_proxy": "*", "GRPC_VERBOSITY": "ERROR"}
     pipe = subprocess.PIPE
@@ -53,9 +53,9 @@ def converse(played, server, arguments):
         watch = threading.Timer(CLIENT_LIMIT_SECONDS, process.kill)
         watch.start()
         for line in map(str.strip, process.stdout):
-            if line == "cut":
-                server.cut()
-                process.stdin.write("back\n")
+            if line == "restart":
+                server.crash_and_restart()
+                process.stdin.write("restarted\n")
                 process.stdin.flush()
             else:
                 take(played, *line.partition(": ")[::2])
@@ -82,7 +82,7 @@ def read_back(played, case, server, tap):
 
 
 def poll(server, task, is_enough):
-    """`ok` once all that was pushed is kept, each worker's lines numbered from 1 without a hole."""
+    """`ok` once all that was pushed is kept, each worker's lines numbered from 1 without a gap."""
     deadline = time.monotonic() + READBACK_LIMIT_SECONDS
     while True:
         by_worker = server.history(task)

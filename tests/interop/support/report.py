@@ -43,7 +43,7 @@ def by_text(text_by_case):
 
 
 def count(results, skips_fail):
-    """The last line, and whether all is well."""
+    """The last line, and whether everything passed."""
     words = [word(played, case) for played in results for case in played.client.cases]
     passed, skipped = words.count("ok"), 0 if skips_fail else words.count("skipped")
     failed = len(words) - passed - skipped
@@ -51,7 +51,7 @@ def count(results, skips_fail):
 
 
 def write(results, page):
-    """Replaces what stands between the marks of the page."""
+    """Replaces the text between the marks of the page."""
     start, end = TABLE_MARKS
     text = page.read_text()
     if start not in text or end not in text:

@@ -1,4 +1,4 @@
-"""The real server program, on free loopback ports and a data directory of its own."""
+"""The real server program, on free loopback ports and with its own data directory."""
 
 import json
 import os
@@ -20,19 +20,19 @@ class Server:
         self.start()
 
     def start(self):
-        """Starts it, on the same ports as before when it has run before."""
+        """Starts it; a second start uses the same ports."""
         command = [self.binary, "serve", "--auth", "none", "--grpc-addr", self.grpc, "--http-addr", self.http]
         command += ["--data-dir", self.folder / "data", "--print-addrs"]
         with open(self.folder / "server.log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=plain_environment())
         first_line = self.process.stdout.readline()
         if not first_line:
-            raise RuntimeError(f"the server did not start: {self.last_words()}")
+            raise RuntimeError(f"the server did not start: {self.log_end()}")
         addresses = json.loads(first_line)
         self.grpc, self.http = addresses["grpc"], addresses["http"]
 
-    def cut(self):
-        """Kills it with -9 and starts it again."""
+    def crash_and_restart(self):
+        """Kills it with SIGKILL and starts it again."""
         self.process.kill()
         self.process.wait()
         self.start()
@@ -45,18 +45,18 @@ class Server:
             self.process.kill()
             self.process.wait()
 
-    def last_words(self):
+    def log_end(self):
         lines = (self.folder / "server.log").read_text(errors="replace").splitlines()
         return " | ".join(lines[-3:])
 
     def history(self, task):
-        """The messages kept of a task, by worker; none of a task that is not known."""
+        """The kept messages of a task, by worker; empty for an unknown task."""
         url = f"http://{self.http}/api/v1/log-streaming/tasks/{task}/logs?format=ndjson"
         without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         by_worker = {}
         try:
-            with without_proxy.open(url, timeout=READ_LIMIT_SECONDS) as answer:
-                for entry in map(json.loads, answer):
+            with without_proxy.open(url, timeout=READ_LIMIT_SECONDS) as response:
+                for entry in map(json.loads, response):
                     by_worker.setdefault(entry["workerId"], []).append(entry["message"])
         except urllib.error.HTTPError as error:
             if error.code != HTTPStatus.NOT_FOUND:
@@ -65,6 +65,6 @@ class Server:
 
 
 def plain_environment():
-    """Ours without what would configure the server."""
-    ours = ("OTTO_", "JWT_", "PORT", "FRONTEND_URL")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    """Our environment without the variables that would configure the server."""
+    server_variables = ("OTTO_", "JWT_", "PORT", "FRONTEND_URL")
+    return {name: value for name, value in os.environ.items() if not name.startswith(server_variables)}

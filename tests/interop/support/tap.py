@@ -1,7 +1,7 @@
 """A TCP proxy before the server that counts the gRPC messages it has passed on.
 
-A client that cancels may itself throw away what it has not sent yet. So what a client sent proves nothing;
-what went into the server's socket does. HTTP/2 frames: RFC 9113 §4.1 and §6.1; gRPC messages: five bytes of prefix.
+A client that cancels may throw away what it has not sent yet, so its own count proves nothing: what reached
+the server's socket is counted. HTTP/2 frames: RFC 9113 §4.1 and §6.1; gRPC messages: five bytes of prefix.
 """
 
 import socket
@@ -57,7 +57,7 @@ class Counter:
 
 
 class Tap:
-    """Listens on a port of its own. `reached` is valid once the client has gone and `wait` returned."""
+    """Listens on its own port. `reached` is valid once the client has ended and `wait` has returned."""
 
     def __init__(self, server_address):
         host, port = server_address.rsplit(":", 1)

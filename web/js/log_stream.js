@@ -1,18 +1,18 @@
-// One task's events over EventSource, kept going for as long as the page lives.
+// One task's events over EventSource, for as long as the page is open.
 //
-// - A lost connection is opened again after a jittered, doubling delay, at once when `wake` is called,
-//   and always with the last event id: nothing is skipped.
-// - An event at or before the last offset is dropped: nothing is shown twice.
+// - A lost connection is opened again after a jittered, doubling delay, or at once when `wake` is called,
+//   always with the last event id, so that nothing is skipped.
+// - An event at or before the last offset is dropped, so that nothing is shown twice.
 // - A connection that is silent for longer than the server's heartbeats allow counts as lost.
 //
-// EventSource gives up for good on any answer but 200 and tells no reason, so each try is a new one,
-// and `errors=events` in the address makes the server tell a refusal as an `error` event.
+// EventSource gives up on any response but 200 and passes on neither status nor body. So each try uses a new one,
+// and `errors=events` in the address makes the server send a refusal as an `error` event.
 
 export const FIRST_DELAY_MS = 500;
 export const LONGEST_DELAY_MS = 30_000;
 export const SILENCE_MS = 45_000;
 
-const NUMBERED = ['log', 'status', 'gap'];
+const EVENTS_WITH_OFFSET = ['log', 'status', 'gap'];
 const SIGNED_OUT = new Set(['401', 'unauthorized', 'unauthenticated', 'token_expired', 'expired']);
 
 /** The delay before try `attempt` (from 0): half of it is fixed, half is drawn by `random`. */
@@ -33,7 +33,7 @@ export class LogStream {
   #source = null;
   #retryTimer;
   #silenceTimer;
-  #lastSignMs = 0;
+  #lastActivityMs = 0;
   #attempt = 0;
   #position = null;
   #lastEventId = '';
@@ -44,7 +44,7 @@ export class LogStream {
    *   `onEvent` gets `log`, `status`, `gap`, `reset` and `complete`. `onState` gets `{phase}`: `connecting`, `live`,
    *   `waiting` (with `retryAtMs`, `reason`, and `gaveUp` when EventSource did: any status but 200, such as the
    *   204 of a finished task), `ended`, `refused` and `signed-out` (with `reason`).
-   * @param {object} [platform] EventSource, timers, clock and chance, for tests
+   * @param {object} [platform] EventSource, timers, clock and random numbers, replaced in tests
    */
   constructor(options, platform = globalThis) {
     this.#options = options;
@@ -66,69 +66,69 @@ export class LogStream {
     });
     listen('open', () => this.#onOpen());
     listen('error', (event) => (event.data === undefined ? this.#onConnectionError(source) : this.#onRefused(event)));
-    listen('heartbeat', (event) => this.#onSign(event));
+    listen('heartbeat', (event) => this.#onActivity(event));
     listen('reset', (event) => this.#onReset(event));
     listen('complete', (event) => this.#onComplete(event));
-    for (const type of NUMBERED) listen(type, (event) => this.#onNumbered(type, event));
-    this.#lastSignMs = this.#platform.Date.now();
+    for (const type of EVENTS_WITH_OFFSET) listen(type, (event) => this.#onEventWithOffset(type, event));
+    this.#lastActivityMs = this.#platform.Date.now();
     this.#watchSilence();
   }
 
-  /** Forgets nothing; connects at once where it waits or where the connection fell silent. */
+  /** Connects at once when it waits for the next try, or when the connection has been silent for too long. */
   wake() {
     const { phase } = this.#state;
     if (phase === 'waiting' || (phase === 'live' && this.#silentMs >= SILENCE_MS)) this.open();
   }
 
-  /** The task is known to have ended: no more tries. */
+  /** Makes no more tries, because the task is known to have ended. */
   end() {
     this.#stopWith({ phase: 'ended' });
   }
 
-  /** Ends it without a word. */
+  /** Disconnects without calling `onState`. */
   close() {
     this.#drop();
   }
 
   get #silentMs() {
-    return this.#platform.Date.now() - this.#lastSignMs;
+    return this.#platform.Date.now() - this.#lastActivityMs;
   }
 
   #onOpen() {
-    this.#lastSignMs = this.#platform.Date.now();
+    this.#lastActivityMs = this.#platform.Date.now();
     this.#setState({ phase: 'live' });
   }
 
   /** Any event but an error shows that the connection works. */
-  #onSign(event) {
+  #onActivity(event) {
     this.#attempt = 0;
-    this.#lastSignMs = this.#platform.Date.now();
+    this.#lastActivityMs = this.#platform.Date.now();
     if (event.lastEventId) this.#lastEventId = event.lastEventId;
     if (this.#state.phase !== 'live') this.#setState({ phase: 'live' });
   }
 
-  #onNumbered(type, event) {
+  #onEventWithOffset(type, event) {
     const at = parseEventId(event.lastEventId);
-    this.#onSign(event);
-    if (at && this.#position && at.epoch !== this.#position.epoch) this.#startAnew();
+    this.#onActivity(event);
+    if (at && this.#position && at.epoch !== this.#position.epoch) this.#startOver();
     if (at && this.#position && at.offset <= this.#position.offset) return;
     if (at) this.#position = at;
     this.#options.onEvent(type, JSON.parse(event.data));
   }
 
   #onReset(event) {
-    this.#onSign(event);
-    this.#startAnew();
+    this.#onActivity(event);
+    this.#startOver();
     this.#lastEventId = event.lastEventId;
   }
 
-  #startAnew() {
+  #startOver() {
     this.#position = null;
     this.#options.onEvent('reset', {});
   }
 
   #onComplete(event) {
-    this.#onSign(event);
+    this.#onActivity(event);
     this.#drop();
     this.#options.onEvent('complete', JSON.parse(event.data));
     this.#setState({ phase: 'ended' });
@@ -149,7 +149,7 @@ export class LogStream {
 
   #onConnectionError(source) {
     const gaveUp = source.readyState === this.#platform.EventSource.CLOSED;
-    this.#onLost(gaveUp ? 'the server gave no stream' : 'connection lost', gaveUp);
+    this.#onLost(gaveUp ? 'the server did not open the stream' : 'connection lost', gaveUp);
   }
 
   #onLost(reason, gaveUp = false) {

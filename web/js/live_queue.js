@@ -1,10 +1,11 @@
-// Live entries that are not shown yet: a bounded queue that drops its oldest. Pure: no DOM.
+// Live entries that have no row yet: a bounded queue that drops its oldest. Knows nothing of the DOM.
 
-export class Tail {
+export class LiveQueue {
   #entries = [];
   #head = 0;
   #limit;
 
+  /** @param {number} limit the most entries that it holds */
   constructor(limit) {
     this.#limit = limit;
   }
@@ -13,20 +14,20 @@ export class Tail {
     return this.#entries.length - this.#head;
   }
 
-  /** The next entry to show, or undefined. */
+  /** The oldest entry, or undefined. */
   get first() {
     return this.#entries[this.#head];
   }
 
-  /** The line number of the first log line in it, or undefined. */
+  /** The line number of the oldest log line, or undefined. */
   get firstLine() {
-    for (let at = this.#head; at < this.#entries.length; at += 1) {
-      if (this.#entries[at].line) return this.#entries[at].line;
+    for (let index = this.#head; index < this.#entries.length; index += 1) {
+      if (this.#entries[index].line) return this.#entries[index].line;
     }
     return undefined;
   }
 
-  /** Returns whether the oldest had to go for it. */
+  /** Adds an entry; returns whether the oldest one was dropped to make room for it. */
   push(entry) {
     this.#entries.push(entry);
     if (this.size <= this.#limit) return false;
@@ -41,7 +42,7 @@ export class Tail {
     return taken;
   }
 
-  /** Drops what has an offset up to `offset`. */
+  /** Drops the entries whose offset is at most `offset`. */
   dropThrough(offset) {
     let passed = 0;
     while (passed < this.size && this.#entries[this.#head + passed].offset <= offset) passed += 1;
@@ -53,7 +54,7 @@ export class Tail {
     this.#head = 0;
   }
 
-  /** Moves the head; copies only once half of the array is behind it. */
+  /** Moves the head. Copies the array only once half of it has been taken, so that taking stays cheap. */
   #advance(count) {
     this.#head += count;
     if (this.#head * 2 < this.#entries.length) return;

@@ -1,10 +1,10 @@
-// One entry as one row. Log text becomes text nodes only, so that it can never inject anything.
+// One entry as one row. Log text becomes text nodes only, so that it can never inject markup.
 
 import { parseAnsi } from './ansi.js';
 import { element } from './dom.js';
 import { clock, count, plural, shortId } from './format.js';
 
-/** Longer lines are cut on screen, with a button that shows the rest. */
+/** Of a longer line only this much is shown, with a button for the rest. */
 const SHOWN_CHARACTERS = 8192;
 const WORKER_HUES = 6;
 const LEVEL_CLASSES = {
@@ -25,7 +25,7 @@ export function renderEntry(entry) {
 
 /** How a worker ended, in words. */
 export function workerStateText(state) {
-  return WORKER_STATES[state] ?? 'told no end';
+  return WORKER_STATES[state] ?? 'did not report its end';
 }
 
 function logRow({ line, workerId = '', timestamp, level = 'INFO', source, message }) {
@@ -58,18 +58,18 @@ function gapText({ lines, reason }) {
   return `${what}: ${reason ?? 'no reason given'}`;
 }
 
-function appendMessage(place, message) {
-  if (message.length <= SHOWN_CHARACTERS) return appendStyled(place, message);
-  appendStyled(place, message.slice(0, SHOWN_CHARACTERS));
+function appendMessage(parent, message) {
+  if (message.length <= SHOWN_CHARACTERS) return appendStyled(parent, message);
+  appendStyled(parent, message.slice(0, SHOWN_CHARACTERS));
   const showAll = () => {
-    place.replaceChildren();
-    appendStyled(place, message);
+    parent.replaceChildren();
+    appendStyled(parent, message);
   };
-  place.append(element('button', { type: 'button', class: 'inline', onclick: showAll }, `show all ${count(message.length)} characters`));
+  parent.append(element('button', { type: 'button', class: 'inline', onclick: showAll }, `show all ${count(message.length)} characters`));
 }
 
-function appendStyled(place, message) {
-  for (const { text, style } of parseAnsi(message)) place.append(style ? styled(text, style) : text);
+function appendStyled(parent, message) {
+  for (const { text, style } of parseAnsi(message)) parent.append(style ? styled(text, style) : text);
 }
 
 function styled(text, style) {
@@ -91,10 +91,10 @@ function paintBoth(span, fg, bg) {
 }
 
 /** Named colours are classes, so that both schemes can have their own; others are set as they are. */
-function paint(span, place, colour) {
+function paint(span, layer, colour) {
   if (colour === undefined) return;
-  if (typeof colour === 'number') span.classList.add(`${place}-${colour}`);
-  else span.style[place === 'fg' ? 'color' : 'backgroundColor'] = colour;
+  if (typeof colour === 'number') span.classList.add(`${layer}-${colour}`);
+  else span.style[layer === 'fg' ? 'color' : 'backgroundColor'] = colour;
 }
 
 function isLight(colour) {

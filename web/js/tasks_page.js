@@ -1,4 +1,4 @@
-// The list of tasks, refreshed while it is looked at.
+// The list of tasks, refreshed while its browser tab is visible.
 
 import { getJson } from './api.js';
 import { element, setText } from './dom.js';
@@ -7,11 +7,11 @@ import { ago, bytes, count, plural } from './format.js';
 const POLL_MS = 2000;
 const COLUMNS = ['Task', 'State', 'Workers', 'Lines', 'Size', 'Last line'];
 
-/** Shows the list; returns what ends it. */
+/** Shows the list; returns the function that ends it. */
 export function showTasks({ view, heading, onSignedOut }) {
   document.title = 'Tasks · otto-handler';
   heading.append(element('h1', {}, 'Tasks'));
-  const page = new TaskPage(view);
+  const page = new TasksPage(view);
   let timer;
   let stopped = false;
 
@@ -37,7 +37,7 @@ export function showTasks({ view, heading, onSignedOut }) {
   };
 }
 
-class TaskPage {
+class TasksPage {
   #rows = new Map();
   #tasks = new Map();
   #next = undefined;
@@ -55,7 +55,7 @@ class TaskPage {
 
   show({ tasks, next }) {
     if (this.#next === undefined) this.#next = next ?? null;
-    this.#take(tasks);
+    this.#update(tasks);
     setText(this.#problem, '');
   }
 
@@ -67,25 +67,25 @@ class TaskPage {
     try {
       const { tasks, next } = await getJson(['tasks'], { cursor: this.#next });
       this.#next = next ?? null;
-      this.#take(tasks);
+      this.#update(tasks);
     } catch (error) {
       this.showProblem(error);
     }
   }
 
-  #take(tasks) {
+  #update(tasks) {
     for (const task of tasks) this.#tasks.set(task.taskId, task);
     const sorted = [...this.#tasks.values()].sort((a, b) => Date.parse(b.lastTime) - Date.parse(a.lastTime));
-    sorted.forEach((task, index) => this.#place(this.#row(task), index));
+    sorted.forEach((task, index) => this.#putRow(this.#row(task), index));
     this.#table.hidden = sorted.length === 0;
     this.#empty.hidden = sorted.length > 0;
     this.#more.hidden = !this.#next;
   }
 
-  /** Moves a row only when it stands elsewhere, so that focus and selection stay. */
-  #place(row, index) {
-    const standing = this.#body.children[index];
-    if (standing !== row) this.#body.insertBefore(row, standing ?? null);
+  /** Moves a row only when it is not at `index` yet: moving it would lose focus and selection. */
+  #putRow(row, index) {
+    const current = this.#body.children[index];
+    if (current !== row) this.#body.insertBefore(row, current ?? null);
   }
 
   #row(task) {

@@ -1,19 +1,19 @@
-// The page of one task: its live log, what moves it, and how the connection stands.
+// The page of one task: its live log, the controls that scroll and filter it, and the state of the connection.
 
 import { apiUrl, getJson } from './api.js';
 import { element, setText } from './dom.js';
 import { count, plural, shortId } from './format.js';
-import { workerStateText } from './rows.js';
-import { LogStream } from './stream.js';
-import { LogWindow } from './window.js';
+import { workerStateText } from './entry_row.js';
+import { LogStream } from './log_stream.js';
+import { LogWindow } from './log_window.js';
 
 const FIRST_LINES = 2000;
 const TYPING_PAUSE_MS = 400;
 const LEVELS = [['', 'All levels'], ['INFO,WARN,WARNING,ERROR,FATAL', 'Info and up'], ['WARN,WARNING,ERROR,FATAL', 'Warnings and up'], ['ERROR,FATAL', 'Errors']];
 
-/** Shows the log of `taskId`; returns what ends it. */
-export function showLog(place, taskId) {
-  const page = new LogPage(place, taskId);
+/** Shows the log of `taskId`; returns the function that ends it. */
+export function showLog(host, taskId) {
+  const page = new LogPage(host, taskId);
   return () => page.stop();
 }
 
@@ -71,7 +71,7 @@ class LogPage {
       element('span', { class: 'line-state' }, parts.connection, parts.countdown, parts.retry));
     view.append(element('div', { class: 'log-page' },
       this.#toolbar(button), parts.notice,
-      element('div', { class: 'log-place' }, parts.scroller, parts.follow), parts.verdict));
+      element('div', { class: 'log-area' }, parts.scroller, parts.follow), parts.verdict));
     this.#restoreToggles(parts.scroller);
     return parts;
   }
@@ -88,7 +88,7 @@ class LogPage {
     });
     const toggle = (name, label) => button(label, (event) => this.#toggle(name, event.currentTarget), { 'data-toggle': name, 'aria-pressed': String(isOn(name)) });
     return element('div', { class: 'toolbar', role: 'group', 'aria-label': 'What is shown' },
-      level, keywords, element('span', { class: 'space' }),
+      level, keywords, element('span', { class: 'spacer' }),
       button('⇤ Start', () => this.#window.toStart(), { class: 'edge' }), button('End ⇥', () => this.#window.follow(), { class: 'edge' }),
       toggle('wrap', 'Wrap'), toggle('times', 'Times'),
       element('a', { class: 'button', href: apiUrl(['tasks', this.#taskId, 'logs'], { format: 'text' }), download: `${this.#taskId}.log` }, 'Download'));
@@ -123,7 +123,7 @@ class LogPage {
   async #loadPage(query) {
     const lines = [];
     let page = { nextAfterLine: query.afterLine };
-    // A page of long lines ends early: what is missing up to `beforeLine` comes by further ones.
+    // The server ends a page of long lines early: the rest, up to `beforeLine`, takes further pages.
     do {
       page = await this.#historyOf({ ...query, afterLine: page.nextAfterLine });
       for (const entry of page.lines) lines.push({ ...entry, kind: 'log' });
@@ -132,7 +132,7 @@ class LogPage {
     return { lines, totalLines: page.totalLines };
   }
 
-  /** A task that is not known yet has a history without lines. */
+  /** For a task that is not known yet this is a history without lines. */
   async #historyOf(query) {
     try {
       return await getJson(['tasks', this.#taskId, 'logs'], query);
@@ -155,7 +155,7 @@ class LogPage {
     this.#reopenTask();
   }
 
-  /** A line after the verdict takes it back. */
+  /** Hides the verdict, since a line that arrives after it shows that the task goes on. */
   #reopenTask() {
     if (this.#taskState === 'running') return;
     this.#parts.verdict.hidden = true;
@@ -175,7 +175,7 @@ class LogPage {
     this.#parts.scroller.style.setProperty('--worker-width', `${widest + 2}ch`);
   }
 
-  /** A column is there once something stands in it. */
+  /** Shows a column from the first entry on that has a value for it. */
   #showColumnsFor({ workerId, level, source }) {
     if (workerId && !this.#workers.has(workerId)) this.#onNewWorker(workerId);
     const columns = [
@@ -203,7 +203,7 @@ class LogPage {
     setText(this.#parts.countdown, phase === 'waiting' ? `in ${seconds} s` : '');
   }
 
-  /** A finished task has no stream to give, and says so by 204, which EventSource does not pass on. */
+  /** The stream of a finished task is refused with 204, which EventSource does not pass on, so this asks for the task. */
   async #endIfComplete() {
     const task = await this.#task();
     if (task?.state !== 'complete' || this.#stream.state.phase !== 'waiting') return;
@@ -263,13 +263,13 @@ class LogPage {
     this.#start();
   }
 
-  /** A click on a line number makes the address that line's link, and moves nothing. */
+  /** A click on a line number puts the link to that line into the address bar, without scrolling. */
   #onLogClick(event) {
     const link = event.target.closest('a.line');
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     history.replaceState(null, '', link.hash);
-    this.#window.mark(Number(link.textContent));
+    this.#window.highlight(Number(link.textContent));
   }
 
   async #toHash() {
@@ -302,7 +302,7 @@ class LogPage {
   }
 }
 
-/** A browser that keeps nothing for sites throws on any use of its storage. */
+/** A browser that is set to store nothing for sites throws on any use of its storage. */
 function isOn(toggle) {
   try {
     return localStorage.getItem(`otto.${toggle}`) === '1';
@@ -315,7 +315,7 @@ function remember(toggle, on) {
   try {
     localStorage.setItem(`otto.${toggle}`, on ? '1' : '');
   } catch {
-    // It holds for this page only.
+    // The choice is lost when the page is closed.
   }
 }
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FIRST_DELAY_MS, LogStream, LONGEST_DELAY_MS, SILENCE_MS, backoffMs, parseEventId } from '../../../web/js/stream.js';
+import { FIRST_DELAY_MS, LogStream, LONGEST_DELAY_MS, SILENCE_MS, backoffMs, parseEventId } from '../../../web/js/log_stream.js';
 
-/** A clock, timers and EventSources that the test moves by hand. */
+/** A clock, timers and EventSources that the test controls. */
 class Platform {
   sources = [];
   timers = new Map();
@@ -100,7 +100,7 @@ test('a lost connection is opened again from the last event', () => {
   assert.equal(platform.sources[0].readyState, 2);
 });
 
-test('an id-only frame moves the place to resume from', () => {
+test('an id-only frame moves the position to resume from', () => {
   const { platform } = opened();
   platform.log(7);
   platform.send('heartbeat', {}, '0000abcd-90');
@@ -109,13 +109,13 @@ test('an id-only frame moves the place to resume from', () => {
   assert.equal(platform.source.url, '/stream?lastEventId=0000abcd-90');
 });
 
-test('what was shown is not shown again', () => {
+test('an entry that was shown is not shown again', () => {
   const { platform, events } = opened();
   for (const offset of [1, 2, 3, 2, 3, 4, 4]) platform.log(offset);
   assert.deepEqual(events, [1, 2, 3, 4]);
 });
 
-test('tries that bring nothing wait longer, one that works starts anew', () => {
+test('the delay grows with every failed try and is reset by one that works', () => {
   const { platform, stream } = opened();
   const delays = [];
   for (let attempt = 0; attempt < 3; attempt += 1) {
@@ -129,7 +129,7 @@ test('tries that bring nothing wait longer, one that works starts anew', () => {
   assert.deepEqual(delays, [1, 2, 4, 1].map((factor) => factor * FIRST_DELAY_MS));
 });
 
-test('waking connects at once where it waits, and changes nothing where it is live', () => {
+test('waking connects at once when it waits, and changes nothing when it is live', () => {
   const { platform, stream } = opened();
   stream.wake();
   assert.equal(platform.sources.length, 1);
@@ -140,7 +140,7 @@ test('waking connects at once where it waits, and changes nothing where it is li
   assert.equal(platform.sources.length, 2);
 });
 
-test('silence counts as a lost connection, and heartbeats break it', () => {
+test('a silent connection counts as lost, unless heartbeats arrive', () => {
   const { platform, phases } = opened();
   platform.advance(SILENCE_MS - 1);
   platform.send('heartbeat', {});
@@ -150,7 +150,7 @@ test('silence counts as a lost connection, and heartbeats break it', () => {
   assert.equal(phases.at(-1), 'waiting');
 });
 
-test('a new store clears the view and its offsets count from the start', () => {
+test('a new store clears the view, and its offsets start again', () => {
   const { platform, events } = opened();
   platform.log(50);
   platform.send('reset', {});
@@ -158,14 +158,14 @@ test('a new store clears the view and its offsets count from the start', () => {
   assert.deepEqual(events, [50, 'reset', 1]);
 });
 
-test('an id of another epoch clears the view even without being told', () => {
+test('an id of another epoch clears the view even without a reset event', () => {
   const { platform, events } = opened();
   platform.log(50);
   platform.log(1, '0000beef');
   assert.deepEqual(events, [50, 'reset', 1]);
 });
 
-test('the end is the end', () => {
+test('after a complete event it does not connect again', () => {
   const { platform, events, phases } = opened();
   platform.send('complete', { lines: 1 });
   assert.deepEqual(events, ['complete']);
@@ -175,7 +175,7 @@ test('the end is the end', () => {
   assert.equal(platform.timers.size, 0);
 });
 
-test('a refusal is told apart from a lost connection and not tried again', () => {
+test('a refusal is not treated as a lost connection and not tried again', () => {
   const { platform, stream } = opened();
   platform.send('error', { code: 'forbidden', message: 'outside your tasks', retryable: false });
   assert.deepEqual(stream.state, { phase: 'refused', reason: 'outside your tasks' });
@@ -183,7 +183,7 @@ test('a refusal is told apart from a lost connection and not tried again', () =>
   assert.equal(platform.sources.length, 1);
 });
 
-test('a refusal that may pass is tried again', () => {
+test('a retryable refusal is tried again', () => {
   const { platform, stream } = opened();
   platform.send('error', { code: 'too_many_streams', message: 'too many', retryable: true });
   assert.equal(stream.state.phase, 'waiting');
@@ -192,13 +192,13 @@ test('a refusal that may pass is tried again', () => {
   assert.equal(platform.sources.length, 2);
 });
 
-test('a missing or expired token asks for one', () => {
+test('without a valid token the user is asked to sign in', () => {
   const { platform, phases } = opened();
   platform.send('error', { code: 'unauthorized', message: 'no token', retryable: false });
   assert.equal(phases.at(-1), 'signed-out');
 });
 
-test('an EventSource that gave up is told, for the page to ask why', () => {
+test('the state says when EventSource gave up, so that the page can ask for the reason', () => {
   const { platform, stream } = opened();
   platform.fail(2);
   assert.equal(stream.state.gaveUp, true);
