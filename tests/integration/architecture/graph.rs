@@ -46,8 +46,7 @@ impl Graph {
         let mut next = VecDeque::from([from]);
         while let Some(at) = next.pop_front() {
             if at == to {
-                let mut way: Vec<&str> =
-                    std::iter::successors(Some(at), |at| before[at]).collect();
+                let mut way: Vec<&str> = std::iter::successors(Some(at), |at| before[at]).collect();
                 way.reverse();
                 return Some(way);
             }

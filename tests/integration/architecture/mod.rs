@@ -26,9 +26,11 @@ fn sources() -> Sources {
 
 /// Whether `file` is one of `places`: a file, or below a folder, which ends with `/`.
 fn is_in(file: &str, places: &[&str]) -> bool {
-    places.iter().any(|place| {
-        if place.ends_with('/') { file.starts_with(place) } else { file == *place }
-    })
+    places.iter().any(
+        |place| {
+            if place.ends_with('/') { file.starts_with(place) } else { file == *place }
+        },
+    )
 }
 
 /// Fails when a file outside `allowed` names one of `crates`.
