@@ -30,7 +30,8 @@ struct Module {
     root: ModuleId,
     parent: Option<ModuleId>,
     children: BTreeMap<String, ModuleId>,
-    items: BTreeSet<String>,
+    types: BTreeSet<String>,
+    values: BTreeSet<String>,
     syntax: ModuleSyntax,
 }
 
@@ -96,9 +97,10 @@ impl Modules {
         let root = parent.map_or(id, |parent| self.modules[parent].root);
         let (files, inline) =
             (std::mem::take(&mut syntax.files), std::mem::take(&mut syntax.inline));
-        let items = syntax.items.iter().cloned().collect();
+        let types = syntax.types.iter().cloned().collect();
+        let values = syntax.values.iter().cloned().collect();
         let children = BTreeMap::new();
-        self.modules.push(Module { file, root, parent, children, items, syntax });
+        self.modules.push(Module { file, root, parent, children, types, values, syntax });
         for name in files {
             let paths = [format!("{folder}{name}.rs"), format!("{folder}{name}/mod.rs")];
             let path = paths.iter().find(|path| sources.contains_key(*path));
@@ -203,7 +205,8 @@ impl Modules {
         let depth = depth.checked_sub(1)?;
         let module = &self.modules[id];
         let child = module.children.get(name).map(|&child| Named::Module(child));
-        let own = module.items.contains(name).then_some(Named::Item(module.file));
+        let is_own = module.types.contains(name) || (is_last && module.values.contains(name));
+        let own = is_own.then_some(Named::Item(module.file));
         let imports = module.syntax.imports.iter();
         let same = imports.filter(|import| import.name.as_deref() == Some(name));
         let imported = same.filter_map(|import| self.resolve(id, &import.path, depth));

@@ -65,7 +65,7 @@ fn only_the_http_side_knows_axum_and_hyper() {
 #[test]
 fn the_core_knows_no_transport() {
     let transports = ["http/", "grpc/", "client/", "cli/", "server/"];
-    let users = [&transports[..], &["simulate/", "pull/", "main.rs"]].concat();
+    let users = [&transports[..], &["simulate/", "pull/", "config/", "main.rs"]].concat();
     no_import(|user| !is_in(user, &users), |used| is_in(used, &transports));
 }
 

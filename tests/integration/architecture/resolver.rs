@@ -175,6 +175,7 @@ fn crates_are_found_under_every_spelling() {
         "tonic::include_proto!(\"x\");",
         "fn f() { x!(tonic::Code::Ok) }",
         "impl From<tonic::Status> for u8 {}",
+        "fn tonic() -> tonic::Status { g() }",
     ] {
         let sources = sources(&[("lib.rs", text)]);
         let modules = Modules::parse(&sources);

@@ -29,8 +29,10 @@ pub(super) struct ModuleSyntax {
     pub(super) files: Vec<String>,
     /// Modules that are written out in this file.
     pub(super) inline: Vec<(String, ModuleSyntax)>,
-    /// What is defined here.
-    pub(super) items: Vec<String>,
+    /// Types and traits that are defined here: a path may go on behind them.
+    pub(super) types: Vec<String>,
+    /// Functions, constants and macros that are defined here.
+    pub(super) values: Vec<String>,
     pub(super) imports: Vec<Import>,
     /// All paths in the code, those within macros too.
     pub(super) paths: Vec<CodePath>,
@@ -57,7 +59,12 @@ impl<'ast> Visit<'ast> for ModuleSyntax {
         if is_for_tests(attributes(item)) {
             return;
         }
-        self.items.extend(name(item));
+        match item {
+            Item::Const(_) | Item::Fn(_) | Item::Macro(_) | Item::Static(_) => {
+                self.values.extend(name(item));
+            }
+            _ => self.types.extend(name(item)),
+        }
         visit::visit_item(self, item);
     }
 
