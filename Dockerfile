@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 
-# Not the slim one: jemalloc is built from its source, with make.
+# The slim image has no make and no C compiler, which jemalloc's build needs.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY Cargo.toml Cargo.lock build.rs ./
@@ -17,8 +17,8 @@ COPY --from=build /src/target/release/otto-handler /usr/local/bin/otto-handler
 USER 10001
 VOLUME /data
 EXPOSE 8080 4000
-# Inside a container the ports are for others: reading needs JWT_SECRET, and pushing without
-# auth is what today's ottoscaler does.
+# The ports are reached from outside the container: readers need a token made with JWT_SECRET, and
+# today's ottoscaler pushes without a credential.
 ENV OTTO_DATA_DIR=/data \
     OTTO_GRPC_ADDR=0.0.0.0:8080 \
     OTTO_HTTP_ADDR=0.0.0.0:4000 \

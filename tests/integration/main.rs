@@ -8,6 +8,7 @@ mod architecture;
 mod backpressure;
 mod cancel;
 mod configuration;
+mod fixture;
 mod pipeline;
 mod pull;
 mod push;

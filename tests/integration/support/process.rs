@@ -70,6 +70,11 @@ impl Process {
     async fn start_as(data: &Path, flags: &[&str], variable: Option<(&str, &str)>) -> Self {
         let mut command = binary();
         command.envs(variable);
+        Self::start_program(command, data, flags).await
+    }
+
+    /// Starts `command`, which may be another version of the program.
+    pub(crate) async fn start_program(mut command: Command, data: &Path, flags: &[&str]) -> Self {
         command.args(["serve", "--print-addrs", "--data-dir"]).arg(data).args(flags);
         command.stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap();
