@@ -19,7 +19,7 @@ pub use ids::{
     Epoch, EventId, EventIdError, IdError, LineNumber, MAX_ID_BYTES, Offset, TaskId, WorkerId,
 };
 pub use scope::{Gap, Scope};
-pub use summary::{TaskSummary, WorkerState, WorkerSummary};
+pub use summary::{TaskSummary, WorkerCounts, WorkerState, WorkerSummary};
 
 /// Now, in milliseconds since the Unix epoch.
 pub fn now_ms() -> u64 {

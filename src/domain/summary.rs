@@ -51,6 +51,57 @@ pub struct WorkerSummary {
     pub state_offset: Option<Offset>,
 }
 
+/// How many workers of a task are in which state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerCounts {
+    /// All of them.
+    pub total: u32,
+    /// Those that never notified a state.
+    pub unknown: u32,
+    /// Those whose last notified state is `CREATED`.
+    pub created: u32,
+    /// `RUNNING`.
+    pub running: u32,
+    /// `COMPLETED`.
+    pub completed: u32,
+    /// `FAILED`.
+    pub failed: u32,
+    /// `TERMINATED`.
+    pub terminated: u32,
+}
+
+impl WorkerCounts {
+    /// Counts a worker in.
+    pub fn add(&mut self, state: Option<WorkerState>) {
+        self.total += 1;
+        *self.of(state) += 1;
+    }
+
+    /// Counts a worker out.
+    pub fn remove(&mut self, state: Option<WorkerState>) {
+        self.total = self.total.saturating_sub(1);
+        let of_state = self.of(state);
+        *of_state = of_state.saturating_sub(1);
+    }
+
+    /// How many have ended.
+    pub const fn ended(&self) -> u32 {
+        self.completed + self.failed + self.terminated
+    }
+
+    fn of(&mut self, state: Option<WorkerState>) -> &mut u32 {
+        match state {
+            None => &mut self.unknown,
+            Some(WorkerState::Created) => &mut self.created,
+            Some(WorkerState::Running) => &mut self.running,
+            Some(WorkerState::Completed) => &mut self.completed,
+            Some(WorkerState::Failed) => &mut self.failed,
+            Some(WorkerState::Terminated) => &mut self.terminated,
+        }
+    }
+}
+
 /// One task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskSummary {
@@ -72,6 +123,9 @@ pub struct TaskSummary {
     pub first_time_ms: u64,
     /// When the last entry was committed, in milliseconds since the Unix epoch.
     pub last_time_ms: u64,
-    /// Its workers, in the order in which they first appeared.
+    /// How many workers it has.
+    pub worker_counts: WorkerCounts,
+    /// The first of its workers, in the order in which they first appeared; not more than were
+    /// asked for.
     pub workers: Vec<WorkerSummary>,
 }

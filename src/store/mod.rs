@@ -46,6 +46,7 @@ mod read;
 mod recovery;
 mod retention;
 mod shared;
+mod task_index;
 #[cfg(test)]
 mod tests;
 

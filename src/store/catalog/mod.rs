@@ -1,4 +1,5 @@
-//! What is known in memory: the tasks, where their entries stand, and the segments.
+//! What is known in memory: the segments, and the tasks that are resident: those with entries in
+//! the active segment or in one that the task index has not taken in. All others are in the index.
 //!
 //! The committer changes it, after each commit and under one short lock; readers look places up
 //! in it and then read the files without holding it.
@@ -8,6 +9,7 @@ mod segment;
 mod stats;
 mod task;
 mod worker;
+mod workers;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,13 +17,15 @@ use std::sync::Arc;
 use crate::domain::{IdMap, Offset, TaskId, TaskSummary};
 use crate::store::format::{
     ChecksumSeed, ChunkRef, Cursors, FilePosition, FooterBuilder, IndexAt, LastCommit,
-    SealedSegment, TaskRecord,
+    SealedSegment,
 };
+use crate::store::task_index::IndexedTask;
 
 pub(super) use committed::CommittedChunk;
 pub(super) use segment::Segment;
 pub(super) use stats::{RecordStats, RunStats};
 pub(super) use task::{Span, Task};
+pub(super) use worker::Worker;
 
 use task::task_cost;
 
@@ -57,7 +61,7 @@ pub(in crate::store) struct Catalog {
     pub(in crate::store) active_end: FilePosition,
     /// The active segment's index in store order.
     pub(in crate::store) sparse: Vec<ChunkRef>,
-    /// About what tasks, spans and workers take, in bytes.
+    /// About what resident tasks take, in bytes.
     pub(in crate::store) bytes: usize,
     /// How far pulled sources have been read.
     pub(in crate::store) cursors: Cursors,
@@ -128,32 +132,42 @@ impl Catalog {
                 self.tasks.entry(id.clone()).or_default()
             }
         };
-        self.bytes += task.extend_span(&active, chunk);
-        task.chunks.extend(chunk.location);
+        self.bytes += task.extend_span(&active, chunk) + task.add_chunk(chunk.location);
         for run in stats {
             self.bytes += task.note_run(&run);
-            task.lost_lines += run.records.lost_lines;
         }
     }
 
-    /// Takes in what a sealed segment's footer says of one task; `None` where it says nonsense.
-    pub(in crate::store) fn add_sealed_task(
+    /// Makes a task resident that the index has; `None` where nothing of it is left.
+    pub(in crate::store) fn add_indexed(
         &mut self,
-        segment: &Arc<Segment>,
-        record: &TaskRecord<'_>,
+        id: &TaskId,
+        indexed: &IndexedTask,
     ) -> Option<()> {
-        let id = TaskId::new(record.task).ok()?;
-        if !self.tasks.contains_key(&id) {
-            self.bytes += task_cost(&id);
-        }
-        let task = self.tasks.entry(id).or_default();
-        task.spans.push_back(Span::of_record(segment, record));
-        task.lost_lines = record.lost_lines;
-        self.bytes += size_of::<Span>();
-        for worker in &record.workers {
-            self.bytes += task.restore_worker(worker)?;
-        }
+        let task = Task::of_index(indexed, |base| self.segment(base).cloned())?;
+        self.bytes += task.cost(id);
+        self.tasks.insert(id.clone(), task);
         Some(())
+    }
+
+    /// The segment that begins with `base`, where it is still there.
+    pub(in crate::store) fn segment(&self, base: Offset) -> Option<&Arc<Segment>> {
+        let at = self.segments.binary_search_by_key(&base, |segment| segment.base).ok()?;
+        self.segments.get(at)
+    }
+
+    /// Lets resident tasks go that the index has, which has all segments that begin before `end`.
+    pub(in crate::store) fn evict_indexed(&mut self, end: Offset) {
+        let mut freed = 0;
+        self.tasks.retain(|id, task| {
+            let is_indexed = task.is_indexed(end);
+            if is_indexed {
+                freed += task.cost(id);
+            }
+            !is_indexed
+        });
+        self.bytes = self.bytes.saturating_sub(freed);
+        self.tasks.shrink_to(2 * self.tasks.len());
     }
 
     /// What the active segment will be once sealed where its chunks end, and its footer.
@@ -181,16 +195,17 @@ impl Catalog {
         let active = self.active().clone();
         for index in &sealing.indexes {
             if let Some(task) = self.tasks.get_mut(&index.task) {
+                self.bytes = self.bytes.saturating_sub(task.chunks.len() * size_of::<ChunkRef>());
                 task.chunks = Vec::new();
-                task.spans.back_mut().expect("a task has a span").index = Some(index.at);
+                task.spans.last_mut().expect("a task has a span").index = Some(index.at);
             }
         }
         active.sealed.set(sealing.sealed).expect("a segment is sealed once");
         self.begin_segment(sealing.next, sealing.first_chunk);
     }
 
-    /// Forgets the oldest segment, the tasks that have nothing else, and the workers that have
-    /// nothing later.
+    /// Forgets the oldest segment, the resident tasks that have nothing else, and of the others the
+    /// workers that have nothing later.
     pub(in crate::store) fn forget_oldest(&mut self) -> Option<Arc<Segment>> {
         let segment = self.segments.pop_front()?;
         let mut freed = 0;
@@ -204,17 +219,9 @@ impl Catalog {
         Some(segment)
     }
 
-    /// What is known of `id`.
-    pub(in crate::store) fn summary(&self, id: &TaskId) -> Option<TaskSummary> {
-        self.tasks.get(id).and_then(|task| task.summary(id.clone()))
-    }
-
-    /// What is known of every task, the one with the newest entry first.
-    pub(in crate::store) fn summaries(&self) -> Vec<TaskSummary> {
-        let all = self.tasks.iter().filter_map(|(id, task)| task.summary(id.clone()));
-        let mut all: Vec<_> = all.collect();
-        all.sort_unstable_by_key(|task| std::cmp::Reverse(task.last_offset));
-        all
+    /// What is known of a resident task, with up to `workers` of its workers.
+    pub(in crate::store) fn summary(&self, id: &TaskId, workers: usize) -> Option<TaskSummary> {
+        self.tasks.get(id).and_then(|task| task.summary(id.clone(), workers))
     }
 }
 

@@ -1,14 +1,15 @@
 //! What is known of one task: where its entries stand, and its workers.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::committed::CommittedChunk;
 use super::segment::Segment;
 use super::stats::RunStats;
-use super::worker::{ROW_COST_BYTES, Worker};
-use crate::domain::{IdMap, LineNumber, Offset, TaskId, TaskSummary, WorkerId, WorkerSummary};
-use crate::store::format::{ChunkRef, IndexAt, Millis, TaskRecord, WorkerRecord};
+use super::worker::ROW_COST_BYTES;
+use super::workers::Workers;
+use crate::domain::{LineNumber, Offset, TaskId, TaskSummary};
+use crate::store::format::{ChunkRef, IndexAt, Millis, TaskRecord};
+use crate::store::task_index::{IndexedTask, SpanRow};
 
 /// What one segment has of one task.
 #[derive(Debug)]
@@ -44,19 +45,19 @@ impl Span {
         }
     }
 
-    /// A span as the footer of `segment` has it.
-    pub(super) fn of_record(segment: &Arc<Segment>, record: &TaskRecord<'_>) -> Self {
+    /// A span as the task index has it.
+    fn of_row(segment: &Arc<Segment>, row: &SpanRow) -> Self {
         Self {
             segment: segment.clone(),
-            first: record.first,
-            last: record.last,
-            first_line: record.first_line,
-            lines: record.lines,
-            bytes: record.bytes,
-            first_time: record.first_time,
-            last_time: record.last_time,
-            previous: record.previous,
-            index: Some(record.index),
+            first: row.first,
+            last: row.last,
+            first_line: row.first_line,
+            lines: row.lines,
+            bytes: row.bytes,
+            first_time: row.first_time,
+            last_time: row.last_time,
+            previous: row.previous,
+            index: Some(row.index),
         }
     }
 
@@ -74,32 +75,48 @@ impl Span {
     }
 }
 
-/// One task. It has at least one span while it is in the catalog.
+/// One task whose entries or whose workers a commit has changed of late. It has at least one span.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Task {
     /// Oldest first.
-    pub(in crate::store) spans: VecDeque<Span>,
+    pub(in crate::store) spans: Vec<Span>,
     /// Its chunks in the active segment.
     pub(in crate::store) chunks: Vec<ChunkRef>,
     pub(super) lost_lines: u64,
-    workers: IdMap<WorkerId, Worker>,
-    next_ordinal: u32,
+    pub(in crate::store) workers: Workers,
 }
 
 impl Task {
+    /// A task as the task index has it; `segment_at` finds a segment by its first offset, where it
+    /// is still there. `None` where the index says nonsense, or nothing of the task is left.
+    pub(super) fn of_index(
+        indexed: &IndexedTask,
+        segment_at: impl Fn(Offset) -> Option<Arc<Segment>>,
+    ) -> Option<Self> {
+        let spans = indexed.spans.iter();
+        let spans = spans.filter_map(|row| Some(Span::of_row(&segment_at(row.segment)?, row)));
+        let mut task = Self {
+            spans: spans.collect(),
+            lost_lines: indexed.row.lost_lines,
+            ..Self::default()
+        };
+        let first = task.spans.first()?.first;
+        for worker in &indexed.workers {
+            task.workers.restore(&worker.record()?)?;
+        }
+        task.workers.forget_before(first);
+        task.workers.continue_at(indexed.row.next_ordinal);
+        Some(task)
+    }
+
     /// The last entry's offset; `None` before the first.
     pub(in crate::store) fn last(&self) -> Option<Offset> {
-        self.spans.back().map(|span| span.last)
+        self.spans.last().map(|span| span.last)
     }
 
     /// The number that the next line will get.
     pub(in crate::store) fn next_line(&self) -> LineNumber {
-        self.spans.back().map_or(LineNumber(1), Span::end_line)
-    }
-
-    /// The last kept number of a session.
-    pub(in crate::store) fn last_seq(&self, worker: &WorkerId, session: &str) -> Option<u64> {
-        self.workers.get(worker)?.last_seq(session)
+        self.spans.last().map_or(LineNumber(1), Span::end_line)
     }
 
     /// Grows the span of the active segment by `chunk`; returns the bytes it added.
@@ -108,37 +125,28 @@ impl Task {
         active: &Arc<Segment>,
         chunk: &CommittedChunk<'_>,
     ) -> usize {
-        let begins = self.spans.back().is_none_or(|span| !Arc::ptr_eq(&span.segment, active));
+        let begins = self.spans.last().is_none_or(|span| !Arc::ptr_eq(&span.segment, active));
         if begins {
-            self.spans.push_back(Span::beginning_with(chunk, active));
+            // Most tasks have one span for ever.
+            self.spans.reserve_exact(usize::from(self.spans.is_empty()));
+            self.spans.push(Span::beginning_with(chunk, active));
         }
-        self.spans.back_mut().expect("one was there or was pushed").extend(chunk);
+        self.spans.last_mut().expect("one was there or was pushed").extend(chunk);
         usize::from(begins) * size_of::<Span>()
+    }
+
+    /// Notes where a chunk of it stands; returns the bytes that this added.
+    pub(super) fn add_chunk(&mut self, location: Option<ChunkRef>) -> usize {
+        let Some(location) = location else { return 0 };
+        self.chunks.reserve_exact(usize::from(self.chunks.is_empty()));
+        self.chunks.push(location);
+        size_of::<ChunkRef>()
     }
 
     /// Notes what a run says of its worker; returns the bytes it added.
     pub(super) fn note_run(&mut self, run: &RunStats<'_>) -> usize {
-        if let Some(worker) = self.workers.get_mut(run.worker) {
-            return worker.note_run(run);
-        }
-        let Ok(id) = WorkerId::new(run.worker) else { return 0 };
-        let mut worker = Worker::new(self.next_ordinal);
-        self.next_ordinal += 1;
-        worker.note_run(run);
-        let added = worker.cost(&id);
-        self.workers.insert(id, worker);
-        added
-    }
-
-    /// Takes a worker in as a footer has it; returns the bytes it added, `None` where the footer
-    /// says nonsense.
-    pub(super) fn restore_worker(&mut self, record: &WorkerRecord<'_>) -> Option<usize> {
-        let id = WorkerId::new(record.worker).ok()?;
-        let worker = Worker::of_record(record);
-        let added = worker.cost(&id);
-        self.next_ordinal = self.next_ordinal.max(record.ordinal + 1);
-        let replaced = self.workers.insert(id.clone(), worker);
-        Some(added.saturating_sub(replaced.map_or(0, |old| old.cost(&id))))
+        self.lost_lines += run.records.lost_lines;
+        self.workers.note_run(run)
     }
 
     /// Drops the span in `segment`; returns the bytes it freed.
@@ -148,19 +156,18 @@ impl Task {
         if self.spans.len() == spans {
             return 0;
         }
-        let first = self.spans.front().map(|span| span.first);
-        let mut freed = size_of::<Span>();
-        self.workers.retain(|id, worker| {
-            let is_gone = first.is_none_or(|first| worker.last < first);
-            freed += if is_gone { worker.cost(id) } else { 0 };
-            !is_gone
-        });
-        freed
+        let first = self.spans.first().map_or(Offset(u64::MAX), |span| span.first);
+        size_of::<Span>() + self.workers.forget_before(first)
     }
 
-    /// What is known of the task, whose id is `task`.
-    pub(super) fn summary(&self, task: TaskId) -> Option<TaskSummary> {
-        let (first, last) = (self.spans.front()?, self.spans.back()?);
+    /// Whether all of it stands in segments that begin before `end`, so that the index has it.
+    pub(super) fn is_indexed(&self, end: Offset) -> bool {
+        self.chunks.is_empty() && self.spans.last().is_none_or(|span| span.segment.base < end)
+    }
+
+    /// What is known of the task, whose id is `task`, with up to `workers` of its workers.
+    pub(super) fn summary(&self, task: TaskId, workers: usize) -> Option<TaskSummary> {
+        let (first, last) = (self.spans.first()?, self.spans.last()?);
         Some(TaskSummary {
             task,
             first_offset: first.first,
@@ -171,14 +178,9 @@ impl Task {
             lost_lines: self.lost_lines,
             first_time_ms: first.first_time.0,
             last_time_ms: last.last_time.0,
-            workers: self.worker_summaries(),
+            worker_counts: self.workers.counts(),
+            workers: self.workers.page(0, workers),
         })
-    }
-
-    fn worker_summaries(&self) -> Vec<WorkerSummary> {
-        let mut workers: Vec<_> = self.workers.iter().collect();
-        workers.sort_unstable_by_key(|(_, worker)| worker.ordinal);
-        workers.into_iter().map(|(id, worker)| worker.summary(id)).collect()
     }
 
     /// What the footer of the active segment is to say of the task; `None` when it has nothing
@@ -189,8 +191,7 @@ impl Task {
         active: &Arc<Segment>,
         index: IndexAt,
     ) -> Option<TaskRecord<'a>> {
-        let span = self.spans.back().filter(|span| Arc::ptr_eq(&span.segment, active))?;
-        let here = self.workers.iter().filter(|(_, worker)| worker.last >= span.first);
+        let span = self.spans.last().filter(|span| Arc::ptr_eq(&span.segment, active))?;
         Some(TaskRecord {
             task: task.as_str(),
             first: span.first,
@@ -203,8 +204,15 @@ impl Task {
             last_time: span.last_time,
             previous: span.previous,
             index,
-            workers: here.map(|(id, worker)| worker.record(id)).collect(),
+            workers: self.workers.records(span.first),
         })
+    }
+
+    /// About what it takes under this id, in bytes.
+    pub(super) fn cost(&self, id: &TaskId) -> usize {
+        let spans = self.spans.len() * size_of::<Span>();
+        let chunks = self.chunks.len() * size_of::<ChunkRef>();
+        task_cost(id) + spans + chunks + self.workers.cost()
     }
 }
 

@@ -9,12 +9,13 @@ use crate::store::format::WorkerRecord;
 /// Sessions remembered per worker; a producer has one, and a new one when it restarts.
 const MAX_SESSIONS: usize = 4;
 
-/// What maps, allocations and the like add to a row, in bytes; a cautious guess.
+/// What allocations and the like add to a row, in bytes; a cautious guess.
 pub(super) const ROW_COST_BYTES: usize = 64;
 
 /// One worker of a task.
 #[derive(Debug)]
-pub(super) struct Worker {
+pub(in crate::store) struct Worker {
+    pub(super) id: WorkerId,
     /// Its place among the task's workers.
     pub(super) ordinal: u32,
     lines: u64,
@@ -33,23 +34,24 @@ struct LastSequence {
 }
 
 impl Worker {
-    pub(super) fn new(ordinal: u32) -> Self {
-        Self { ordinal, lines: 0, state: None, last: Offset(0), sessions: Vec::new() }
+    pub(super) fn new(id: WorkerId, ordinal: u32) -> Self {
+        Self { id, ordinal, lines: 0, state: None, last: Offset(0), sessions: Vec::new() }
     }
 
-    /// A worker as a footer has it.
-    pub(super) fn of_record(record: &WorkerRecord<'_>) -> Self {
+    /// A worker as a footer or the task index has it; `None` where that says nonsense.
+    pub(super) fn of_record(record: &WorkerRecord<'_>) -> Option<Self> {
         let mut worker = Self {
+            id: WorkerId::new(record.worker).ok()?,
             ordinal: record.ordinal,
             lines: record.lines,
             state: record.state,
             last: record.last,
-            sessions: Vec::new(),
+            sessions: Vec::with_capacity(record.sessions.len()),
         };
         for (session, seq) in &record.sessions {
             worker.note_session(session, *seq);
         }
-        worker
+        Some(worker)
     }
 
     /// Notes what a run says of it; returns the bytes it added.
@@ -70,6 +72,8 @@ impl Worker {
         let mut freed = 0;
         if self.sessions.len() == MAX_SESSIONS {
             freed = session_cost(&self.sessions.remove(0).session);
+        } else if self.sessions.is_empty() {
+            self.sessions.reserve_exact(1);
         }
         self.sessions.push(LastSequence { session: session.into(), seq });
         session_cost(session).saturating_sub(freed)
@@ -81,21 +85,26 @@ impl Worker {
         known.map(|known| known.seq)
     }
 
-    pub(super) fn summary(&self, id: &WorkerId) -> WorkerSummary {
+    /// Its last notified state.
+    pub(super) fn state(&self) -> Option<WorkerState> {
+        self.state.map(|(state, _)| state)
+    }
+
+    pub(super) fn summary(&self) -> WorkerSummary {
         WorkerSummary {
-            worker: id.clone(),
+            worker: self.id.clone(),
             lines: self.lines,
-            state: self.state.map(|(state, _)| state),
+            state: self.state(),
             state_offset: self.state.map(|(_, offset)| offset),
         }
     }
 
     /// What a footer says of it.
-    pub(super) fn record<'a>(&'a self, id: &'a WorkerId) -> WorkerRecord<'a> {
+    pub(super) fn record(&self) -> WorkerRecord<'_> {
         let sessions = self.sessions.iter().map(|known| (&*known.session, known.seq));
         WorkerRecord {
             ordinal: self.ordinal,
-            worker: id.as_str(),
+            worker: self.id.as_str(),
             lines: self.lines,
             state: self.state,
             last: self.last,
@@ -103,10 +112,10 @@ impl Worker {
         }
     }
 
-    /// About what it takes under this id, in bytes.
-    pub(super) fn cost(&self, id: &WorkerId) -> usize {
+    /// About what it takes, in bytes.
+    pub(super) fn cost(&self) -> usize {
         let sessions = self.sessions.iter().map(|known| session_cost(&known.session));
-        ROW_COST_BYTES + size_of::<(WorkerId, Self)>() + id.as_str().len() + sessions.sum::<usize>()
+        ROW_COST_BYTES + size_of::<Self>() + self.id.as_str().len() + sessions.sum::<usize>()
     }
 }
 

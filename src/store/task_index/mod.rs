@@ -1,0 +1,156 @@
+//! The tasks of sealed segments, on the disk: an index that can be made anew from their footers.
+//!
+//! # Constraints
+//! - Memory does not grow with the number of tasks: what is asked for is read.
+//! - It is never the only place of anything. A segment's footer is taken in as one transaction
+//!   that also says how far the index has come; what is missing, damaged or ahead of the segments
+//!   is made anew when the store opens.
+//! - A change is durable when it returns. Readers see whole transactions.
+//!
+//! # Tables
+//! ```text
+//! spans    (task, segment's first offset)  → SpanRow
+//! tasks    task                            → TaskRow
+//! newest   last offset                     → task            the list's order
+//! workers  (task, ordinal)                 → WorkerRecord
+//! ordinals (task, worker)                  → ordinal
+//! meta     name                            → number
+//! ```
+//! The file is a `redb` database; why, stands in `docs/adr/0011-tasks-on-disk.md`.
+
+mod lookup;
+mod rows;
+mod tables;
+mod update;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use redb::backends::InMemoryBackend;
+use redb::{Builder, Database, ReadableDatabase};
+
+use crate::domain::{Epoch, Offset};
+
+pub(super) use lookup::{IndexReader, IndexedTask};
+pub(super) use rows::{SpanRow, TaskRow, WorkerRow};
+pub(super) use update::SegmentRange;
+
+use tables::{META, create_tables};
+
+/// The index's file in the data directory.
+const FILE: &str = "TASKS";
+
+/// The version of the tables; another one is made anew.
+const VERSION: u64 = 1;
+
+/// What the database may cache in memory, in bytes.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Why the index cannot be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IndexError {
+    /// The database refused.
+    #[error("the task index failed: {0}")]
+    Database(Box<redb::Error>),
+    /// A row cannot be decoded.
+    #[error("the task index has a damaged row of task {0:?}")]
+    Damaged(String),
+}
+
+impl<E: Into<redb::Error>> From<E> for IndexError {
+    fn from(error: E) -> Self {
+        Self::Database(Box::new(error.into()))
+    }
+}
+
+/// How far an index has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Progress {
+    pub(super) epoch: Epoch,
+    /// The offset after the last entry of the last segment that was taken in.
+    pub(super) indexed_to: Offset,
+}
+
+/// The tasks of sealed segments.
+pub(super) struct TaskIndex {
+    database: Database,
+    /// `None` where it is in memory.
+    path: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for TaskIndex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TaskIndex").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl TaskIndex {
+    /// Opens the index in `dir`, or makes an empty one.
+    ///
+    /// # Errors
+    /// What the file system reports, and a file that is not an index or is damaged.
+    pub(super) fn open(dir: &Path) -> Result<Self, IndexError> {
+        let path = dir.join(FILE);
+        let database = Builder::new().set_cache_size(CACHE_BYTES).create(&path)?;
+        let index = Self { database, path: Some(path) };
+        index.prepare()?;
+        Ok(index)
+    }
+
+    /// An empty index that is gone with the process.
+    ///
+    /// # Errors
+    /// None that are known.
+    pub(super) fn in_memory() -> Result<Self, IndexError> {
+        let database = Builder::new().create_with_backend(InMemoryBackend::new())?;
+        let index = Self { database, path: None };
+        index.prepare()?;
+        Ok(index)
+    }
+
+    /// Removes the index's file in `dir`, to be made anew.
+    ///
+    /// # Errors
+    /// As the file system reports them.
+    pub(super) fn remove(dir: &Path) -> io::Result<()> {
+        match std::fs::remove_file(dir.join(FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it is in memory.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.path.is_none()
+    }
+
+    /// How far it has come; `None` when it is empty or of another version.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn progress(&self) -> Result<Option<Progress>, IndexError> {
+        let meta = self.database.begin_read()?.open_table(META)?;
+        let number = |name| Ok::<_, IndexError>(meta.get(name)?.map(|value| value.value()));
+        let (version, epoch, to) = (number("version")?, number("epoch")?, number("indexed_to")?);
+        let (Some(VERSION), Some(epoch), Some(to)) = (version, epoch, to) else { return Ok(None) };
+        Ok(Some(Progress { epoch: Epoch(epoch as u32), indexed_to: Offset(to) }))
+    }
+
+    /// What stands in it now.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn reader(&self) -> Result<IndexReader, IndexError> {
+        IndexReader::new(&self.database)
+    }
+
+    fn prepare(&self) -> Result<(), IndexError> {
+        let write = self.database.begin_write()?;
+        create_tables(&write)?;
+        write.commit()?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

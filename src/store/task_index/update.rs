@@ -1,0 +1,204 @@
+//! Taking a sealed segment in, and letting one go.
+
+use redb::{ReadableTable, Table, WriteTransaction};
+
+use super::rows::{SpanRow, TaskRow, decode, encode};
+use super::tables::{META, NEWEST, ORDINALS, SPANS, TASKS, WORKERS};
+use super::{IndexError, TaskIndex, VERSION};
+use crate::domain::{Epoch, Offset, WorkerState};
+use crate::store::format::{TaskRecord, WorkerRecord};
+
+/// A sealed segment's place in the store.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct SegmentRange {
+    pub(in crate::store) base: Offset,
+    /// The offset after its last entry.
+    pub(in crate::store) end: Offset,
+}
+
+impl TaskIndex {
+    /// Takes in what the footer of a segment says; segments come in order.
+    ///
+    /// # Errors
+    /// When the index cannot be changed; nothing is changed then.
+    pub(in crate::store) fn add_segment(
+        &self,
+        epoch: Epoch,
+        segment: SegmentRange,
+        records: &[TaskRecord<'_>],
+    ) -> Result<(), IndexError> {
+        self.change(|write| {
+            let mut tables = Tables::open(write)?;
+            for record in records {
+                tables.add(segment.base, record)?;
+            }
+            let mut meta = write.open_table(META)?;
+            meta.insert("version", VERSION)?;
+            meta.insert("epoch", u64::from(epoch.0))?;
+            meta.insert("indexed_to", segment.end.0)?;
+            Ok(())
+        })
+    }
+
+    /// Lets go of what the footer of the oldest segment says: the tasks that have nothing else, and
+    /// the workers that have nothing later.
+    ///
+    /// # Errors
+    /// When the index cannot be changed; nothing is changed then.
+    pub(in crate::store) fn remove_segment(
+        &self,
+        segment: SegmentRange,
+        records: &[TaskRecord<'_>],
+    ) -> Result<(), IndexError> {
+        self.change(|write| {
+            let mut tables = Tables::open(write)?;
+            for record in records {
+                tables.remove(segment.base, record)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn change(
+        &self,
+        change: impl FnOnce(&WriteTransaction) -> Result<(), IndexError>,
+    ) -> Result<(), IndexError> {
+        let mut write = self.database.begin_write()?;
+        // A crash must not cost the next start a walk through the whole file.
+        write.set_quick_repair(true);
+        change(&write)?;
+        write.commit()?;
+        Ok(())
+    }
+}
+
+struct Tables<'a> {
+    spans: Table<'a, (&'static str, u64), &'static [u8]>,
+    tasks: Table<'a, &'static str, &'static [u8]>,
+    newest: Table<'a, u64, &'static str>,
+    workers: Table<'a, (&'static str, u32), &'static [u8]>,
+    ordinals: Table<'a, (&'static str, &'static str), u32>,
+}
+
+impl<'a> Tables<'a> {
+    fn open(write: &'a WriteTransaction) -> Result<Self, IndexError> {
+        Ok(Self {
+            spans: write.open_table(SPANS)?,
+            tasks: write.open_table(TASKS)?,
+            newest: write.open_table(NEWEST)?,
+            workers: write.open_table(WORKERS)?,
+            ordinals: write.open_table(ORDINALS)?,
+        })
+    }
+
+    fn row(&self, task: &str) -> Result<Option<TaskRow>, IndexError> {
+        let Some(found) = self.tasks.get(task)? else { return Ok(None) };
+        decode(found.value()).map(Some).ok_or_else(|| IndexError::Damaged(task.to_owned()))
+    }
+
+    fn add(&mut self, segment: Offset, record: &TaskRecord<'_>) -> Result<(), IndexError> {
+        let task = record.task;
+        let mut row = match self.row(task)? {
+            Some(known) => {
+                self.newest.remove(known.last.0)?;
+                known
+            }
+            None => TaskRow::default(),
+        };
+        (row.last, row.lost_lines) = (record.last, record.lost_lines);
+        for worker in &record.workers {
+            self.add_worker(task, worker, &mut row)?;
+        }
+        let span = encode(&SpanRow::of_record(segment, record));
+        self.spans.insert((task, segment.0), &span[..])?;
+        self.newest.insert(row.last.0, task)?;
+        self.tasks.insert(task, &encode(&row)[..])?;
+        Ok(())
+    }
+
+    fn add_worker(
+        &mut self,
+        task: &str,
+        worker: &WorkerRecord<'_>,
+        row: &mut TaskRow,
+    ) -> Result<(), IndexError> {
+        let encoded = encode(worker);
+        let key = (task, worker.ordinal);
+        match self.workers.insert(key, &encoded[..])? {
+            Some(known) => row.counts.remove(state_of(task, known.value())?),
+            None => {
+                self.ordinals.insert((task, worker.worker), worker.ordinal)?;
+            }
+        }
+        row.counts.add(worker.state.map(|(state, _)| state));
+        row.next_ordinal = row.next_ordinal.max(worker.ordinal + 1);
+        Ok(())
+    }
+
+    fn remove(&mut self, segment: Offset, record: &TaskRecord<'_>) -> Result<(), IndexError> {
+        let task = record.task;
+        self.spans.remove((task, segment.0))?;
+        let Some(mut row) = self.row(task)? else { return Ok(()) };
+        let Some(first) = self.first_offset(task)? else {
+            self.newest.remove(row.last.0)?;
+            self.tasks.remove(task)?;
+            return self.remove_all_workers(task);
+        };
+        for worker in &record.workers {
+            self.remove_worker_before(task, worker.ordinal, first, &mut row)?;
+        }
+        self.tasks.insert(task, &encode(&row)[..])?;
+        Ok(())
+    }
+
+    /// The first offset that the task still has.
+    fn first_offset(&self, task: &str) -> Result<Option<Offset>, IndexError> {
+        let mut spans = self.spans.range((task, 0)..=(task, u64::MAX))?;
+        let Some(span) = spans.next().transpose()? else { return Ok(None) };
+        let span: Option<SpanRow> = decode(span.1.value());
+        span.map(|span| Some(span.first)).ok_or_else(|| IndexError::Damaged(task.to_owned()))
+    }
+
+    fn remove_worker_before(
+        &mut self,
+        task: &str,
+        ordinal: u32,
+        first: Offset,
+        row: &mut TaskRow,
+    ) -> Result<(), IndexError> {
+        let Some(found) = self.workers.get((task, ordinal))? else { return Ok(()) };
+        let worker: WorkerRecord<'_> =
+            decode(found.value()).ok_or_else(|| IndexError::Damaged(task.to_owned()))?;
+        if worker.last >= first {
+            return Ok(());
+        }
+        row.counts.remove(worker.state.map(|(state, _)| state));
+        self.ordinals.remove((task, worker.worker))?;
+        drop(found);
+        self.workers.remove((task, ordinal))?;
+        Ok(())
+    }
+
+    fn remove_all_workers(&mut self, task: &str) -> Result<(), IndexError> {
+        self.workers.retain_in((task, 0)..=(task, u32::MAX), |_, _| false)?;
+        let mut names = Vec::new();
+        for found in self.ordinals.range((task, "")..)? {
+            let (key, _) = found?;
+            let (found_task, worker) = key.value();
+            if found_task != task {
+                break;
+            }
+            names.push(worker.to_owned());
+        }
+        for worker in names {
+            self.ordinals.remove((task, worker.as_str()))?;
+        }
+        Ok(())
+    }
+}
+
+fn state_of(task: &str, encoded: &[u8]) -> Result<Option<WorkerState>, IndexError> {
+    let worker: WorkerRecord<'_> =
+        decode(encoded).ok_or_else(|| IndexError::Damaged(task.to_owned()))?;
+    Ok(worker.state.map(|(state, _)| state))
+}
