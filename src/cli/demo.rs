@@ -60,7 +60,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = config(&args, &data.display().to_string(), &secret)?;
     start_logging(&config);
     let stop = stop_signal()?;
-    let server = Server::start(&config).await?;
+    let server = Server::start(config).await?;
     let to: Uri = format!("http://{}", server.addrs().grpc).parse()?;
     println!("{}", link(&server, &secret)?);
     let builds = tokio::spawn(rounds(to, args.rounds, args.seed));

@@ -1,12 +1,14 @@
 //! What `serve` can be told, and whether it makes sense.
 //!
 //! Every setting is a flag, an environment variable and a key of the configuration file, under
-//! one name; a flag wins over the environment, the environment over the file.
+//! one name; a flag wins over the environment, the environment over the file. [`ServeArgs`] are
+//! the flags as given, [`Config`] is what they mean to the parts of the server.
 
 mod args;
 mod check;
 mod effective;
 mod file;
+mod options;
 
 pub use args::{AuthMode, LogFormat, PullMode, PushAuth, ServeArgs};
 pub use check::{Config, ConfigError, MIN_SECRET_BYTES};

@@ -51,8 +51,7 @@ fn a_reader_gets_its_own_tasks_blocks_from_its_cursor_on() {
 
 #[test]
 fn a_reader_below_the_floor_is_sent_to_the_log() {
-    let hub = Hub::new(1 << 20);
-    hub.begin_at(Offset(100));
+    let hub = Hub::starting_at(Offset(100), 1 << 20);
     let early = hub.watch(&Scope::Task(task("a")));
     assert_eq!(bases(early.read(Offset(99))), None);
     assert_eq!(bases(early.read(Offset(100))), Some(vec![]));

@@ -1,6 +1,7 @@
 //! The handle that everyone holds: queues batches, hands reads to the blocking pool.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
@@ -57,6 +58,15 @@ impl fmt::Debug for Store {
 /// # Errors
 /// A directory that cannot be used, is in use, or holds damaged entries that were durable.
 pub fn open(options: StoreOptions, on_commit: OnCommit) -> Result<Store, OpenError> {
+    recover(options)?.start(on_commit)
+}
+
+/// Locks and recovers the log in `options.dir`, or makes it. For those who need to know its tail
+/// before they can say what to do on a commit.
+///
+/// # Errors
+/// As [`open`].
+pub fn recover(options: StoreOptions) -> Result<RecoveredStore, OpenError> {
     let options = options.fitted();
     let (epoch, recovered, lock) = if options.durability == Durability::Memory {
         let epoch = data_dir::random_epoch();
@@ -71,19 +81,42 @@ pub fn open(options: StoreOptions, on_commit: OnCommit) -> Result<Store, OpenErr
     let memory = options.durability == Durability::Memory;
     let sizes = (queue_units, options.index_cache_bytes);
     let shared = Arc::new(StoreShared::new((epoch, memory), sizes, directory));
-    let (sender, receiver) = mpsc::channel();
-    let dir = options.dir.clone();
-    let work = (active, next_commit, lock);
-    let committer = Committer::new(options, shared.clone(), (receiver, on_commit), work);
-    let watch = PanicWatch(shared.clone());
-    let thread = thread::Builder::new().name("store-committer".to_owned());
-    thread
-        .spawn(move || {
-            let _watch = watch;
-            committer.run();
-        })
-        .map_err(OpenError::io("start the committer of", &dir))?;
-    Ok(Store(Arc::new(StoreHandle { shared, sender, queue_units })))
+    Ok(RecoveredStore { options, shared, work: (active, next_commit, lock), queue_units })
+}
+
+/// A recovered log that takes no batches yet.
+pub struct RecoveredStore {
+    options: StoreOptions,
+    shared: Arc<StoreShared>,
+    work: (Active, u64, Option<File>),
+    queue_units: usize,
+}
+
+impl RecoveredStore {
+    /// The offset that the next entry will get.
+    pub fn tail(&self) -> Offset {
+        self.shared.tail()
+    }
+
+    /// Starts to take batches; see [`open`] for `on_commit`.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(self, on_commit: OnCommit) -> Result<Store, OpenError> {
+        let Self { options, shared, work, queue_units } = self;
+        let (sender, receiver) = mpsc::channel();
+        let dir = options.dir.clone();
+        let committer = Committer::new(options, shared.clone(), (receiver, on_commit), work);
+        let watch = PanicWatch(shared.clone());
+        let thread = thread::Builder::new().name("store-committer".to_owned());
+        thread
+            .spawn(move || {
+                let _watch = watch;
+                committer.run();
+            })
+            .map_err(OpenError::io("start the committer of", &dir))?;
+        Ok(Store(Arc::new(StoreHandle { shared, sender, queue_units })))
+    }
 }
 
 /// Poisons the store when the committer's thread panics.

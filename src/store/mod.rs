@@ -60,7 +60,7 @@ mod tests;
 
 pub use committer::OnCommit;
 pub use disk::{Disk, DiskFile, RealDisk};
-pub use handle::{Store, open};
+pub use handle::{RecoveredStore, Store, open, recover};
 pub use log::{AppendError, Committed, Log, Read, ReadError, Receipt, TryAppendError};
 pub use open_error::OpenError;
 pub use options::{Durability, StoreOptions, UnknownDurability};

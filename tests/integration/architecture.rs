@@ -47,7 +47,8 @@ fn only_the_http_side_knows_axum_and_hyper() {
 fn the_core_knows_no_transport() {
     for transport in ["crate::http", "crate::grpc", "crate::client", "crate::cli", "crate::server"]
     {
-        let allowed = ["http", "grpc", "client", "cli", "server", "simulate", "pull", "main.rs"];
+        let allowed =
+            ["http", "grpc", "client", "cli", "config", "server", "simulate", "pull", "main.rs"];
         assert_none(&users_outside(transport, &allowed));
     }
 }
