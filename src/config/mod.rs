@@ -8,9 +8,11 @@ mod args;
 mod check;
 mod effective;
 mod file;
+mod old_names;
 mod options;
 
 pub use args::{AuthMode, LogFormat, PullMode, PushAuth, ServeArgs};
 pub use check::{Config, ConfigError, MIN_SECRET_BYTES};
 pub use effective::effective;
 pub use file::with_file_defaults;
+pub use old_names::with_old_variables;
