@@ -168,7 +168,7 @@ impl Follow {
             .build()
             .map_err(Error::Request)?;
         let backoff = Backoff::new(options.retry, options.retry_most);
-        let parser = Parser::resuming(options.max_event_bytes, options.last_event_id.clone());
+        let parser = Parser::resuming(options.max_event_bytes, &options.last_event_id);
         let (state, ready) = (FollowState::Connecting, VecDeque::new());
         Ok(Self { http, options, backoff, state, parser, ready })
     }
@@ -234,8 +234,9 @@ impl Follow {
         };
         match response::judge(response).await? {
             Verdict::Stream(response) => {
-                let last_event_id = self.parser.last_event_id().to_owned();
-                self.parser = Parser::resuming(self.options.max_event_bytes, last_event_id);
+                let resumed =
+                    Parser::resuming(self.options.max_event_bytes, self.parser.last_event_id());
+                self.parser = resumed;
                 self.state = FollowState::Streaming(response);
                 Ok(None)
             }
