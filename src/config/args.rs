@@ -280,7 +280,7 @@ pub struct ServeArgs {
     )]
     pub heartbeat: Duration,
 
-    /// Count a task as complete when nothing came for this long and its workers told no end
+    /// Count a task as complete when nothing came for this long, even if its workers sent no end
     #[arg(
         long,
         env = "OTTO_TASK_QUIET_PERIOD",

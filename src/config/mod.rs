@@ -1,4 +1,4 @@
-//! What `serve` can be told, and whether it makes sense.
+//! The settings of `serve`, and the checks that they pass.
 //!
 //! Every setting is a flag, an environment variable and a key of the configuration file, under
 //! one name; a flag wins over the environment, the environment over the file. [`ServeArgs`] are

