@@ -99,8 +99,8 @@ fn text(key: &str, value: toml::Value) -> Result<String, String> {
 mod tests {
     use clap::Args;
 
-    use super::super::ServeArgs;
     use super::*;
+    use crate::config::args::ServeArgs;
 
     fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
         let serve = ServeArgs::augment_args(Command::new("serve"));

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Producer;
+use crate::client::push::options::Producer;
 use crate::domain::WorkerState;
 use crate::proto::ottoscaler::WorkerLogEntry;
 
