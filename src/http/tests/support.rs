@@ -71,16 +71,15 @@ impl Server {
         options: HttpOptions,
         adjust: impl FnOnce(store::StoreOptions) -> store::StoreOptions,
     ) -> Self {
-        let hub = Hub::new(1 << 20);
-        let published = hub.clone();
-        let publish: store::OnCommit =
-            Box::new(move |blocks, tail| published.publish(blocks, tail));
         let store_options = store::StoreOptions {
             durability: store::Durability::Os,
             ..store::StoreOptions::new(dir.path())
         };
-        let store = store::open(adjust(store_options), publish).unwrap();
-        hub.begin_at(store.tail());
+        let recovered = store::recover(adjust(store_options)).unwrap();
+        let hub = Hub::starting_at(recovered.tail(), 1 << 20);
+        let published = hub.clone();
+        let publish = Box::new(move |blocks: &[_], tail| published.publish(blocks, tail));
+        let store = recovered.start(publish).unwrap();
         let log: Arc<dyn Log> = Arc::new(store.clone());
         let tasks = Tasks::new(log.clone(), hub.clone(), Duration::from_secs(300));
         let ticks = Ticks::every(Duration::from_millis(1));

@@ -1,4 +1,4 @@
-//! Sources and addresses that do what they should not: it is told, bounded, and harms nobody.
+//! Sources and addresses that misbehave: it is reported, bounded, and harms nobody.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,7 +16,7 @@ use crate::support::source::{Pods, Source, answer, caught_up, ending, endless};
 use crate::support::{Producer, TestServer, connect, entry, json, numbered, within};
 
 #[tokio::test]
-async fn what_is_wrong_with_answers_is_told_and_what_is_right_with_them_is_kept() {
+async fn what_is_wrong_in_answers_is_reported_and_the_rest_of_them_is_kept() {
     let line = |cursor, message: &str| answer("e", cursor, What::Entry(entry("t", message)));
     let no_task = WorkerLogEntry { task_id: String::new(), ..entry("t", "lost") };
     let mut half_numbered = entry("t", "lost");
@@ -101,7 +101,7 @@ fn assert_says(reason: &str, expected: &str) {
 }
 
 #[tokio::test]
-async fn an_address_that_gives_no_answer_is_told_and_pushes_go_on() {
+async fn an_address_that_does_not_answer_is_reported_and_pushes_go_on() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     drop(listener);
@@ -131,7 +131,7 @@ async fn an_address_that_gives_no_answer_is_told_and_pushes_go_on() {
 }
 
 #[tokio::test]
-async fn a_source_that_breaks_the_protocol_is_told_and_pushes_go_on() {
+async fn a_source_that_breaks_the_protocol_is_reported_and_pushes_go_on() {
     let nameless = Source::start(|_| endless(vec![caught_up("")])).await;
     assert_says(&failure_of(&nameless.url).await, "the source's first answer names no epoch");
     let garbage = Source::start(|_| endless(vec![b"\x08\xff".to_vec()])).await;

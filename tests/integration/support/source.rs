@@ -117,19 +117,19 @@ impl List {
             return stream::empty().boxed();
         }
         let kept = if request.epoch == self.epoch { request.cursor as usize } else { 0 };
-        let told = Told { next: kept, caught_up: false, list: self.answers.subscribe() };
+        let reader = ListReader { next: kept, caught_up: false, list: self.answers.subscribe() };
         let epoch = self.epoch;
-        stream::unfold(told, move |told| told.answer(epoch)).boxed()
+        stream::unfold(reader, move |reader| reader.answer(epoch)).boxed()
     }
 }
 
-struct Told {
+struct ListReader {
     next: usize,
     caught_up: bool,
     list: watch::Receiver<Vec<What>>,
 }
 
-impl Told {
+impl ListReader {
     async fn answer(mut self, epoch: &str) -> Option<(Result<Vec<u8>, Status>, Self)> {
         loop {
             let what = self.list.borrow_and_update().get(self.next).cloned();
