@@ -100,8 +100,8 @@ impl Records {
         Self { bytes: self.bytes.split(), count: std::mem::take(&mut self.count) }
     }
 
-    /// Makes room for `needed` bytes; where there is none, a new buffer has at least `at_least`.
-    pub fn make_room(&mut self, needed: usize, at_least: usize) {
+    /// Makes sure that `needed` bytes fit; where a new buffer is needed it has at least `at_least`.
+    pub fn reserve(&mut self, needed: usize, at_least: usize) {
         if self.bytes.capacity() - self.bytes.len() < needed {
             self.bytes.reserve(needed.max(at_least));
         }

@@ -12,7 +12,7 @@ mod scope;
 mod summary;
 
 pub use batch::{Batch, Cursor, Kind, MAX_BODY_BYTES, ProducerSession, Records, Run};
-pub use block::{Block, Damaged, Entries, Entry, encode_run, encoded_run_bytes, write_decimal};
+pub use block::{Block, Damaged, Entries, Entry, encode_run, encoded_run_bytes};
 pub use id_map::{IdHash, IdMap};
 pub use ids::{Epoch, EventId, EventIdError, IdError, MAX_ID_BYTES, Offset, TaskId, WorkerId};
 pub use scope::{Gap, Scope};

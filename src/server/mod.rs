@@ -31,7 +31,7 @@ use crate::subscribe::{Source, Ticks};
 use crate::tasks::Tasks;
 use crate::{grpc, http, pull};
 use accept::{deal, share};
-use runtime_threads::RuntimeThreads;
+use runtime_threads::{RuntimeThread, RuntimeThreads};
 
 /// The least time between two writes to a busy viewer.
 const VIEWER_TICK: Duration = Duration::from_millis(10);
@@ -200,13 +200,15 @@ fn serve_grpc(
     options: &grpc::GrpcOptions,
     drain: &CancellationToken,
 ) -> Vec<mpsc::Sender<std::net::TcpStream>> {
-    let mut serve_on = |handle: &Handle| {
+    let mut serve_on = |thread: &RuntimeThread| {
         let (share, connections) = share();
-        let serving = grpc::serve(connections, options.clone(), drain.clone());
-        services.spawn_on(serving.map(|served| served.context("the gRPC server failed")), handle);
+        let messages = thread.messages().clone();
+        let serving = grpc::serve(connections, options.clone(), messages, drain.clone());
+        let serving = serving.map(|served| served.context("the gRPC server failed"));
+        services.spawn_on(serving, thread.handle());
         share
     };
-    runtime_threads.handles().map(&mut serve_on).collect()
+    runtime_threads.iter().map(&mut serve_on).collect()
 }
 
 /// Serves HTTP on every worker; returns where their connections go in.

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::walk::Walk;
 use crate::domain::{Entry, TaskSummary};
+use crate::encode::write_json;
 use crate::http::problem::Problem;
 
 /// A page holds no more bytes, but always a line: lines may be long.
@@ -51,7 +52,7 @@ impl Page {
 
     fn push(&mut self, line: u64, entry: &Entry<'_>) {
         let mut json = Vec::with_capacity(entry.body.len() + 64);
-        entry.write_json(&mut json);
+        write_json(&mut json, entry);
         self.bytes += json.len();
         self.taken += 1;
         self.lines.push_back((line, json));

@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::domain::Gap;
-use crate::domain::{Block, Entry, Epoch, Kind, Offset, now_ms, write_decimal};
+use crate::domain::{Block, Entry, Epoch, Kind, Offset, now_ms};
 use crate::encode::format_ms;
+use crate::encode::{write_decimal, write_json};
 use crate::http::tasks::Verdict;
 use crate::tasks::Task;
 
@@ -118,7 +119,7 @@ fn write_entry(out: &mut Vec<u8>, id_line: &[u8], entry: &Entry<'_>) {
     out.extend_from_slice(id_line);
     write_decimal(out, entry.offset.0);
     out.extend_from_slice(b"\ndata: ");
-    entry.write_json(out);
+    write_json(out, entry);
     out.extend_from_slice(b"\n\n");
 }
 
