@@ -31,7 +31,7 @@ use crate::subscribe::{Source, Ticks};
 use crate::tasks::Tasks;
 use crate::{grpc, http, pull};
 use accept::Connections;
-use runtime_threads::RuntimeThreads;
+use runtime_threads::{RuntimeThread, RuntimeThreads};
 
 /// The shortest time between two writes to a busy viewer.
 const VIEWER_TICK: Duration = Duration::from_millis(10);
@@ -86,11 +86,12 @@ impl Server {
         let addrs = Addrs { grpc: grpc_listener.local_addr()?, http: http_listener.local_addr()? };
         let threads = RuntimeThreads::start(config.threads).context("cannot start the threads")?;
         let mut services = Services::new();
-        serve_port(grpc_listener, &threads, &mut services, &drain, |connections| {
-            let serving = grpc::serve(connections, grpc.clone(), drain.clone());
+        serve_port(grpc_listener, &threads, &mut services, &drain, |connections, thread| {
+            let messages = thread.messages().clone();
+            let serving = grpc::serve(connections, grpc.clone(), messages, drain.clone());
             serving.map(|served| served.context("the gRPC server failed"))
         });
-        serve_port(http_listener, &threads, &mut services, &drain, |connections| {
+        serve_port(http_listener, &threads, &mut services, &drain, |connections, _| {
             http::serve(connections, http.clone(), drain.clone()).map(Ok)
         });
         if let Some(service) = pull_service {
@@ -190,14 +191,14 @@ fn serve_port<F>(
     threads: &RuntimeThreads,
     services: &mut Services,
     drain: &CancellationToken,
-    serve: impl Fn(Connections) -> F,
+    serve: impl Fn(Connections, &RuntimeThread) -> F,
 ) where
     F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
     let mut senders = Vec::new();
-    for thread in threads.handles() {
+    for thread in threads.iter() {
         let (sender, connections) = accept::queue();
-        services.spawn_on(serve(connections), thread);
+        services.spawn_on(serve(connections, thread), thread.handle());
         senders.push(sender);
     }
     services.spawn(accept::deal(listener, senders, drain.clone()).map(Ok));

@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 
 use super::wakeup_coalescing::WakeupCoalescing;
-use crate::grpc;
+use crate::grpc::MessageCounter;
 
 /// The running threads.
 pub(super) struct RuntimeThreads {
@@ -20,8 +20,10 @@ pub(super) struct RuntimeThreads {
     stop: CancellationToken,
 }
 
-struct RuntimeThread {
+/// One thread and its runtime.
+pub(super) struct RuntimeThread {
     handle: Handle,
+    messages: MessageCounter,
     thread: thread::JoinHandle<()>,
 }
 
@@ -36,9 +38,9 @@ impl RuntimeThreads {
         Ok(Self { threads: (0..count).map(start).collect::<io::Result<_>>()?, stop })
     }
 
-    /// Where tasks can be spawned, thread by thread.
-    pub(super) fn handles(&self) -> impl Iterator<Item = &Handle> {
-        self.threads.iter().map(|thread| &thread.handle)
+    /// The threads, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &RuntimeThread> {
+        self.threads.iter()
     }
 
     /// Ends the threads with whatever still runs on them.
@@ -54,9 +56,21 @@ impl RuntimeThreads {
 }
 
 impl RuntimeThread {
+    /// Where tasks can be spawned.
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Counts the messages that are read on this thread, for those who read them.
+    pub(super) fn messages(&self) -> &MessageCounter {
+        &self.messages
+    }
+
     fn start(number: usize, stop: CancellationToken) -> io::Result<Self> {
+        let messages = MessageCounter::default();
         let wakeup_coalescing = Mutex::new(WakeupCoalescing::new());
-        let before_wait = move || pause(&wakeup_coalescing);
+        let counted = messages.clone();
+        let before_wait = move || pause(&wakeup_coalescing, counted.get());
         let runtime =
             Builder::new_current_thread().enable_all().on_thread_park(before_wait).build()?;
         let handle = runtime.handle().clone();
@@ -66,14 +80,14 @@ impl RuntimeThread {
             // A read of a file that hangs must not hold the shutdown up.
             runtime.shutdown_background();
         };
-        Ok(Self { handle, thread: thread::Builder::new().name(name).spawn(run)? })
+        Ok(Self { handle, messages, thread: thread::Builder::new().name(name).spawn(run)? })
     }
 }
 
-/// Called by a thread before it waits for input.
-fn pause(wakeup_coalescing: &Mutex<WakeupCoalescing>) {
+/// Called by a thread before it waits for input, when it has read `messages` in all.
+fn pause(wakeup_coalescing: &Mutex<WakeupCoalescing>, messages: u64) {
     let mut wakeup_coalescing = wakeup_coalescing.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(pause) = wakeup_coalescing.pause(Instant::now(), grpc::messages_of_this_thread()) {
+    if let Some(pause) = wakeup_coalescing.pause(Instant::now(), messages) {
         thread::sleep(pause);
     }
 }

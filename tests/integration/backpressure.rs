@@ -179,7 +179,7 @@ async fn a_store_that_stays_full_answers_retry_with_a_wait_and_notes_the_loss() 
         retried += counts.1;
     }
     assert_eq!(kept + retried, 320);
-    assert!(retried > 0, "nothing was answered RETRY");
+    assert!(retried > 0, "nothing got a RETRY");
     let task = json(&server.api("/tasks/t")).await;
     assert_eq!((&task["lines"], &task["lostLines"]), (&kept.into(), &retried.into()));
 }

@@ -15,7 +15,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Batch, Kind, Records, Run, TaskId, WorkerId, WorkerState};
-use crate::encode::{EntryEncoder, StatusParts, WireLayout, write_gap, write_status};
+use crate::encode::{EntryEncoder, EntryIds, StatusParts, WireLayout, write_gap, write_status};
 use crate::http::{AppState, Auth, Claims, HttpOptions, Verifier, serve, sign};
 use crate::hub::Hub;
 use crate::ingest::{Intake, Limits};
@@ -175,7 +175,8 @@ impl Server {
 
     pub(super) async fn push_gap(&self, task: &str, lines: u64) {
         let mut records = Records::default();
-        records.push_with(Kind::Gap, |out| write_gap(out, (task, "w"), lines, "too_large", TIME));
+        let ids = EntryIds { task_id: task, worker_id: "w" };
+        records.push_with(Kind::Gap, |out| write_gap(out, ids, lines, "too_large", TIME));
         self.append(task, "w", records).await;
     }
 
