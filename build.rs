@@ -1,17 +1,13 @@
-//! Compiles `proto/` without protoc, keeps the descriptors for reflection, and embeds `web/`.
+//! Compiles `proto/` without protoc and keeps the descriptors for reflection.
 
-use std::fmt::Write;
-use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::path::PathBuf;
+use std::{env, fs};
 
 use prost::Message;
 use tonic_build::manual;
 
 const FILES: [&str; 2] =
     ["ottoscaler/v1/log_handler.proto", "otto/handler/v1/worker_log_source.proto"];
-
-/// What a browser loads; the rest of `web/` is for those who work on it.
-const WEB_EXTENSIONS: [&str; 6] = ["html", "css", "js", "svg", "png", "woff2"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
@@ -20,42 +16,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(out.join("otto_handler_descriptor.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
     manual::Builder::new().build_client(false).compile(&log_services());
+    // A new file below `web/` is embedded only when the crate is compiled again.
     println!("cargo:rerun-if-changed=web");
-    fs::write(out.join("web_files.rs"), web_files()?)?;
     Ok(())
 }
 
-/// The Rust source of a list of paths below `web/` and the files' bytes.
-fn web_files() -> Result<String, Box<dyn std::error::Error>> {
-    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("web");
-    let mut files = Vec::new();
-    if root.is_dir() {
-        collect(&root, &mut files)?;
-    }
-    files.sort();
-    let mut source = String::from("const FILES: &[(&str, &[u8])] = &[\n");
-    for file in files {
-        let name = file.strip_prefix(&root)?.to_str().ok_or("a path under web/ is no UTF-8")?;
-        writeln!(source, "    ({name:?}, include_bytes!({file:?})),")?;
-    }
-    source.push_str("];\n");
-    Ok(source)
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        if path.is_dir() {
-            collect(&path, files)?;
-        } else if extension.is_some_and(|extension| WEB_EXTENSIONS.contains(&extension)) {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-/// The log services, but for the methods that push entries: the server reads those itself.
+/// The log services without the methods that push entries: the server reads those itself.
 fn log_services() -> [manual::Service; 2] {
     let notify = method("NotifyWorkerStatus", "notify_worker_status")
         .input_type("crate::proto::ottoscaler::WorkerStatusNotification")

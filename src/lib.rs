@@ -1,20 +1,22 @@
 //! otto-handler receives CI worker logs over gRPC, keeps them durably, and streams them to browsers.
 //!
 //! ```text
-//! grpc ─▶ ingest ─▶ store ─▶ hub ─▶ subscribe ─▶ http
-//!            │        │                 │
-//!          encode   (disk) ─────────────┘ replay
+//! grpc ──▶ ingest ─▶ store ─▶ hub ─▶ subscribe ─▶ http
+//! pull ──▶   │         │                │         │
+//!          encode    (disk) ────────────┘ replay  └ stats
 //! ```
 //!
-//! In reading order: [`domain`] is what all talk about; [`encode`] turns wire bytes into what
-//! readers get; [`store`] keeps it; [`hub`] shares the newest of it; [`tasks`] tells when a task is
-//! complete; [`ingest`] and [`subscribe`] are the ways in and out, [`grpc`] and [`http`] their
-//! transports; [`config`] and [`server`] put it together. [`client`], [`simulate`] and [`cli`] are
-//! the other side: what pushes, follows and plays an ottoscaler.
+//! In reading order: [`domain`] has the types that all modules share; [`encode`] turns wire bytes
+//! into what readers get; [`store`] keeps it; [`hub`] shares the newest of it; [`tasks`] tells when a
+//! task is complete; [`ingest`] is the way in and [`subscribe`] the way out; [`grpc`] and [`http`] are
+//! their transports, and [`pull`] reads from a source where nobody pushes; [`stats`] has the numbers
+//! that `/health` shows; [`config`] and [`server`] put it together. [`client`], [`simulate`] and
+//! [`cli`] are the other side: clients of the protocols, a simulated ottoscaler, the commands.
 
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod counter;
 pub mod domain;
 pub mod encode;
 pub mod grpc;

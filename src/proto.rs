@@ -34,5 +34,34 @@ impl From<ottoscaler::worker_status_notification::StatusType> for crate::domain:
     }
 }
 
+/// A status number that the contract does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("status is {0}, it needs 0 (CREATED) to 4 (TERMINATED)")]
+pub struct UnknownStatus(i32);
+
+impl<'a> TryFrom<&'a ottoscaler::WorkerStatusNotification> for crate::encode::StatusParts<'a> {
+    type Error = UnknownStatus;
+
+    fn try_from(
+        notification: &'a ottoscaler::WorkerStatusNotification,
+    ) -> Result<Self, UnknownStatus> {
+        use ottoscaler::worker_status_notification::StatusType;
+        let status = notification.status;
+        let state = StatusType::try_from(status).map_err(|_| UnknownStatus(status))?;
+        let pairs = notification.metadata.iter();
+        let mut metadata: Vec<_> =
+            pairs.map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        metadata.sort_unstable();
+        Ok(Self {
+            task_id: &notification.task_id,
+            worker_id: &notification.worker_id,
+            state: state.into(),
+            timestamp: &notification.timestamp,
+            reason: &notification.reason,
+            metadata,
+        })
+    }
+}
+
 /// The compiled descriptors of everything under `proto/`.
 pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("otto_handler_descriptor");

@@ -1,9 +1,8 @@
 //! The numbers of a running server, as `/health` shows them.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use serde::Serialize;
 
+use crate::counter::Counter;
 use crate::ingest::Intake;
 use crate::pull;
 use crate::store::{Log, Store};
@@ -22,7 +21,7 @@ pub struct ServerStats {
 pub struct Snapshot {
     /// What producers sent.
     pub pushed: PushStats,
-    /// What the pull is doing, and what it fetched.
+    /// What pull is doing, and what it pulled.
     pub pulled: PullStats,
     /// The state and size of the store.
     pub store: StoreStats,
@@ -48,7 +47,7 @@ pub struct PushStats {
     pub bytes: u64,
 }
 
-/// What the pull is doing, and what it fetched.
+/// What pull is doing, and what it pulled.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PullStats {
@@ -63,9 +62,9 @@ pub struct PullStats {
     pub repeated: u64,
     /// Entries and statuses that were skipped because they break a rule.
     pub invalid: u64,
-    /// Answers ignored because their cursor was not greater than the one before.
+    /// Responses ignored because their cursor was not greater than the one before.
     pub backwards: u64,
-    /// Statuses kept, whether they were streamed or polled.
+    /// Statuses kept, pulled and polled.
     pub statuses: u64,
     /// Polls for statuses that failed.
     pub failed_polls: u64,
@@ -102,7 +101,7 @@ impl ServerStats {
 
     fn pushed(&self) -> PushStats {
         let counters = self.intake.counters();
-        let count = |counter: &AtomicU64| counter.load(Relaxed);
+        let count = Counter::get;
         PushStats {
             open_streams: self.intake.open_streams(),
             streams: count(&counters.streams),
@@ -116,7 +115,7 @@ impl ServerStats {
 
     fn pulled(&self) -> PullStats {
         let counters = self.pull.counters();
-        let count = |counter: &AtomicU64| counter.load(Relaxed);
+        let count = Counter::get;
         PullStats {
             state: self.pull.state(),
             attempts: count(&counters.attempts),

@@ -3,7 +3,7 @@
 use prost::Message;
 
 use crate::entry;
-use crate::h2;
+use crate::load::h2;
 
 /// How a load is spread.
 #[derive(Debug, Clone, Copy)]

@@ -20,28 +20,28 @@ const SESSION_SECONDS: u64 = 12 * 60 * 60;
 /// Lines a second of each worker: fast enough to scroll, slow enough to read.
 const LINES_PER_SECOND: f64 = 12.0;
 
-/// The pause before the second build starts, so that the two are seen at different steps.
+/// How much later the second build starts, so that the two are at different steps.
 const STAGGER: Duration = Duration::from_secs(3);
 
 /// The pause between two rounds.
 const BETWEEN_ROUNDS: Duration = Duration::from_secs(5);
 
-/// Serve with a simulated ottoscaler that pushes builds, to look at
+/// Serve, with a simulated ottoscaler that pushes builds to look at
 ///
-/// Prints a link that signs the browser in. Everything is real but the builds: they come in
-/// over gRPC, are kept on disk, and are streamed to the browser.
+/// Prints a link that signs the browser in. Only the builds are simulated: they are pushed over
+/// gRPC, kept on disk, and streamed to the browser.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where the simulated ottoscaler pushes to (gRPC); port 0 picks a free one
+    /// Address that the simulated ottoscaler pushes to (gRPC); port 0 picks a free port
     #[arg(long, env = "OTTO_GRPC_ADDR", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     grpc_addr: String,
-    /// Where the browser reads from (HTTP); port 0 picks a free one
+    /// Address that the browser reads from (HTTP); port 0 picks a free port
     #[arg(long, env = "OTTO_HTTP_ADDR", default_value = "127.0.0.1:4000", value_name = "ADDR")]
     http_addr: String,
-    /// Where the log is kept; by default in a directory that goes with the demo
+    /// Directory that the log is kept in; by default one that is deleted when the demo ends
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Rounds of two builds to simulate; 0 goes on until it is stopped
+    /// How many rounds of two builds to simulate; 0 to go on until it is stopped
     #[arg(long, value_name = "N", default_value_t = 0)]
     rounds: u32,
     /// The same seed gives the same builds, line by line
@@ -60,7 +60,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = config(&args, &data.display().to_string(), &secret)?;
     start_logging(&config);
     let stop = stop_signal()?;
-    let server = Server::start(&config).await?;
+    let server = Server::start(config).await?;
     let to: Uri = format!("http://{}", server.addrs().grpc).parse()?;
     println!("{}", link(&server, &secret)?);
     let builds = tokio::spawn(rounds(to, args.rounds, args.seed));
@@ -73,7 +73,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     let (served, stopped) = tokio::join!(server.run_until(async { drop(receiver.await) }), async {
         let stopped = stopped.await;
-        // The receiver goes only with a server that has failed by itself.
+        // Fails only when the server has ended by itself, which its own result reports.
         let _ = sender.send(());
         stopped
     });
@@ -83,7 +83,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn secret() -> anyhow::Result<String> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).context("the system gives no random bytes")?;
+    getrandom::fill(&mut bytes).context("cannot get random bytes from the system")?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-/// Ask a running server whether it is ready; exit code 0 when it is
+/// Ask a running server whether it is ready; the exit code is 0 when it is
 ///
 ///   otto-handler health --url http://127.0.0.1:4000
 #[derive(Debug, clap::Args)]
@@ -22,7 +22,7 @@ pub(super) struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// When there is no answer.
+/// When the server does not answer.
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let url = format!("{}/readyz", args.url.trim_end_matches('/'));
     let client = reqwest::Client::builder().timeout(args.timeout).build()?;

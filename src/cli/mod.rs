@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{ServeArgs, effective, with_file_defaults};
+use crate::config::{ServeArgs, effective, with_file_defaults, with_old_variables};
 
 mod demo;
 mod health;
@@ -41,9 +41,10 @@ impl Cli {
     /// Reads `arguments`, the program's name first.
     ///
     /// # Errors
-    /// What clap prints: what is wrong, or the asked help.
+    /// What clap prints: what is wrong with the arguments, or the help that was asked for.
     pub fn read(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
-        let mut command = with_file_defaults(Self::command(), SERVE, &arguments)?;
+        let command = with_old_variables(Self::command(), SERVE);
+        let mut command = with_file_defaults(command, SERVE, &arguments)?;
         let matches = command.try_get_matches_from_mut(arguments)?;
         let mut cli = Self::from_arg_matches(&matches)?;
         if let (Command::Serve(args), Some(given)) =
@@ -58,7 +59,7 @@ impl Cli {
     /// Runs the command.
     ///
     /// # Errors
-    /// What kept it from its work, for people to read.
+    /// Why the command failed, for people to read.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Serve(args) => serve::run(*args).await,

@@ -15,8 +15,9 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     tracing::info!("configuration: {}", config.effective);
     // Before anyone learns that the server is there, and stops it.
     let stop = stop_signal()?;
-    let server = Server::start(&config).await?;
-    if config.print_addrs {
+    let print_addrs_wanted = config.print_addrs;
+    let server = Server::start(config).await?;
+    if print_addrs_wanted {
         print_addrs(server.addrs())?;
     }
     server.run_until(stop).await?;

@@ -1,4 +1,4 @@
-//! `simulate`: plays an ottoscaler with builds running.
+//! `simulate`: simulates an ottoscaler with running builds.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -11,7 +11,7 @@ use super::serve::stop_signal;
 use crate::domain::TaskId;
 use crate::simulate::{Pace, Plan, push, serve_pull};
 
-/// Play an ottoscaler: push simulated CI builds over gRPC, or let them be pulled.
+/// Simulate an ottoscaler: push simulated CI builds over gRPC, or let them be pulled.
 ///
 ///   otto-handler simulate --push-to http://127.0.0.1:8080 --tasks 2 --workers 3 --fail 2
 ///   otto-handler simulate --serve-pull 127.0.0.1:9090 --seed 7
@@ -23,22 +23,23 @@ pub(super) struct Args {
     /// Push to the server with this gRPC address
     #[arg(long, env = "OTTO_SIMULATE_PUSH_TO", value_name = "URL")]
     pub push_to: Option<Uri>,
-    /// Listen here for a server that pulls, until it is stopped; port 0 picks a free one
+    /// Address to listen on for a server that pulls; runs until it is stopped; port 0 picks a free
+    /// port
     #[arg(long, env = "OTTO_SIMULATE_SERVE_PULL", value_name = "ADDR")]
     pub serve_pull: Option<SocketAddr>,
-    /// How many builds run side by side
+    /// How many builds run at once
     #[arg(long, env = "OTTO_SIMULATE_TASKS", value_name = "N", default_value_t = 2)]
     pub tasks: u32,
     /// How many workers each build has
     #[arg(long, env = "OTTO_SIMULATE_WORKERS", value_name = "N", default_value_t = 2)]
     pub workers: u32,
-    /// Lines a second of each worker; 0 for as fast as the server takes them
+    /// Lines a second of each worker; 0 for as many as the server accepts
     #[arg(long, env = "OTTO_SIMULATE_RATE", value_name = "N", default_value_t = 20.0)]
     pub rate: f64,
     /// Which workers fail, by number from 1, separated by commas
     #[arg(long, env = "OTTO_SIMULATE_FAIL", value_name = "N,...", value_delimiter = ',')]
     pub fail: Vec<u32>,
-    /// The same seed gives the same builds, line by line; by default another every time
+    /// The same seed gives the same builds, line by line; by default it is random
     #[arg(long, env = "OTTO_SIMULATE_SEED", value_name = "N")]
     pub seed: Option<u64>,
 }
@@ -46,7 +47,7 @@ pub(super) struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// When a number makes no sense, or the server cannot be reached or refuses a call.
+/// When a number is out of its range, or the server cannot be reached or refuses a call.
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let plan = plan(&args)?;
     let names: Vec<_> = plan.tasks.iter().map(TaskId::as_str).collect();
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_make_no_sense_are_refused() {
+    fn numbers_out_of_their_range_are_refused() {
         assert!(plan(&Args { tasks: 0, ..args() }).is_err());
         assert!(plan(&Args { workers: 0, ..args() }).is_err());
         let error = plan(&Args { fail: vec![3], ..args() }).unwrap_err();

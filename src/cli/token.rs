@@ -1,4 +1,4 @@
-//! `token`: makes a token that a server with the same secret takes.
+//! `token`: makes a token that a server with the same secret accepts.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,10 +7,8 @@ use anyhow::{Context, bail, ensure};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde::Serialize;
 
+use crate::config::MIN_SECRET_BYTES;
 use crate::domain::now_ms;
-
-/// RFC 7518 §3.2: a key for HS256 is at least as long as the hash.
-const SAFE_SECRET_BYTES: usize = 32;
 
 /// Make a token (JWT, HS256) and print it, alone, on standard output.
 ///
@@ -18,13 +16,14 @@ const SAFE_SECRET_BYTES: usize = 32;
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
-    /// Whom the token is for
+    /// Name of whom the token is for
     #[arg(long, env = "OTTO_TOKEN_SUB", value_name = "NAME")]
     pub sub: String,
-    /// The tasks it opens, as a glob; may be given several times; none given: every task
+    /// Glob of the tasks that the token allows to read; may be given several times. By default
+    /// every task
     #[arg(long = "task", env = "OTTO_TOKEN_TASK", value_name = "GLOB", value_delimiter = ',')]
     pub tasks: Vec<String>,
-    /// How long it is valid
+    /// How long the token is valid
     #[arg(long, env = "OTTO_TOKEN_TTL", value_name = "TIME", default_value = "1h")]
     pub ttl: humantime::Duration,
     /// The server's secret
@@ -44,12 +43,13 @@ struct Claims<'a> {
 /// Runs the command.
 ///
 /// # Errors
-/// When the secret or the subject is empty, a glob is none, or the token would never be valid.
+/// When the secret or the subject is empty, a glob cannot be parsed, or the token would never be
+/// valid.
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let token = make(&args, now_ms() / 1000)?;
-    if args.jwt_secret.len() < SAFE_SECRET_BYTES {
+    if args.jwt_secret.len() < MIN_SECRET_BYTES {
         eprintln!(
-            "warning: the secret is {} bytes, fewer than {SAFE_SECRET_BYTES} can be guessed",
+            "warning: the secret is {} bytes, serve needs at least {MIN_SECRET_BYTES}",
             args.jwt_secret.len()
         );
     }
@@ -61,7 +61,7 @@ fn make(args: &Args, now_s: u64) -> anyhow::Result<String> {
     ensure!(!args.jwt_secret.is_empty(), "the secret is empty");
     ensure!(!args.sub.is_empty(), "sub is empty");
     for glob in &args.tasks {
-        globset::Glob::new(glob).with_context(|| format!("task {glob:?} is no glob"))?;
+        globset::Glob::new(glob).with_context(|| format!("task is {glob:?}, expected a glob"))?;
     }
     let ttl: Duration = args.ttl.into();
     if ttl.as_secs() == 0 {

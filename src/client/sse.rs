@@ -1,7 +1,8 @@
-//! Parser for event streams, as WHATWG HTML "Server-sent events" §9.2.6 describes it.
+//! Event streams (WHATWG HTML "Server-sent events" §9.2.6), read with a limit on an event's size.
 //!
-//! Bytes go in as they arrive, events come out; where the chunks are cut never matters.
-//! An event that is larger than the limit is an error, so a parser's memory is bounded.
+//! Bytes go in as they arrive, events come out; where the chunks are cut never matters. The
+//! grammar is `sse-core`'s. A parser holds what was pushed and not parsed yet, and of one event
+//! at most the limit for its data, its type and its id each.
 //!
 //! ```
 //! use otto_handler::client::sse::Parser;
@@ -13,11 +14,11 @@
 //! assert_eq!((event.event.as_str(), event.id.as_str(), event.data.as_str()), ("message", "7", "hello"));
 //! ```
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
-
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+use bytes::BytesMut;
+use sse_core::{MessageEvent, SseDecoder, SseEvent};
 
 /// One dispatched event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,13 @@ pub struct Event {
     pub id: String,
     /// Its data lines, joined by `\n`.
     pub data: String,
+}
+
+impl From<MessageEvent> for Event {
+    fn from(message: MessageEvent) -> Self {
+        let id = message.last_event_id.as_deref().unwrap_or_default().to_owned();
+        Self { event: message.event.into_owned(), id, data: message.data }
+    }
 }
 
 /// An event is larger than the parser's limit.
@@ -41,42 +49,26 @@ pub struct TooLarge {
 /// An incremental parser for one stream.
 #[derive(Debug)]
 pub struct Parser {
-    limit_bytes: usize,
+    limit_bytes: NonZeroUsize,
+    decoder: SseDecoder,
     /// Received and not parsed yet.
     pending: BytesMut,
-    /// So many bytes of `pending` hold no line end.
-    scanned: usize,
-    /// Whether the first line, which may begin with a byte order mark, is behind.
-    begun: bool,
-    /// The last line ended in CR; a LF right after it belongs to that line end.
-    after_cr: bool,
-    event: String,
-    data: String,
-    id: String,
-    last_event_id: String,
     retry: Option<Duration>,
 }
 
 impl Parser {
-    /// A parser that takes events of up to `limit_bytes`.
+    /// A parser that takes events of up to `limit_bytes`, one at least.
     pub fn new(limit_bytes: usize) -> Self {
-        Self::resuming(limit_bytes, String::new())
+        Self::resuming(limit_bytes, "")
     }
 
     /// A parser for a stream that was requested with `last_event_id`.
-    pub fn resuming(limit_bytes: usize, last_event_id: String) -> Self {
-        Self {
-            limit_bytes,
-            pending: BytesMut::new(),
-            scanned: 0,
-            begun: false,
-            after_cr: false,
-            event: String::new(),
-            data: String::new(),
-            id: last_event_id.clone(),
-            last_event_id,
-            retry: None,
-        }
+    pub fn resuming(limit_bytes: usize, last_event_id: &str) -> Self {
+        let limit_bytes = NonZeroUsize::new(limit_bytes).unwrap_or(NonZeroUsize::MIN);
+        let mut decoder = SseDecoder::with_limit(limit_bytes);
+        let id = Some(last_event_id).filter(|id| !id.is_empty());
+        decoder.reconnect_with_id(id.map(Into::into));
+        Self { limit_bytes, decoder, pending: BytesMut::new(), retry: None }
     }
 
     /// Takes bytes as they arrived.
@@ -87,101 +79,27 @@ impl Parser {
     /// The next whole event; `None` until more bytes are pushed.
     ///
     /// # Errors
-    /// When an event, or a line of one, is larger than the limit.
+    /// When an event is larger than the limit; what follows it can still be read.
     pub fn next_event(&mut self) -> Result<Option<Event>, TooLarge> {
-        while let Some(line) = self.next_line() {
-            self.check_size(line.len())?;
-            if let Some(event) = self.take_line(&line) {
-                return Ok(Some(event));
+        while let Some(decoded) = self.decoder.next(&mut self.pending) {
+            match decoded {
+                Ok(SseEvent::Message(message)) => return Ok(Some(message.into())),
+                Ok(SseEvent::Retry(ms)) => self.retry = Some(Duration::from_millis(ms.into())),
+                Err(_) => return Err(TooLarge { limit_bytes: self.limit_bytes.get() }),
             }
         }
-        self.check_size(self.pending.len())?;
         Ok(None)
     }
 
     /// Where to resume: the id of the last event, also of one that only carried an id.
     pub fn last_event_id(&self) -> &str {
-        &self.last_event_id
+        self.decoder.last_event_id().map_or("", |id| id)
     }
 
     /// Takes the reconnection time that the stream last asked for.
     pub fn take_retry(&mut self) -> Option<Duration> {
         self.retry.take()
     }
-
-    fn check_size(&self, more_bytes: usize) -> Result<(), TooLarge> {
-        if self.data.len() + more_bytes > self.limit_bytes {
-            return Err(TooLarge { limit_bytes: self.limit_bytes });
-        }
-        Ok(())
-    }
-
-    fn next_line(&mut self) -> Option<BytesMut> {
-        self.skip_lf_after_cr();
-        let found = memchr::memchr2(b'\r', b'\n', &self.pending[self.scanned..]);
-        let Some(end) = found.map(|at| self.scanned + at) else {
-            self.scanned = self.pending.len();
-            return None;
-        };
-        self.scanned = 0;
-        let mut line = self.pending.split_to(end);
-        self.after_cr = self.pending.get_u8() == b'\r';
-        let is_first = !std::mem::replace(&mut self.begun, true);
-        if is_first && line.starts_with(BYTE_ORDER_MARK) {
-            line.advance(BYTE_ORDER_MARK.len());
-        }
-        Some(line)
-    }
-
-    fn skip_lf_after_cr(&mut self) {
-        let Some(&first) = self.pending.first() else { return };
-        if std::mem::take(&mut self.after_cr) && first == b'\n' {
-            self.pending.advance(1);
-        }
-    }
-
-    fn take_line(&mut self, line: &[u8]) -> Option<Event> {
-        if line.is_empty() {
-            return self.dispatch();
-        }
-        let (field, value) = split_field(line);
-        match field {
-            b"event" => self.event = String::from_utf8_lossy(value).into_owned(),
-            b"data" => {
-                self.data.push_str(&String::from_utf8_lossy(value));
-                self.data.push('\n');
-            }
-            b"id" if !value.contains(&0) => self.id = String::from_utf8_lossy(value).into_owned(),
-            b"retry" => self.retry = parse_retry(value).or(self.retry),
-            _ => {}
-        }
-        None
-    }
-
-    fn dispatch(&mut self) -> Option<Event> {
-        self.last_event_id.clone_from(&self.id);
-        let mut event = std::mem::take(&mut self.event);
-        let mut data = std::mem::take(&mut self.data);
-        // Every data line added a line feed; with none there is nothing to dispatch.
-        data.pop()?;
-        if event.is_empty() {
-            event.push_str("message");
-        }
-        Some(Event { event, id: self.id.clone(), data })
-    }
-}
-
-/// Field name and value of a line; a comment has an empty name.
-fn split_field(line: &[u8]) -> (&[u8], &[u8]) {
-    let Some(colon) = memchr::memchr(b':', line) else { return (line, b"") };
-    let value = &line[colon + 1..];
-    (&line[..colon], value.strip_prefix(b" ").unwrap_or(value))
-}
-
-fn parse_retry(value: &[u8]) -> Option<Duration> {
-    let all_digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-    let text = std::str::from_utf8(value).ok().filter(|_| all_digits)?;
-    text.parse().ok().map(Duration::from_millis)
 }
 
 #[cfg(test)]
@@ -286,13 +204,35 @@ mod tests {
 
     #[test]
     fn an_event_above_the_limit_is_refused_whether_in_one_line_or_in_many() {
-        let mut parser = Parser::new(100);
-        parser.push(&[b'x'; 101]);
-        assert_eq!(parser.next_event(), Err(TooLarge { limit_bytes: 100 }));
+        let long = "x".repeat(101);
+        let many_lines = "data: 0123456789\n".repeat(10);
+        for text in [
+            format!("data: {long}"),
+            many_lines,
+            "data\n".repeat(102),
+            format!("id: {long}"),
+            format!("event: {long}"),
+        ] {
+            let mut parser = Parser::new(100);
+            parser.push(text.as_bytes());
+            assert_eq!(parser.next_event(), Err(TooLarge { limit_bytes: 100 }), "{text:?}");
+        }
+    }
 
+    #[test]
+    fn comments_and_unknown_fields_of_any_length_take_no_memory() {
         let mut parser = Parser::new(100);
-        parser.push("data: 0123456789\n".repeat(10).as_bytes());
-        assert_eq!(parser.next_event(), Err(TooLarge { limit_bytes: 100 }));
+        for start in [":", "unknown: "] {
+            parser.push(start.as_bytes());
+            for _ in 0..100 {
+                parser.push(&[b'x'; 1000]);
+                assert_eq!(parser.next_event(), Ok(None));
+                assert!(parser.pending.is_empty());
+            }
+            parser.push(b"\n");
+        }
+        parser.push(b"data: 1\n\n");
+        assert_eq!(parser.next_event(), Ok(Some(event("message", "", "1"))));
     }
 
     fn stream_text() -> impl Strategy<Value = Vec<u8>> {

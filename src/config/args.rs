@@ -52,7 +52,7 @@ pub struct ServeArgs {
     #[arg(long, env = "OTTO_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Where ottoscaler pushes to (gRPC); port 0 picks a free one
+    /// Address that ottoscaler pushes to (gRPC); port 0 picks a free port
     #[arg(
         long,
         env = "OTTO_GRPC_ADDR",
@@ -61,7 +61,7 @@ pub struct ServeArgs {
     )]
     pub grpc_addr: SocketAddr,
 
-    /// Where browsers read from (HTTP); port 0 picks a free one
+    /// Address that browsers read from (HTTP); port 0 picks a free port
     #[arg(
         long,
         env = "OTTO_HTTP_ADDR",
@@ -70,11 +70,11 @@ pub struct ServeArgs {
     )]
     pub http_addr: SocketAddr,
 
-    /// Another port for --http-addr, under the name that platforms use
+    /// Port of --http-addr, in place of the one given there; hosting platforms set PORT
     #[arg(long, env = "PORT", help_heading = "Addresses")]
     pub port: Option<u16>,
 
-    /// Origin of the front end that may read across origins
+    /// Origin of the front end, which may read from a browser (CORS)
     #[arg(
         long,
         env = "FRONTEND_URL",
@@ -92,7 +92,7 @@ pub struct ServeArgs {
     #[arg(long, env = "OTTO_AUTH", default_value = "jwt", help_heading = "Access")]
     pub auth: AuthMode,
 
-    /// Secret that signs the readers' tokens (HS256), at least 32 bytes
+    /// Secret that the readers' tokens are signed with (HS256), at least 32 bytes
     #[arg(
         long,
         env = "JWT_SECRET",
@@ -102,43 +102,43 @@ pub struct ServeArgs {
     )]
     pub jwt_secret: Option<String>,
 
-    /// Who may push; must be given by name when --grpc-addr is not on loopback
+    /// Who may push: everyone who reaches --grpc-addr (none). Must be set when that is not on loopback
     #[arg(long, env = "OTTO_PUSH_AUTH", help_heading = "Access")]
     pub push_auth: Option<PushAuth>,
 
-    /// PullWriter logs from here where nobody pushes them: a URL, or host:port for plain text; the
-    /// source serves otto.handler.v1.WorkerLogSource, and https uses the system's certificates
-    #[arg(long, env = "OTTOSCALER_GRPC_URL", value_name = "URL", help_heading = "Client mode")]
+    /// Pull logs from this source when nobody pushes them: a URL, or host:port for plain text. The
+    /// source serves otto.handler.v1.WorkerLogSource; https trusts the system's certificates
+    #[arg(long, env = "OTTOSCALER_GRPC_URL", value_name = "URL", help_heading = "Pull")]
     pub pull_from: Option<String>,
 
-    /// When to fetch: while nobody pushes (fallback), always, or not at all (off); without
-    /// --pull-from it is off
-    #[arg(long, env = "OTTO_PULL_MODE", default_value = "fallback", help_heading = "Client mode")]
+    /// When to pull: while nobody pushes (fallback), at all times (always), or never (off). Without
+    /// --pull-from nothing is pulled
+    #[arg(long, env = "OTTO_PULL_MODE", default_value = "fallback", help_heading = "Pull")]
     pub pull_mode: PullMode,
 
-    /// How long no push stream must have been open before fallback fetches
+    /// With --pull-mode fallback: pull once no push stream has been open for this long
     #[arg(
         long,
         env = "OTTO_PULL_AFTER",
         default_value = "30s",
         value_name = "DURATION",
         value_parser = humantime::parse_duration,
-        help_heading = "Client mode"
+        help_heading = "Pull"
     )]
     pub pull_after: Duration,
 
-    /// How often to ask --pull-from for the workers' status (GetWorkerStatus), also while they
-    /// push; 0s for never; by default every 10s, but only while fetching
+    /// How often to ask --pull-from for the workers' status (GetWorkerStatus), also while somebody
+    /// pushes; 0s for never. By default every 10s, while pulling only
     #[arg(
         long,
         env = "OTTO_PULL_STATUS_INTERVAL",
         value_name = "DURATION",
         value_parser = humantime::parse_duration,
-        help_heading = "Client mode"
+        help_heading = "Pull"
     )]
     pub pull_status_interval: Option<Duration>,
 
-    /// Where the log is kept; made when missing
+    /// Directory that the log is kept in; created when it is missing
     #[arg(
         long,
         env = "OTTO_DATA_DIR",
@@ -148,11 +148,12 @@ pub struct ServeArgs {
     )]
     pub data_dir: PathBuf,
 
-    /// When an entry counts as kept: on disk (fsync), in the page cache (os), in memory (no files)
+    /// When an entry is acknowledged: once it is on disk (fsync), in the page cache (os), or in
+    /// memory, without any files (memory)
     #[arg(long, env = "OTTO_DURABILITY", default_value = "fsync", help_heading = "Store")]
     pub durability: Durability,
 
-    /// Forget entries older than this, such as 30d
+    /// Delete entries older than this, such as 30d; by default nothing is deleted
     #[arg(
         long,
         env = "OTTO_RETENTION_AGE",
@@ -162,11 +163,11 @@ pub struct ServeArgs {
     )]
     pub retention_age: Option<Duration>,
 
-    /// Forget the oldest entries beyond this size on disk, such as 50GiB
+    /// Delete the oldest entries once the log takes more than this on disk, such as 50GiB
     #[arg(long, env = "OTTO_RETENTION_BYTES", value_name = "SIZE", help_heading = "Store")]
     pub retention_bytes: Option<ByteSize>,
 
-    /// Size at which a segment file is sealed; retention works by whole segments
+    /// Size at which a segment file is sealed; retention deletes whole segments
     #[arg(
         long,
         env = "OTTO_SEGMENT_BYTES",
@@ -176,7 +177,7 @@ pub struct ServeArgs {
     )]
     pub segment_bytes: ByteSize,
 
-    /// Memory for entries on their way to the disk
+    /// Memory for entries that wait to be written
     #[arg(
         long,
         env = "OTTO_QUEUE_BYTES",
@@ -186,7 +187,7 @@ pub struct ServeArgs {
     )]
     pub queue_bytes: ByteSize,
 
-    /// Memory for the newest entries, which viewers share
+    /// Memory for the newest entries, which all viewers share
     #[arg(
         long,
         env = "OTTO_HUB_BYTES",
@@ -196,7 +197,7 @@ pub struct ServeArgs {
     )]
     pub hub_bytes: ByteSize,
 
-    /// Largest entry taken; a larger one is dropped with a reason
+    /// Size of the largest entry that is kept; a larger one is answered DROP
     #[arg(
         long,
         env = "OTTO_MAX_ENTRY_BYTES",
@@ -206,7 +207,7 @@ pub struct ServeArgs {
     )]
     pub max_entry_bytes: ByteSize,
 
-    /// Threads that serve connections; by default one per core
+    /// Number of threads that serve connections; by default one per core
     #[arg(
         long,
         alias = "workers",
@@ -216,7 +217,7 @@ pub struct ServeArgs {
     )]
     pub threads: Option<usize>,
 
-    /// Streams that may push at once
+    /// How many push streams may be open at once
     #[arg(
         long,
         env = "OTTO_MAX_PUSH_STREAMS",
@@ -226,7 +227,7 @@ pub struct ServeArgs {
     )]
     pub max_push_streams: usize,
 
-    /// Worker pods that may be registered at once to push by themselves
+    /// How many worker pods may be registered at once to push their own logs
     #[arg(
         long,
         env = "OTTO_MAX_REGISTERED_WORKERS",
@@ -236,7 +237,7 @@ pub struct ServeArgs {
     )]
     pub max_registered_workers: usize,
 
-    /// Streams that may be read at once
+    /// How many viewers may be connected at once
     #[arg(
         long,
         env = "OTTO_MAX_VIEWERS",
@@ -246,7 +247,7 @@ pub struct ServeArgs {
     )]
     pub max_viewers: usize,
 
-    /// How long a full store holds a producer back before it answers RETRY
+    /// How long a producer waits for a full store before it is answered RETRY
     #[arg(
         long,
         env = "OTTO_STORE_STALL_TIMEOUT",
@@ -257,7 +258,7 @@ pub struct ServeArgs {
     )]
     pub store_stall_timeout: Duration,
 
-    /// How long a viewer may take nothing before it is closed
+    /// Close a viewer that has read nothing for this long
     #[arg(
         long,
         env = "OTTO_VIEWER_STALL_TIMEOUT",
@@ -268,7 +269,7 @@ pub struct ServeArgs {
     )]
     pub viewer_stall_timeout: Duration,
 
-    /// Silence after which a stream gets a heartbeat
+    /// Send a heartbeat on a stream that was silent for this long
     #[arg(
         long,
         env = "OTTO_HEARTBEAT",
@@ -279,7 +280,7 @@ pub struct ServeArgs {
     )]
     pub heartbeat: Duration,
 
-    /// Silence after which a task without an end counts as complete
+    /// Count a task as complete when nothing came for this long, even if its workers sent no end
     #[arg(
         long,
         env = "OTTO_TASK_QUIET_PERIOD",
@@ -290,7 +291,7 @@ pub struct ServeArgs {
     )]
     pub task_quiet_period: Duration,
 
-    /// How long a shutdown may take
+    /// How long a shutdown may take in all
     #[arg(
         long,
         env = "OTTO_DRAIN_TIMEOUT",
@@ -301,7 +302,7 @@ pub struct ServeArgs {
     )]
     pub drain_timeout: Duration,
 
-    /// What the server logs of itself, as tracing filter directives
+    /// What the server logs about itself, as tracing filter directives, such as info or debug
     #[arg(
         long,
         env = "OTTO_LOG",
@@ -311,11 +312,11 @@ pub struct ServeArgs {
     )]
     pub log: String,
 
-    /// How it is written, to standard error
+    /// Format of the server's own log, which goes to standard error
     #[arg(long, env = "OTTO_LOG_FORMAT", default_value = "text", help_heading = "Logging")]
     pub log_format: LogFormat,
 
-    /// All of the above as given or defaulted, for the log.
+    /// Every setting as given or defaulted, for the log.
     #[arg(skip)]
     pub effective: String,
 }

@@ -1,4 +1,4 @@
-//! Whether the settings make sense together.
+//! Checks the flags, each and together, and makes the configuration of them.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -7,31 +7,64 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use http::Uri;
 
-use super::args::{AuthMode, PullMode, ServeArgs};
+use super::args::{AuthMode, LogFormat, PullMode, ServeArgs};
+use super::options;
+use crate::http::HttpOptions;
+use crate::ingest::Limits;
+use crate::pull::PullOptions;
+use crate::store::StoreOptions;
 
 /// A secret shorter than this can be guessed (RFC 7518 §3.2 asks for 256 bits with HS256).
 pub const MIN_SECRET_BYTES: usize = 32;
 
-/// The least byte budget that still lets a block of the largest entry through.
+/// The smallest byte budget in which a block of the largest entry fits.
 const MIN_BUDGET: ByteSize = ByteSize::mib(1);
 
-/// The least time between two polls for statuses.
+/// The shortest time between two polls for statuses.
 const MIN_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A configuration that makes sense.
-#[derive(Debug, Clone)]
+/// A checked configuration, in the terms of the parts that it is for.
+#[derive(Debug)]
 pub struct Config {
-    args: ServeArgs,
-    pull_from: Option<Uri>,
+    /// Where producers push.
+    pub grpc_addr: SocketAddr,
+    /// Where browsers read.
+    pub http_addr: SocketAddr,
+    /// Whether the bound addresses are printed.
+    pub print_addrs: bool,
+    /// How many threads serve connections.
+    pub threads: usize,
+    /// The store.
+    pub store: StoreOptions,
+    /// What the newest entries may take in memory, in bytes.
+    pub hub_bytes: usize,
+    /// After how much silence a task without an end counts as complete.
+    pub task_quiet_period: Duration,
+    /// Bounds on what producers may do.
+    pub limits: Limits,
+    /// How many workers may be registered at once.
+    pub max_registered_workers: usize,
+    /// Pulling; `None` where nothing is pulled.
+    pub pull: Option<PullOptions>,
+    /// The HTTP side.
+    pub http: HttpOptions,
+    /// How long a shutdown may take.
+    pub drain_timeout: Duration,
+    /// What the server logs of itself, as tracing filter directives.
+    pub log: String,
+    /// How that is written.
+    pub log_format: LogFormat,
+    /// Every setting as given or defaulted, for the log.
+    pub effective: String,
 }
 
-/// A setting that makes no sense.
+/// A setting that cannot be served with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// JWT without a secret.
+    /// `--auth jwt` without a secret.
     #[error(
-        "auth is jwt and there is no secret: set --jwt-secret or JWT_SECRET, \
-         or on a loopback address --auth none"
+        "auth is jwt, which needs a secret: set --jwt-secret or JWT_SECRET, \
+         or, on a loopback address, --auth none"
     )]
     NoSecret,
     /// The secret is empty or guessable.
@@ -41,11 +74,11 @@ pub enum ConfigError {
         bytes: usize,
     },
     /// Reading without auth beyond this machine.
-    #[error("auth none is for loopback only, and http-addr is {0}")]
+    #[error("auth is none, which is allowed on loopback only, and http-addr is {0}")]
     OpenReading(SocketAddr),
-    /// Pushing without auth beyond this machine, unasked.
+    /// Pushing without auth beyond this machine, which was not asked for.
     #[error(
-        "grpc-addr {0} is not on loopback and takes pushes from everyone: say --push-auth none if that is meant"
+        "grpc-addr is {0}, which everyone who reaches it could push to: set --push-auth none to allow that"
     )]
     OpenPushing(SocketAddr),
     /// A number outside its range.
@@ -59,16 +92,14 @@ pub enum ConfigError {
         rule: String,
     },
     /// The address to pull from cannot be read.
-    #[error(
-        "pull-from is {value:?}, it needs the form http://host:port, https://host:port or host:port"
-    )]
+    #[error("pull-from is {value:?}, expected http://host:port, https://host:port or host:port")]
     PullFrom {
         /// The found value, without a credential.
         value: String,
     },
-    /// Pulling without an address.
-    #[error("pull-mode is always and there is no --pull-from")]
-    PullFromNowhere,
+    /// `--pull-mode always` without an address.
+    #[error("pull-mode is always, which needs --pull-from")]
+    NothingToPullFrom,
     /// The log filter cannot be read.
     #[error("log is {value:?}: {reason}")]
     LogFilter {
@@ -83,44 +114,48 @@ impl Config {
     /// Checks `args`.
     ///
     /// # Errors
-    /// Names the first setting that makes no sense, its value and the rule.
-    pub fn new(mut args: ServeArgs) -> Result<Self, ConfigError> {
+    /// Names the first setting that breaks a rule, its value and the rule.
+    pub fn new(args: ServeArgs) -> Result<Self, ConfigError> {
+        let mut http_addr = args.http_addr;
         if let Some(port) = args.port {
-            args.http_addr.set_port(port);
+            http_addr.set_port(port);
         }
-        args.frontend_url.truncate(args.frontend_url.trim_end_matches('/').len());
-        check_access(&args)?;
+        check_access(&args, http_addr)?;
         check_limits(&args)?;
         check_times(&args)?;
         check_log_filter(&args.log)?;
-        let pull_from = args.pull_from.as_deref().map(source).transpose()?;
+        let pull_from = args.pull_from.as_deref().map(pull_source).transpose()?;
         if pull_from.is_none() && args.pull_mode == PullMode::Always {
-            return Err(ConfigError::PullFromNowhere);
+            return Err(ConfigError::NothingToPullFrom);
         }
-        Ok(Self { args, pull_from })
-    }
-
-    /// Where to pull from, in client mode: scheme and authority.
-    pub fn pull_source(&self) -> Option<&Uri> {
-        self.pull_from.as_ref().filter(|_| self.args.pull_mode != PullMode::Off)
+        Ok(Self {
+            grpc_addr: args.grpc_addr,
+            http_addr,
+            print_addrs: args.print_addrs,
+            threads: options::threads(&args),
+            store: options::store(&args),
+            hub_bytes: args.hub_bytes.as_u64() as usize,
+            task_quiet_period: args.task_quiet_period,
+            limits: options::limits(&args),
+            max_registered_workers: args.max_registered_workers,
+            pull: options::pull(&args, pull_from),
+            http: options::http(&args),
+            drain_timeout: args.drain_timeout,
+            log: args.log,
+            log_format: args.log_format,
+            effective: args.effective,
+        })
     }
 }
 
-impl std::ops::Deref for Config {
-    type Target = ServeArgs;
-    fn deref(&self) -> &ServeArgs {
-        &self.args
-    }
-}
-
-fn check_access(args: &ServeArgs) -> Result<(), ConfigError> {
+fn check_access(args: &ServeArgs, http_addr: SocketAddr) -> Result<(), ConfigError> {
     match (args.auth, &args.jwt_secret) {
         (AuthMode::Jwt, None) => return Err(ConfigError::NoSecret),
         (AuthMode::Jwt, Some(secret)) if secret.len() < MIN_SECRET_BYTES => {
             return Err(ConfigError::ShortSecret { bytes: secret.len() });
         }
-        (AuthMode::None, _) if !args.http_addr.ip().is_loopback() => {
-            return Err(ConfigError::OpenReading(args.http_addr));
+        (AuthMode::None, _) if !http_addr.ip().is_loopback() => {
+            return Err(ConfigError::OpenReading(http_addr));
         }
         _ => {}
     }
@@ -175,7 +210,7 @@ fn check_times(args: &ServeArgs) -> Result<(), ConfigError> {
 }
 
 /// The source's address; a text without a scheme is a host and port in plain text.
-fn source(text: &str) -> Result<Uri, ConfigError> {
+fn pull_source(text: &str) -> Result<Uri, ConfigError> {
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let parsed = with_scheme.parse::<Uri>().ok().filter(|uri| {
         let is_known = matches!(uri.scheme_str(), Some("http" | "https"));

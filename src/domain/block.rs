@@ -67,42 +67,6 @@ pub struct Entry<'a> {
     pub body: &'a [u8],
 }
 
-impl Entry<'_> {
-    /// Appends the entry as one JSON object on one line. A gap's place is the range that it
-    /// stands for, `from` and `to`, as in the gaps that readers are told of otherwise.
-    pub fn write_json(&self, out: &mut Vec<u8>) {
-        if self.kind == Kind::Gap {
-            out.extend_from_slice(b"{\"from\":");
-            write_decimal(out, self.offset.0);
-            out.extend_from_slice(b",\"to\":");
-        } else {
-            out.extend_from_slice(b"{\"offset\":");
-        }
-        write_decimal(out, self.offset.0);
-        if let Some(line) = self.line {
-            out.extend_from_slice(b",\"line\":");
-            write_decimal(out, line);
-        }
-        out.push(b',');
-        out.extend_from_slice(self.body);
-    }
-}
-
-/// Appends `value` in decimal; `write!` costs several times as much on the way of every entry.
-pub fn write_decimal(out: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
-}
-
 impl Block {
     /// The last entry's offset.
     pub fn last(&self) -> Offset {
@@ -311,16 +275,6 @@ mod tests {
         assert_eq!(seen, expected);
         assert_eq!(block.check(), Ok(()));
         assert_eq!(block.last(), Offset(13));
-    }
-
-    #[test]
-    fn an_entry_is_written_as_one_json_object_with_offset_and_line_first() {
-        let mut out = Vec::new();
-        let block = block();
-        block.entries().take(3).for_each(|entry| entry.write_json(&mut out));
-        let text = String::from_utf8(out).unwrap();
-        let expected = "{\"offset\":10,\"line\":5,\"a\":1}{\"offset\":11,\"line\":6,\"a\":2}{\"offset\":12,\"s\":1}";
-        assert_eq!(text, expected);
     }
 
     #[test]

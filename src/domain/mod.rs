@@ -11,9 +11,7 @@ mod scope;
 mod summary;
 
 pub use batch::{Batch, Cursor, Kind, MAX_BODY_BYTES, ProducerSession, Records, Run};
-pub use block::{
-    Block, Damaged, Entries, Entry, RunSession, encode_run, encoded_run_bytes, write_decimal,
-};
+pub use block::{Block, Damaged, Entries, Entry, RunSession, encode_run, encoded_run_bytes};
 pub use id_map::{IdHash, IdMap};
 pub use ids::{
     Epoch, EventId, EventIdError, IdError, LineNumber, MAX_ID_BYTES, Offset, TaskId, WorkerId,

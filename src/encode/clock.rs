@@ -1,4 +1,4 @@
-//! The time of receipt as text, made once a millisecond.
+//! The time of receipt as text, which is made at most once a millisecond.
 
 use jiff::Timestamp;
 
@@ -15,11 +15,11 @@ pub struct CachedClock {
 }
 
 impl CachedClock {
-    /// A clock that reads now.
+    /// A clock that has read the time now.
     pub fn now() -> Self {
-        let mut stamp = Self { ms: 0, text: String::with_capacity(TEXT_BYTES) };
-        stamp.refresh();
-        stamp
+        let mut clock = Self { ms: 0, text: String::with_capacity(TEXT_BYTES) };
+        clock.refresh();
+        clock
     }
 
     /// Reads the time anew.
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_is_rfc_3339_in_utc_with_milliseconds() {
+    fn the_time_is_written_in_rfc_3339_in_utc_with_milliseconds() {
         assert_eq!(format_ms(1_795_503_449_007), "2026-11-24T06:57:29.007Z");
         assert_eq!(format_ms(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(CachedClock::now().as_str().len(), TEXT_BYTES);

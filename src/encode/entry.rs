@@ -1,11 +1,11 @@
 //! From a log entry's protobuf bytes to a record's body, in one pass.
 //!
-//! Entries of one stream repeat most of what they say: the ids, the pod, the metadata. An
-//! [`EntryEncoder`] remembers how the last entry's were written and copies that where the bytes
-//! are the same, so that what is scanned, checked and escaped anew is the line itself.
+//! Entries of one stream repeat the ids, the pod and the metadata. An [`EntryEncoder`] remembers
+//! how it wrote those of the last entry and copies that where the bytes are the same, so only the
+//! line itself is scanned, checked and escaped each time.
 
 use super::escape::write_bytes;
-use super::json::{optional_map, write_end, write_ids, write_pod};
+use super::json::{EntryIds, optional_map, write_end, write_ids, write_pod};
 use super::protobuf::{Field, Malformed, next_field, text};
 use super::scan::{PodParts, WireLayout, drop_repeats, pair, put, scan_pod};
 
@@ -15,14 +15,14 @@ pub const SESSION_KEY: &str = "otto.session";
 /// Entry metadata that numbers the entry within its session.
 pub const SEQ_KEY: &str = "otto.seq";
 
-/// The longest piece of an entry that is remembered, in bytes on the wire.
+/// The longest piece of an entry that is remembered, in bytes of the message.
 const MEMO_BYTES: usize = 2 * 1024;
 
-/// What the server itself wants to know of an entry; none of it is checked but for being UTF-8.
+/// What the server itself needs of an entry; only checked to be UTF-8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoded<'a> {
     /// The task and the worker; `None` when they are those that were given last.
-    pub ids: Option<(&'a str, &'a str)>,
+    pub ids: Option<EntryIds<'a>>,
     /// The producer's numbering, which is for the server and not in the body.
     pub numbering: ProducerNumbering<'a>,
 }
@@ -40,23 +40,23 @@ pub struct ProducerNumbering<'a> {
 #[derive(Debug)]
 pub struct EntryEncoder {
     layout: WireLayout,
-    ids: Ids,
-    pod: Memo,
-    /// Of all from the first nested field to the message's end.
-    nested: Memo,
+    ids: IdsMemo,
+    pod: BytesMemo,
+    /// Everything from the first nested field to the message's end.
+    nested: BytesMemo,
 }
 
-/// How the last ids were written.
+/// The last ids and the JSON that was written for them.
 #[derive(Debug, Default)]
-struct Ids {
+struct IdsMemo {
     task_id: Vec<u8>,
     worker_id: Vec<u8>,
     json: Vec<u8>,
 }
 
-/// A piece of a message and what was written for it.
+/// A piece of a message and the JSON that was written for it.
 #[derive(Debug, Default)]
-struct Memo {
+struct BytesMemo {
     wire: Vec<u8>,
     json: Vec<u8>,
 }
@@ -84,7 +84,7 @@ enum Nested<'a> {
     New {
         /// From the first of them to the message's end.
         wire: &'a [u8],
-        /// Whether nothing that is no nested field stands there.
+        /// Whether only nested fields stand there.
         is_pure: bool,
         pods: Vec<&'a [u8]>,
         metadata: Vec<(&'a str, &'a str)>,
@@ -98,12 +98,12 @@ impl EntryEncoder {
         Self { layout, ids, pod, nested }
     }
 
-    /// Appends the body of the record that `message` becomes. As in prost, fields may stand in
+    /// Appends the record's body for `message`. As in prost, fields may stand in
     /// any order, unknown ones are skipped, of a repeated scalar or map key the last wins, and a
     /// repeated `pod_metadata` is merged.
     ///
     /// # Errors
-    /// Says what is wrong with the bytes; `out` may have got more then.
+    /// Says what is wrong with the bytes; something may have been appended all the same.
     pub fn encode<'a>(
         &mut self,
         message: &'a [u8],
@@ -205,7 +205,7 @@ impl EntryEncoder {
 
 impl<'a> Found<'a> {
     fn set(&mut self, field: &Field<'a>) -> Result<(), Malformed> {
-        let slot = match field.number {
+        let bytes = match field.number {
             1 => &mut self.worker_id,
             2 => &mut self.task_id,
             3 => &mut self.timestamp,
@@ -214,7 +214,7 @@ impl<'a> Found<'a> {
             6 => &mut self.message,
             _ => return Ok(()),
         };
-        let replaced = std::mem::replace(slot, field.bytes()?);
+        let replaced = std::mem::replace(bytes, field.bytes()?);
         if !replaced.is_empty() {
             text(field.number, replaced)?;
         }
@@ -262,36 +262,36 @@ impl<'a> ProducerNumbering<'a> {
     }
 }
 
-impl Ids {
-    /// Writes the ids; gives them back when they are not the last ones.
+impl IdsMemo {
+    /// Writes the ids; returns them when they are not the last ones.
     fn write<'a>(
         &mut self,
         out: &mut Vec<u8>,
         task_id: &'a [u8],
         worker_id: &'a [u8],
-    ) -> Result<Option<(&'a str, &'a str)>, Malformed> {
+    ) -> Result<Option<EntryIds<'a>>, Malformed> {
         let is_known = self.task_id == task_id && self.worker_id == worker_id;
         // Nothing is remembered yet where nothing was written.
         let new = if is_known && !self.json.is_empty() {
             None
         } else {
             self.json.clear();
-            let texts = (text(2, task_id)?, text(1, worker_id)?);
-            self.remember(texts);
-            Some(texts)
+            let ids = EntryIds { task_id: text(2, task_id)?, worker_id: text(1, worker_id)? };
+            self.remember(ids);
+            Some(ids)
         };
         out.extend_from_slice(&self.json);
         Ok(new)
     }
 
-    fn remember(&mut self, (task_id, worker_id): (&str, &str)) {
-        write_ids(&mut self.json, task_id, worker_id);
-        task_id.as_bytes().clone_into(&mut self.task_id);
-        worker_id.as_bytes().clone_into(&mut self.worker_id);
+    fn remember(&mut self, ids: EntryIds<'_>) {
+        write_ids(&mut self.json, ids);
+        ids.task_id.as_bytes().clone_into(&mut self.task_id);
+        ids.worker_id.as_bytes().clone_into(&mut self.worker_id);
     }
 }
 
-impl Memo {
+impl BytesMemo {
     fn is_of(&self, wire: &[u8]) -> bool {
         !wire.is_empty() && self.wire == wire
     }

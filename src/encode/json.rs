@@ -9,6 +9,15 @@ use super::escape::write_text;
 use super::scan::PodParts;
 use crate::domain::WorkerState;
 
+/// The task and worker of an entry, as texts that need not be valid ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryIds<'a> {
+    /// The task.
+    pub task_id: &'a str,
+    /// The worker.
+    pub worker_id: &'a str,
+}
+
 /// A status notification's parts.
 #[derive(Debug, Clone)]
 pub struct StatusParts<'a> {
@@ -16,7 +25,7 @@ pub struct StatusParts<'a> {
     pub task_id: &'a str,
     /// Checked by the caller.
     pub worker_id: &'a str,
-    /// The state.
+    /// What the worker is now.
     pub state: WorkerState,
     /// Empty: the time of receipt stands in.
     pub timestamp: &'a str,
@@ -28,7 +37,7 @@ pub struct StatusParts<'a> {
 
 /// Appends a status's body.
 pub fn write_status(out: &mut impl BufMut, status: &StatusParts<'_>, received_at: &str) {
-    write_ids(out, status.task_id, status.worker_id);
+    write_ids(out, EntryIds { task_id: status.task_id, worker_id: status.worker_id });
     member(out, "status", status.state.as_str());
     member(out, "timestamp", or(status.timestamp, received_at));
     optional_member(out, "reason", status.reason);
@@ -39,22 +48,22 @@ pub fn write_status(out: &mut impl BufMut, status: &StatusParts<'_>, received_at
 /// Appends the body of a gap: `lines` of a worker that were sent and are not kept.
 pub fn write_gap(
     out: &mut impl BufMut,
-    ids: (&str, &str),
+    ids: EntryIds<'_>,
     lines: u64,
     reason: &str,
     received_at: &str,
 ) {
-    write_ids(out, ids.0, ids.1);
+    write_ids(out, ids);
     out.put_slice(b",\"lines\":");
     out.put_slice(lines.to_string().as_bytes());
     member(out, "reason", reason);
     write_end(out, received_at);
 }
 
-pub(super) fn write_ids(out: &mut impl BufMut, task_id: &str, worker_id: &str) {
+pub(super) fn write_ids(out: &mut impl BufMut, ids: EntryIds<'_>) {
     out.put_slice(b"\"taskId\":");
-    write_text(out, task_id);
-    member(out, "workerId", worker_id);
+    write_text(out, ids.task_id);
+    member(out, "workerId", ids.worker_id);
 }
 
 pub(super) fn write_end(out: &mut impl BufMut, received_at: &str) {

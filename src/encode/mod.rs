@@ -1,4 +1,4 @@
-//! From wire bytes to the JSON that readers get, in one pass, and back for filters.
+//! From protobuf bytes to the JSON that readers get, in one pass, and back for filters.
 //!
 //! An [`EntryEncoder`] finds an entry's fields in its protobuf bytes without copying them and
 //! writes them as JSON members once. [`Fields`] reads a few of them back.
@@ -8,6 +8,7 @@ mod entry;
 mod escape;
 mod fields;
 mod json;
+mod output;
 mod protobuf;
 mod scan;
 
@@ -15,7 +16,8 @@ pub use clock::{CachedClock, format_ms};
 pub use entry::{Encoded, EntryEncoder, ProducerNumbering, SEQ_KEY, SESSION_KEY};
 pub use escape::write_text;
 pub use fields::Fields;
-pub use json::{StatusParts, write_gap, write_status};
+pub use json::{EntryIds, StatusParts, write_gap, write_status};
+pub use output::{write_decimal, write_json};
 pub use protobuf::Malformed;
 pub use scan::WireLayout;
 

@@ -6,7 +6,7 @@
 /// How deep messages and unknown groups may nest together, as in prost.
 const MAX_DEPTH: u32 = 100;
 
-/// Bytes that are no protobuf message of the expected kind.
+/// Bytes that are not a protobuf message of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// The bytes end within a field.
@@ -29,8 +29,8 @@ pub enum Malformed {
     /// A group that does not end where it should, or nests too deep.
     #[error("it holds a group that does not end")]
     Group,
-    /// A text that is no UTF-8.
-    #[error("field {number} is no UTF-8 text from its byte {position} on")]
+    /// A text that is not UTF-8.
+    #[error("field {number} is not UTF-8 from its byte {position} on")]
     Utf8 {
         /// The field's number.
         number: u32,

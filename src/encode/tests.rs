@@ -1,4 +1,4 @@
-//! The one-pass way held against the slow and obvious one: prost, then serde_json.
+//! Compares the encoder's one pass with the slow and obvious way: prost, then serde_json.
 
 use proptest::collection::{hash_map, vec};
 use proptest::prelude::*;
@@ -71,8 +71,8 @@ impl Stream {
     fn json(&mut self, wire: &[u8]) -> Result<Value, Malformed> {
         let mut body = b"{".to_vec();
         let encoded = self.0.encode(wire, RECEIVED_AT, &mut body)?;
-        if let Some((task, worker)) = encoded.ids {
-            self.1 = (task.to_owned(), worker.to_owned());
+        if let Some(EntryIds { task_id, worker_id }) = encoded.ids {
+            self.1 = (task_id.to_owned(), worker_id.to_owned());
         }
         assert!(!body.contains(&b'\n'), "an entry must stay on one line");
         let json: Value = serde_json::from_slice(&body).unwrap();
@@ -173,7 +173,7 @@ fn a_malformed_entry_is_refused_with_the_place_and_the_rule() {
         let mut encoder = EntryEncoder::new(WireLayout::WorkerLogEntry);
         encoder.encode(wire, RECEIVED_AT, &mut Vec::new()).unwrap_err().to_string()
     };
-    assert_eq!(scan(b"\x32\x03ab\xff"), "field 6 is no UTF-8 text from its byte 2 on");
+    assert_eq!(scan(b"\x32\x03ab\xff"), "field 6 is not UTF-8 from its byte 2 on");
     assert_eq!(scan(b"\x32\x05ab"), "it ends in the middle of a field");
     assert_eq!(scan(b"\x30\x01"), "field 6 has wire type 0, it needs 2 (length-delimited)");
     assert_eq!(scan(b"\x00"), "it holds the impossible field key 0");

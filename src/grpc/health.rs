@@ -1,4 +1,4 @@
-//! `grpc.health.v1.Health`: the log's state, per service.
+//! `grpc.health.v1.Health`: whether the log takes entries, per service.
 
 use std::sync::Arc;
 
@@ -17,19 +17,19 @@ pub(super) const SERVICES: [&str; 4] = [
     "grpc.reflection.v1.ServerReflection",
 ];
 
-/// What the health service answers. Clones share it.
+/// What the health service reports. Clones share it.
 #[derive(Clone)]
 pub struct Health(HealthReporter);
 
 impl Health {
-    /// Everything serves.
+    /// Reports SERVING.
     pub async fn new() -> Self {
         let health = Self(HealthReporter::new());
         health.set(ServingStatus::Serving).await;
         health
     }
 
-    /// Turns NOT_SERVING when `log` takes nothing more or `drain` is cancelled, and returns.
+    /// Reports NOT_SERVING when `log` takes nothing more or `drain` is cancelled, and returns.
     pub async fn follow(self, log: Arc<dyn Log>, drain: CancellationToken) {
         let mut failure = log.failure();
         tokio::select! {

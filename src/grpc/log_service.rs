@@ -3,16 +3,15 @@
 use tonic::body::Body;
 use tonic::{Request, Response, Status};
 
-use super::MESSAGE_BYTES;
+use super::ack::WireAck;
+use super::framing::MAX_MESSAGE_BYTES;
 use super::generated::log::otto_handler_log_service_server::{
     OttoHandlerLogService, OttoHandlerLogServiceServer,
 };
-use super::push::{Push, answers, entries};
+use super::push::{PushCall, PushContext, response};
 use crate::encode::{StatusParts, WireLayout};
-use crate::ingest::{Ack, AckMode, AckStatus, Intake, Notified, PushSession, StreamPermit};
-use crate::proto::ottoscaler::log_forward_response::Status as ForwardStatus;
+use crate::ingest::{Ack, AckMode, Intake, Notified, PushSession};
 use crate::proto::ottoscaler::worker_status_ack::Status as NotifyStatus;
-use crate::proto::ottoscaler::worker_status_notification::StatusType;
 use crate::proto::ottoscaler::{LogForwardResponse, WorkerStatusAck, WorkerStatusNotification};
 
 const FORWARD: &str = "/ottoscaler.v1.OttoHandlerLogService/ForwardWorkerLogs";
@@ -25,21 +24,25 @@ pub(super) struct LogService {
 }
 
 /// `ForwardWorkerLogs`, for the server.
-pub(super) fn push(intake: Intake) -> Push {
-    Push::new(FORWARD, move |request| forward(&intake, request))
+pub(super) fn push_call(context: PushContext) -> PushCall {
+    PushCall::new(FORWARD, move |request| forward(&context, request))
 }
 
 /// The service's other method, for the server.
 pub(super) fn service(intake: Intake) -> OttoHandlerLogServiceServer<LogService> {
-    OttoHandlerLogServiceServer::new(LogService { intake }).max_decoding_message_size(MESSAGE_BYTES)
+    let service = LogService { intake };
+    OttoHandlerLogServiceServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES)
 }
 
-fn forward(intake: &Intake, request: http::Request<Body>) -> Result<http::Response<Body>, Status> {
+fn forward(
+    context: &PushContext,
+    request: http::Request<Body>,
+) -> Result<http::Response<Body>, Status> {
     let mode = ack_mode(request.headers())?;
-    let permit = open(intake)?;
-    let entries = entries(request, WireLayout::WorkerLogEntry)?;
-    let session = PushSession::new(intake.clone(), permit, mode, entries);
-    Ok(answers(session, response))
+    let permit = context.acquire_permit()?;
+    let entries = context.entries(request, WireLayout::WorkerLogEntry)?;
+    let session = PushSession::new(context.intake.clone(), permit, mode, entries);
+    Ok(response(session, forward_response))
 }
 
 #[tonic::async_trait]
@@ -49,41 +52,21 @@ impl OttoHandlerLogService for LogService {
         request: Request<WorkerStatusNotification>,
     ) -> Result<Response<WorkerStatusAck>, Status> {
         Ok(Response::new(match self.notify(request.get_ref()).await {
-            Ok(Notified::Kept) => ack(NotifyStatus::Received, String::new()),
+            Ok(Notified::Kept) => status_ack(NotifyStatus::Received, String::new()),
             Ok(Notified::Repeated) => {
-                ack(NotifyStatus::Ignored, "the worker's last status was the same".into())
+                let message = "the worker's last status was the same".to_owned();
+                status_ack(NotifyStatus::Ignored, message)
             }
-            Err(reason) => ack(NotifyStatus::Error, reason),
+            Err(reason) => status_ack(NotifyStatus::Error, reason),
         }))
     }
 }
 
 impl LogService {
-    async fn notify(&self, told: &WorkerStatusNotification) -> Result<Notified, String> {
-        let state = StatusType::try_from(told.status).map_err(|_| {
-            format!("status is {}, it needs 0 (CREATED) to 4 (TERMINATED)", told.status)
-        })?;
-        let mut metadata: Vec<_> =
-            told.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        metadata.sort_unstable();
-        let parts = StatusParts {
-            task_id: &told.task_id,
-            worker_id: &told.worker_id,
-            state: state.into(),
-            timestamp: &told.timestamp,
-            reason: &told.reason,
-            metadata,
-        };
+    async fn notify(&self, notification: &WorkerStatusNotification) -> Result<Notified, String> {
+        let parts = StatusParts::try_from(notification).map_err(|error| error.to_string())?;
         self.intake.notify(parts).await.map_err(|error| error.to_string())
     }
-}
-
-/// A place for one more stream.
-pub(super) fn open(intake: &Intake) -> Result<StreamPermit, Status> {
-    intake.permit().ok_or_else(|| {
-        let limit = intake.limits().streams;
-        Status::resource_exhausted(format!("{limit} streams push already, which is the limit"))
-    })
 }
 
 fn ack_mode(headers: &http::HeaderMap) -> Result<AckMode, Status> {
@@ -97,17 +80,11 @@ fn ack_mode(headers: &http::HeaderMap) -> Result<AckMode, Status> {
     }
 }
 
-fn ack(status: NotifyStatus, message: String) -> WorkerStatusAck {
+fn status_ack(status: NotifyStatus, message: String) -> WorkerStatusAck {
     WorkerStatusAck { status: status.into(), message }
 }
 
-fn response(answer: Ack) -> LogForwardResponse {
-    let (status, message) = match answer.outcome {
-        AckStatus::Kept => (ForwardStatus::Ack, String::new()),
-        AckStatus::Retry(reason) => (ForwardStatus::Retry, reason),
-        AckStatus::Dropped(reason) => (ForwardStatus::Drop, reason),
-    };
-    let sequence = i64::try_from(answer.sequence).unwrap_or(i64::MAX);
-    let throttle_ms = i32::try_from(answer.throttle_ms).unwrap_or(i32::MAX);
-    LogForwardResponse { status: status.into(), message, sequence, throttle_ms }
+fn forward_response(ack: Ack) -> LogForwardResponse {
+    let WireAck { status, message, sequence, throttle_ms } = ack.into();
+    LogForwardResponse { status, message, sequence, throttle_ms }
 }

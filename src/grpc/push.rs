@@ -1,6 +1,7 @@
 //! The calls that push entries, served before their services' other methods.
 //!
-//! They read and write the transport's frames themselves: see [`RequestBody`] and [`Acks`].
+//! They read and write the transport's frames themselves: see [`RequestBody`] and
+//! [`ResponseBody`].
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,10 +16,11 @@ use tonic::body::Body;
 use tonic::metadata::GRPC_CONTENT_TYPE;
 use tower::{Layer, Service};
 
+use super::message_counter::MessageCounter;
 use super::request_body::RequestBody;
-use super::response_body::Acks;
+use super::response_body::ResponseBody;
 use crate::encode::WireLayout;
-use crate::ingest::{Ack, IncomingEntry, PushSession, SessionEnd};
+use crate::ingest::{Ack, IncomingEntry, Intake, PushSession, SessionEnd, StreamPermit};
 
 const ENCODING: &str = "grpc-encoding";
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
@@ -26,12 +28,12 @@ const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 type Open = dyn Fn(Request<Body>) -> Result<Response<Body>, Status> + Send + Sync;
 
 /// A call that pushes: its path, and what opens it.
-pub(super) struct Push {
+pub(super) struct PushCall {
     path: &'static str,
     open: Box<Open>,
 }
 
-impl Push {
+impl PushCall {
     pub(super) fn new(
         path: &'static str,
         open: impl Fn(Request<Body>) -> Result<Response<Body>, Status> + Send + Sync + 'static,
@@ -40,33 +42,33 @@ impl Push {
     }
 }
 
-/// Serves the calls that push before anything else looks at them: each layer between would be
-/// asked for every message.
+/// Serves the calls that push before any other layer: each layer between would be polled for
+/// every message.
 #[derive(Clone)]
-pub(super) struct PushLayer(Arc<[Push]>);
+pub(super) struct PushLayer(Arc<[PushCall]>);
 
 impl PushLayer {
-    pub(super) fn new(pushes: impl Into<Arc<[Push]>>) -> Self {
-        Self(pushes.into())
+    pub(super) fn new(calls: impl Into<Arc<[PushCall]>>) -> Self {
+        Self(calls.into())
     }
 }
 
 impl<S> Layer<S> for PushLayer {
-    type Service = WithPushes<S>;
+    type Service = PushService<S>;
 
-    fn layer(&self, others: S) -> WithPushes<S> {
-        WithPushes { pushes: Arc::clone(&self.0), others }
+    fn layer(&self, others: S) -> PushService<S> {
+        PushService { calls: Arc::clone(&self.0), others }
     }
 }
 
 /// The calls that push, and a service for all others.
 #[derive(Clone)]
-pub(super) struct WithPushes<S> {
-    pushes: Arc<[Push]>,
+pub(super) struct PushService<S> {
+    calls: Arc<[PushCall]>,
     others: S,
 }
 
-impl<S> Service<Request<Body>> for WithPushes<S>
+impl<S> Service<Request<Body>> for PushService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>>,
     S::Future: Send + 'static,
@@ -81,34 +83,62 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match self.pushes.iter().find(|push| push.path == request.uri().path()) {
-            Some(push) => ready(Ok((push.open)(request).unwrap_or_else(Status::into_http))).boxed(),
+        match self.calls.iter().find(|call| call.path == request.uri().path()) {
+            Some(call) => ready(Ok((call.open)(request).unwrap_or_else(Status::into_http))).boxed(),
             None => self.others.call(request).boxed(),
         }
     }
 }
 
-/// The entries of `request`.
-///
-/// # Errors
-/// When they are compressed.
-pub(super) fn entries(request: Request<Body>, layout: WireLayout) -> Result<RequestBody, Status> {
-    match request.headers().get(ENCODING).map(HeaderValue::as_bytes) {
-        None | Some(b"identity") => Ok(RequestBody::new(request.into_body(), layout)),
-        Some(other) => {
-            let other = String::from_utf8_lossy(other);
-            let mut status =
-                Status::unimplemented(format!("{ENCODING} is {other:?}, it needs identity"));
-            let identity = HeaderValue::from_static("identity");
-            let metadata = status.metadata_mut().as_mut();
-            metadata.insert(ACCEPT_ENCODING, identity);
-            Err(status)
+/// What every call that pushes needs. Clones share it.
+#[derive(Clone)]
+pub(super) struct PushContext {
+    pub(super) intake: Intake,
+    /// Of the runtime thread that serves the calls.
+    pub(super) messages: MessageCounter,
+}
+
+impl PushContext {
+    /// A permit for one more stream.
+    ///
+    /// # Errors
+    /// When as many streams push as may.
+    pub(super) fn acquire_permit(&self) -> Result<StreamPermit, Status> {
+        self.intake.permit().ok_or_else(|| {
+            let limit = self.intake.limits().streams;
+            Status::resource_exhausted(format!("{limit} streams push already, which is the limit"))
+        })
+    }
+
+    /// The entries of `request`.
+    ///
+    /// # Errors
+    /// When they are compressed.
+    pub(super) fn entries(
+        &self,
+        request: Request<Body>,
+        layout: WireLayout,
+    ) -> Result<RequestBody, Status> {
+        match request.headers().get(ENCODING).map(HeaderValue::as_bytes) {
+            None | Some(b"identity") => {
+                Ok(RequestBody::new(request.into_body(), layout, self.messages.clone()))
+            }
+            Some(other) => Err(unknown_encoding(other)),
         }
     }
 }
 
-/// The response that answers as `session` does, in messages that `message` makes.
-pub(super) fn answers<S, M>(
+fn unknown_encoding(encoding: &[u8]) -> Status {
+    let encoding = String::from_utf8_lossy(encoding);
+    let mut status =
+        Status::unimplemented(format!("{ENCODING} is {encoding:?}, it needs identity"));
+    let identity = HeaderValue::from_static("identity");
+    status.metadata_mut().as_mut().insert(ACCEPT_ENCODING, identity);
+    status
+}
+
+/// The response with the acks of `session`, as messages that `message` makes.
+pub(super) fn response<S, M>(
     session: PushSession<S, Status>,
     message: impl Fn(Ack) -> M + Send + 'static,
 ) -> Response<Body>
@@ -116,13 +146,13 @@ where
     S: Stream<Item = Result<IncomingEntry, Status>> + Unpin + Send + 'static,
     M: Message + 'static,
 {
-    let messages = session.map(move |answer| answer.map(&message).map_err(status));
-    let mut response = Response::new(Body::new(Acks::new(messages)));
+    let messages = session.map(move |ack| ack.map(&message).map_err(status));
+    let mut response = Response::new(Body::new(ResponseBody::new(messages)));
     response.headers_mut().insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
     response
 }
 
-/// The one place where an session's end becomes a gRPC status.
+/// The one place where a session's end becomes a gRPC status.
 fn status(end: SessionEnd<Status>) -> Status {
     match end {
         SessionEnd::Inbound(status) => status,

@@ -1,10 +1,9 @@
-//! The request's body of a push, read as entries.
+//! The request body of a push, read as entries.
 //!
 //! An entry never becomes a message struct, nor is it copied on the way: the scan, the checks and
 //! the encoding for readers happen in one pass over the transport's own frames. Only a message
 //! that is spread over several frames is put together first.
 
-use std::cell::Cell;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -14,35 +13,24 @@ use http_body::Body as _;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::MESSAGE_BYTES;
+use super::framing::{MAX_MESSAGE_BYTES, PREFIX_BYTES};
+use super::message_counter::MessageCounter;
 use crate::encode::{CachedClock, WireLayout};
 use crate::ingest::{EntryReader, IncomingEntry};
 
-/// What stands before each message: whether it is compressed, and its length.
-/// <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>, `Length-Prefixed-Message`.
-pub(super) const PREFIX_BYTES: usize = 5;
-
-/// Room for a message in parts that is kept for the next one, in bytes.
+/// The capacity for a message in parts that is kept for the next one, in bytes.
 const KEPT_BYTES: usize = 16 * 1024;
 
-/// How many messages have one time of receipt at most, where they come without a pause.
+/// The clock is read once for this many messages, while they come without a pause.
 const MESSAGES_PER_TICK: u32 = 16;
-
-thread_local! {
-    static READ: Cell<u64> = const { Cell::new(0) };
-}
-
-/// How many pushed messages this thread has read.
-pub fn messages_of_this_thread() -> u64 {
-    READ.get()
-}
 
 /// The entries of one request. Ends with the body, or where the peer cancels.
 pub(super) struct RequestBody {
     body: Body,
     reader: EntryReader,
+    messages: MessageCounter,
     clock: CachedClock,
-    /// Messages that may still be read before the clock is.
+    /// Messages until the clock is read again.
     ticks: u32,
     /// What is left of the last frame.
     frame: Bytes,
@@ -51,41 +39,41 @@ pub(super) struct RequestBody {
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Body, layout: WireLayout) -> Self {
+    pub(super) fn new(body: Body, layout: WireLayout, messages: MessageCounter) -> Self {
         let (frame, begun) = Default::default();
-        let reader = EntryReader::new(layout);
-        Self { body, reader, clock: CachedClock::now(), ticks: 0, frame, begun }
+        let (reader, clock) = (EntryReader::new(layout), CachedClock::now());
+        Self { body, reader, messages, clock, ticks: 0, frame, begun }
     }
 
-    /// The next message that has arrived whole.
-    fn arrived(&mut self) -> Result<Option<IncomingEntry>, Status> {
+    /// The next message, once it has arrived whole.
+    fn next_message(&mut self) -> Result<Option<IncomingEntry>, Status> {
         if self.begun.is_empty() {
             match whole(&self.frame)? {
                 Some(end) => {
-                    let item =
-                        self.reader.read(&self.frame[PREFIX_BYTES..end], self.clock.as_str());
+                    let message = &self.frame[PREFIX_BYTES..end];
+                    let incoming = self.reader.read(message, self.clock.as_str());
                     self.frame.advance(end);
-                    return Ok(Some(item));
+                    return Ok(Some(incoming));
                 }
                 None if self.frame.is_empty() => return Ok(None),
                 None => {}
             }
         }
-        self.arrived_in_parts()
+        self.next_message_in_parts()
     }
 
     /// The message that began in an earlier frame, once it has arrived whole.
-    fn arrived_in_parts(&mut self) -> Result<Option<IncomingEntry>, Status> {
+    fn next_message_in_parts(&mut self) -> Result<Option<IncomingEntry>, Status> {
         self.take(PREFIX_BYTES);
         let Some(wanted) = end(&self.begun)? else { return Ok(None) };
         self.take(wanted);
         if self.begun.len() < wanted {
             return Ok(None);
         }
-        let item = self.reader.read(&self.begun[PREFIX_BYTES..], self.clock.as_str());
+        let incoming = self.reader.read(&self.begun[PREFIX_BYTES..], self.clock.as_str());
         self.begun.clear();
         self.begun.shrink_to(KEPT_BYTES);
-        Ok(Some(item))
+        Ok(Some(incoming))
     }
 
     /// Moves from the frame to the begun message until that has `wanted` bytes.
@@ -94,7 +82,7 @@ impl RequestBody {
         self.begun.extend_from_slice(&self.frame.split_to(missing));
     }
 
-    /// Ready with whether there is a frame more.
+    /// Ready with whether there is one more frame.
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, Status>> {
         loop {
             return Poll::Ready(match ready!(Pin::new(&mut self.body).poll_frame(context)) {
@@ -107,8 +95,8 @@ impl RequestBody {
                     // Trailers: nothing comes behind them.
                     Err(_) => self.end(),
                 },
-                // The peer cancelled. What arrived before it is kept, and nobody is there to be
-                // told of a message that is not whole.
+                // The peer cancelled. What arrived before is kept; an error for a message that is
+                // not whole would reach nobody.
                 Some(Err(status)) if status.code() == Code::Cancelled => Ok(false),
                 Some(Err(status)) => Err(status),
                 None => self.end(),
@@ -141,9 +129,9 @@ impl Stream for RequestBody {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.read_clock();
         loop {
-            if let Some(item) = self.arrived()? {
-                READ.set(READ.get() + 1);
-                return Poll::Ready(Some(Ok(item)));
+            if let Some(incoming) = self.next_message()? {
+                self.messages.increment();
+                return Poll::Ready(Some(Ok(incoming)));
             }
             match self.poll_frame(context)? {
                 Poll::Ready(true) => {}
@@ -176,9 +164,9 @@ fn end(bytes: &[u8]) -> Result<Option<usize>, Status> {
         }
     }
     let length = u32::from_be_bytes(*length) as usize;
-    if length > MESSAGE_BYTES {
+    if length > MAX_MESSAGE_BYTES {
         return Err(Status::resource_exhausted(format!(
-            "a message is {length} bytes, the limit is {MESSAGE_BYTES}"
+            "a message is {length} bytes, the limit is {MAX_MESSAGE_BYTES}"
         )));
     }
     Ok(Some(PREFIX_BYTES + length))
@@ -225,18 +213,36 @@ mod tests {
         prefixed(0, wire.len(), &wire)
     }
 
-    /// What comes of `wire` in frames of `bytes`: the sizes of the messages, and the end.
-    async fn read(wire: &[u8], bytes: usize) -> (Vec<(usize, bool)>, Option<Status>) {
+    /// What was read from a body.
+    #[derive(Debug, Default)]
+    struct ReadBody {
+        /// The messages' sizes, in bytes.
+        sizes: Vec<usize>,
+        /// Whether each message was an entry.
+        accepted: Vec<bool>,
+        error: Option<Status>,
+    }
+
+    /// Reads `wire` in frames of `bytes`.
+    async fn read(wire: &[u8], bytes: usize) -> ReadBody {
         let frames = wire.chunks(bytes).map(Bytes::copy_from_slice).collect();
-        let mut entries = RequestBody::new(Body::new(Frames(frames)), WireLayout::WorkerLogEntry);
-        let mut read = Vec::new();
-        while let Some(item) = entries.next().await {
-            match item {
-                Ok(item) => read.push((item.wire_bytes, item.entry.is_ok())),
-                Err(status) => return (read, Some(status)),
+        let (body, counter) = (Body::new(Frames(frames)), MessageCounter::default());
+        let mut entries = RequestBody::new(body, WireLayout::WorkerLogEntry, counter.clone());
+        let mut read = ReadBody::default();
+        while let Some(incoming) = entries.next().await {
+            match incoming {
+                Ok(incoming) => {
+                    read.sizes.push(incoming.wire_bytes);
+                    read.accepted.push(incoming.entry.is_ok());
+                }
+                Err(status) => read.error = Some(status),
+            }
+            if read.error.is_some() {
+                break;
             }
         }
-        (read, None)
+        assert_eq!(counter.get(), read.sizes.len() as u64);
+        read
     }
 
     #[tokio::test]
@@ -244,19 +250,17 @@ mod tests {
         let long = "x".repeat(300);
         let empty = prefixed(0, 0, b"");
         let wire = [entry("one"), empty, entry(&long), entry("last")].concat();
-        let whole = read(&wire, wire.len()).await;
-        let sizes: Vec<_> = whole.0.iter().map(|(bytes, _)| *bytes).collect();
-        assert_eq!(sizes, [11, 0, 309, 12]);
-        for bytes in 1..wire.len() {
-            let cut = read(&wire, bytes).await;
-            assert_eq!(cut.0, whole.0, "frames of {bytes} bytes");
-            assert!(cut.1.is_none(), "frames of {bytes} bytes: {:?}", cut.1);
+        for bytes in 1..=wire.len() {
+            let read = read(&wire, bytes).await;
+            assert_eq!(read.sizes, [11, 0, 309, 12], "frames of {bytes} bytes");
+            assert_eq!(read.accepted, [true, false, true, true], "frames of {bytes} bytes");
+            assert!(read.error.is_none(), "frames of {bytes} bytes: {:?}", read.error);
         }
     }
 
     #[tokio::test]
     async fn a_body_that_breaks_a_rule_ends_with_a_status_that_says_which() {
-        let too_long = prefixed(0, MESSAGE_BYTES + 1, b"");
+        let too_long = prefixed(0, MAX_MESSAGE_BYTES + 1, b"");
         let cut = &entry("cut")[..9];
         let cases = [
             (&too_long[..], Code::ResourceExhausted, "a message is 4194305 bytes, the limit is"),
@@ -267,9 +271,9 @@ mod tests {
         for (wire, code, reason) in cases {
             let wire = [&entry("good"), wire].concat();
             for bytes in [1, 3, wire.len()] {
-                let (read, status) = read(&wire, bytes).await;
-                let status = status.expect(reason);
-                assert_eq!((read, status.code()), (vec![(12, true)], code));
+                let read = read(&wire, bytes).await;
+                let status = read.error.expect(reason);
+                assert_eq!((&read.sizes[..], status.code()), (&[12][..], code));
                 assert!(status.message().contains(reason), "{status}");
             }
         }

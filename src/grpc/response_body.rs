@@ -1,4 +1,4 @@
-//! The response's body of a push: the answers that are ready at once leave in one frame.
+//! The response body of a push: acks that are ready together leave in one frame.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,37 +9,37 @@ use http_body::Frame;
 use prost::Message;
 use tonic::Status;
 
-use super::request_body::PREFIX_BYTES;
+use super::framing::PREFIX_BYTES;
 
-/// A frame takes no further answer from here on, in bytes.
+/// A frame with this many bytes is full.
 const FRAME_BYTES: usize = 16 * 1024;
 
-/// Room that a frame begins with, in bytes: enough for some twenty ACKs.
+/// A frame's first capacity, in bytes: enough for some twenty ACKs.
 const LEAST_BYTES: usize = 256;
 
 /// Acks as length-prefixed messages, and behind them the status that ends the call.
-pub(super) struct Acks<S> {
-    answers: S,
-    /// Set once there are no more answers.
+pub(super) struct ResponseBody<S> {
+    messages: S,
+    /// Set once there are no more acks.
     end: Option<Status>,
     is_over: bool,
 }
 
-impl<S, M> Acks<S>
+impl<S, M> ResponseBody<S>
 where
     S: Stream<Item = Result<M, Status>> + Unpin,
     M: Message,
 {
-    pub(super) fn new(answers: S) -> Self {
-        Self { answers, end: None, is_over: false }
+    pub(super) fn new(messages: S) -> Self {
+        Self { messages, end: None, is_over: false }
     }
 
-    /// Takes what is ready, up to a frame full.
+    /// Takes what is ready, up to a full frame.
     fn take_ready(&mut self, context: &mut Context<'_>) -> BytesMut {
         let mut frame = BytesMut::new();
         while frame.len() < FRAME_BYTES && self.end.is_none() {
-            match self.answers.poll_next_unpin(context) {
-                Poll::Ready(Some(Ok(answer))) => put(&mut frame, &answer),
+            match self.messages.poll_next_unpin(context) {
+                Poll::Ready(Some(Ok(message))) => put(&mut frame, &message),
                 Poll::Ready(Some(Err(status))) => self.end = Some(status),
                 Poll::Ready(None) => self.end = Some(Status::ok("")),
                 Poll::Pending => break,
@@ -49,7 +49,7 @@ where
     }
 }
 
-impl<S, M> http_body::Body for Acks<S>
+impl<S, M> http_body::Body for ResponseBody<S>
 where
     S: Stream<Item = Result<M, Status>> + Unpin,
     M: Message,
@@ -80,12 +80,12 @@ where
     }
 }
 
-fn put(frame: &mut BytesMut, answer: &impl Message) {
-    let length = answer.encoded_len();
+fn put(frame: &mut BytesMut, message: &impl Message) {
+    let length = message.encoded_len();
     let least = if frame.is_empty() { LEAST_BYTES } else { 0 };
     frame.reserve((PREFIX_BYTES + length).max(least));
     frame.put_u8(0);
-    // Acks are a few numbers and a reason: far below what the prefix can tell.
+    // An ack is a few numbers and a reason, far below the prefix's limit of 4 GiB.
     frame.put_u32(length as u32);
-    answer.encode_raw(frame);
+    message.encode_raw(frame);
 }

@@ -1,4 +1,4 @@
-//! The gRPC server on one listener.
+//! Serves gRPC on the connections that one runtime thread gets.
 
 use std::io;
 use std::time::Duration;
@@ -9,22 +9,23 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
-use super::connection::Connection;
+use super::connection::{self, Connection};
 use super::health::{Health, SERVICES};
-use super::push::PushLayer;
+use super::message_counter::MessageCounter;
+use super::push::{PushContext, PushLayer};
 use super::{log_service, streaming_service};
 use crate::ingest::{Intake, Registry};
 use crate::proto;
 
-/// What a stream may have on its way unread, in bytes. See [`CONNECTION_WINDOW_BYTES`].
+/// Unread bytes that a stream may send ahead. See [`CONNECTION_WINDOW_BYTES`].
 const STREAM_WINDOW_BYTES: u32 = 32 * 1024;
 
-/// Effectively none: the streams' own windows are what bounds a connection.
+/// As large as HTTP/2 allows: the streams' own windows bound a connection.
 ///
 /// h2 charges every unread DATA frame under 256 bytes to a budget of half this window and
 /// ends the connection when it is used up. The shortest entry is an 11-byte frame, so a full
-/// stream window can be charged 22 times its size, and streams held back for a slow disk must
-/// not cost them their connection.
+/// stream window can be charged 22 times its size. Streams that wait for a slow disk must not
+/// use the budget up.
 const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
 
 /// Streams of one connection at once: 22 × 32 KiB × 1024 stays below half the window above.
@@ -33,14 +34,14 @@ const STREAMS_PER_CONNECTION: u32 = 1024;
 /// Request headers in all, in bytes.
 const HEADER_LIST_BYTES: u32 = 16 * 1024;
 
-/// After how much silence a connection is probed, so that a vanished peer's streams end. By TCP,
-/// which costs nothing while lines come; HTTP/2 pings keep a clock per frame.
+/// A connection that is silent for this long is probed, so that a vanished peer's streams end.
+/// By TCP, which costs nothing while lines come; HTTP/2 pings read the clock for every frame.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 
 /// The time between two probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Probes without an answer that end a connection.
+/// This many unanswered probes end a connection.
 const KEEPALIVE_PROBES: u32 = 3;
 
 /// What the gRPC server needs. Clones share it.
@@ -50,31 +51,33 @@ pub struct GrpcOptions {
     pub intake: Intake,
     /// Which workers may push by themselves.
     pub registry: Registry,
-    /// What the health service answers.
+    /// What the health service reports.
     pub health: Health,
 }
 
 /// Serves on `connections` until `drain` is cancelled and every connection has ended. Several
-/// may run at once, each on a runtime of its own.
+/// may run at once, each on a runtime thread of its own with `messages` of its own.
 ///
 /// # Errors
 /// When the transport cannot be set up.
 pub async fn serve(
     connections: impl Stream<Item = TcpStream>,
     options: GrpcOptions,
+    messages: MessageCounter,
     drain: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
     let GrpcOptions { intake, registry, health } = options;
-    let pushes = [
-        log_service::push(intake.clone()),
-        streaming_service::push(intake.clone(), registry.clone()),
+    let context = PushContext { intake: intake.clone(), messages };
+    let calls = [
+        log_service::push_call(context.clone()),
+        streaming_service::push_call(context, registry.clone()),
     ];
     Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_max_header_list_size(HEADER_LIST_BYTES)
-        .layer(PushLayer::new(pushes))
+        .layer(PushLayer::new(calls))
         .add_service(log_service::service(intake))
         .add_service(streaming_service::service(registry))
         .add_service(health.service())
@@ -87,25 +90,25 @@ pub async fn serve(
 fn incoming(
     connections: impl Stream<Item = TcpStream>,
 ) -> impl Stream<Item = io::Result<Connection>> {
-    connections.map(|connection| {
-        if let Err(error) = tune(&connection) {
+    connections.map(|stream| {
+        if let Err(error) = tune(&stream) {
             tracing::debug!(%error, "a connection keeps the system's settings");
         }
-        Ok(Connection::new(connection))
+        Ok(connection::new(stream))
     })
 }
 
-fn tune(connection: &TcpStream) -> io::Result<()> {
-    // Without it small answers wait for the peer's delayed ACK.
-    connection.set_nodelay(true)?;
+fn tune(stream: &TcpStream) -> io::Result<()> {
+    // Without it small responses wait for the peer's delayed TCP ACK.
+    stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_AFTER)
         .with_interval(KEEPALIVE_INTERVAL)
         .with_retries(KEEPALIVE_PROBES);
-    SockRef::from(connection).set_tcp_keepalive(&keepalive)
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
-/// Reflection over what is served, no more.
+/// Reflection over the services that are served, and no others.
 fn reflection() -> tonic_reflection::server::Builder<'static> {
     SERVICES.iter().fold(
         tonic_reflection::server::Builder::configure()

@@ -1,4 +1,4 @@
-//! `LogStreamingService`: worker pods that push without ottoscaler between.
+//! `LogStreamingService`: for worker pods that push their own logs, without ottoscaler.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -7,15 +7,14 @@ use futures_util::StreamExt;
 use tonic::body::Body;
 use tonic::{Request, Response, Status};
 
-use super::MESSAGE_BYTES;
+use super::ack::WireAck;
+use super::framing::MAX_MESSAGE_BYTES;
 use super::generated::streaming::log_streaming_service_server::{
     LogStreamingService, LogStreamingServiceServer,
 };
-use super::log_service::open;
-use super::push::{Push, answers, entries};
+use super::push::{PushCall, PushContext, response};
 use crate::encode::WireLayout;
-use crate::ingest::{Ack, AckMode, AckStatus, Ids, Intake, PushSession, Registered, Registry};
-use crate::proto::ottoscaler::log_response::Status as EntryStatus;
+use crate::ingest::{Ack, AckMode, Admitted, Ids, PushSession, Registered, Registry};
 use crate::proto::ottoscaler::registration_response::Status as RegistrationStatus;
 use crate::proto::ottoscaler::{
     LogResponse, LoggingConfig, RegistrationResponse, WorkerRegistration,
@@ -23,7 +22,7 @@ use crate::proto::ottoscaler::{
 
 const STREAM: &str = "/ottoscaler.v1.LogStreamingService/StreamLogs";
 
-/// What ottoscaler asks of its workers. Advice: a worker that does more is served all the same.
+/// What ottoscaler asks of its workers. Nothing enforces it: a worker that sends more is served.
 const LOGGING_CONFIG: LoggingConfig = LoggingConfig {
     rate_limit: 100,
     buffer_size: 50,
@@ -36,33 +35,33 @@ pub(super) struct StreamingService {
 }
 
 /// `StreamLogs`, for the server.
-pub(super) fn push(intake: Intake, registry: Registry) -> Push {
-    Push::new(STREAM, move |request| stream(&intake, &registry, request))
+pub(super) fn push_call(context: PushContext, registry: Registry) -> PushCall {
+    PushCall::new(STREAM, move |request| stream(&context, &registry, request))
 }
 
 /// The service's other method, for the server.
 pub(super) fn service(registry: Registry) -> LogStreamingServiceServer<StreamingService> {
     let service = StreamingService { registry };
-    LogStreamingServiceServer::new(service).max_decoding_message_size(MESSAGE_BYTES)
+    LogStreamingServiceServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES)
 }
 
 fn stream(
-    intake: &Intake,
+    context: &PushContext,
     registry: &Registry,
     request: http::Request<Body>,
 ) -> Result<http::Response<Body>, Status> {
-    let permit = open(intake)?;
-    let numbering = SessionSequence::default();
-    let (registry, counting) = (registry.clone(), numbering.clone());
-    let inbound = entries(request, WireLayout::LogEntry)?.map(move |item| {
-        item.map(|item| {
-            let (item, count) = registry.admit(item);
-            counting.note(count);
-            item
+    let permit = context.acquire_permit()?;
+    let sequence = SessionSequence::default();
+    let (registry, counting) = (registry.clone(), sequence.clone());
+    let entries = context.entries(request, WireLayout::LogEntry)?.map(move |incoming| {
+        incoming.map(|incoming| {
+            let Admitted { incoming, count } = registry.admit(incoming);
+            counting.count(count);
+            incoming
         })
     });
-    let session = PushSession::new(intake.clone(), permit, AckMode::Each, inbound);
-    Ok(answers(session, move |answer| numbering.response(answer)))
+    let session = PushSession::new(context.intake.clone(), permit, AckMode::Each, entries);
+    Ok(response(session, move |ack| sequence.response(ack)))
 }
 
 #[tonic::async_trait]
@@ -96,7 +95,8 @@ impl LogStreamingService for StreamingService {
     }
 }
 
-/// How a stream's ordinals become its session's: by what the session counted before.
+/// Turns an entry's ordinal in its stream into its ordinal in its worker's session, which may
+/// have had streams before.
 #[derive(Debug, Clone, Default)]
 struct SessionSequence(Arc<SequenceState>);
 
@@ -109,22 +109,17 @@ struct SequenceState {
 }
 
 impl SessionSequence {
-    /// Notes the stream's next entry and the session's count with it.
-    fn note(&self, count: Option<u64>) {
+    /// Counts the stream's next entry, whose ordinal in the session is `count`.
+    fn count(&self, count: Option<u64>) {
         let read = self.0.read.fetch_add(1, Relaxed) + 1;
         if let Some(count) = count {
             self.0.before.get_or_init(|| count.saturating_sub(read));
         }
     }
 
-    fn response(&self, answer: Ack) -> LogResponse {
-        let (status, message) = match answer.outcome {
-            AckStatus::Kept => (EntryStatus::Ack, String::new()),
-            AckStatus::Retry(reason) => (EntryStatus::Retry, reason),
-            AckStatus::Dropped(reason) => (EntryStatus::Drop, reason),
-        };
-        let sequence = self.0.before.get().copied().unwrap_or(0) + answer.sequence;
-        let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
-        LogResponse { status: status.into(), message, sequence }
+    fn response(&self, ack: Ack) -> LogResponse {
+        let sequence = self.0.before.get().copied().unwrap_or(0) + ack.sequence;
+        let WireAck { status, message, sequence, .. } = Ack { sequence, ..ack }.into();
+        LogResponse { status, message, sequence }
     }
 }

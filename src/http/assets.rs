@@ -1,34 +1,35 @@
 //! The viewer's files, embedded in the binary.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
-
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode, Uri};
+use include_dir::{Dir, include_dir};
 
 use super::problem::Problem;
 
-// `FILES: &[(path below web/, bytes)]`
-include!(concat!(env!("OUT_DIR"), "/web_files.rs"));
+/// The files below `web/`, by their path there.
+static WEB: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/web");
 
 const INDEX: &str = "index.html";
 
-/// A file, and a tag that changes with its bytes.
+/// A file that browsers load, and the tag that changes with its bytes.
 struct Asset {
     bytes: &'static [u8],
     media_type: &'static str,
     etag: String,
 }
 
-static BY_PATH: LazyLock<HashMap<&'static str, Asset>> =
-    LazyLock::new(|| FILES.iter().map(|(path, bytes)| (*path, Asset::new(path, bytes))).collect());
-
 impl Asset {
-    fn new(path: &str, bytes: &'static [u8]) -> Self {
+    /// `None` for a path where nothing is, and for files that are there for developers.
+    fn find(path: &str) -> Option<Self> {
+        let media_type = media_type(path)?;
+        WEB.get_file(path).map(|file| Self::new(file.contents(), media_type))
+    }
+
+    fn new(bytes: &'static [u8], media_type: &'static str) -> Self {
         let etag = format!("\"{:08x}-{:x}\"", crc32c::crc32c(bytes), bytes.len());
-        Self { bytes, media_type: media_type(path), etag }
+        Self { bytes, media_type, etag }
     }
 
     fn response(&self, request: &HeaderMap) -> Response {
@@ -67,19 +68,20 @@ pub(super) async fn file(
 }
 
 fn find(path: &str, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
-    let file = BY_PATH.get(path).ok_or_else(|| Problem::no_such_route(uri.path()))?;
-    Ok(file.response(headers))
+    let asset = Asset::find(path).ok_or_else(|| Problem::no_such_route(uri.path()))?;
+    Ok(asset.response(headers))
 }
 
-fn media_type(path: &str) -> &'static str {
-    match path.rsplit_once('.').map(|(_, extension)| extension) {
-        Some("html") => "text/html; charset=utf-8",
-        Some("css") => "text/css; charset=utf-8",
-        Some("js") => "text/javascript; charset=utf-8",
-        Some("svg") => "image/svg+xml",
-        Some("png") => "image/png",
-        Some("woff2") => "font/woff2",
-        _ => "application/octet-stream",
+/// Of the files that browsers load; `None` for others.
+fn media_type(path: &str) -> Option<&'static str> {
+    match path.rsplit_once('.')?.1 {
+        "html" => Some("text/html; charset=utf-8"),
+        "css" => Some("text/css; charset=utf-8"),
+        "js" => Some("text/javascript; charset=utf-8"),
+        "svg" => Some("image/svg+xml"),
+        "png" => Some("image/png"),
+        "woff2" => Some("font/woff2"),
+        _ => None,
     }
 }
 
@@ -92,8 +94,23 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_sent_with_its_type_and_not_again_to_a_client_that_has_it() {
-        let file = Asset::new("js/main.js", b"let a;");
+    fn only_what_a_browser_loads_is_found() {
+        let cases = [
+            (INDEX, true),
+            ("js/main.js", true),
+            ("package.json", false),
+            ("js", false),
+            ("js/../index.html", false),
+            ("missing.js", false),
+        ];
+        for (path, is_found) in cases {
+            assert_eq!(Asset::find(path).is_some(), is_found, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_sent_with_its_type_and_not_again_to_who_knows_its_tag() {
+        let file = Asset::new(b"let a;", media_type("js/main.js").unwrap());
         let response = file.response(&HeaderMap::new());
         assert_eq!(response.headers()[CONTENT_TYPE], "text/javascript; charset=utf-8");
         assert_eq!(response.headers()[CONTENT_SECURITY_POLICY], "default-src 'self'");
@@ -102,7 +119,7 @@ mod tests {
             assert_eq!(file.response(&asking(tags)).status(), StatusCode::NOT_MODIFIED, "{tags}");
         }
         assert_eq!(file.response(&asking("\"old\"")).status(), StatusCode::OK);
-        let other = Asset::new("js/main.js", b"let b;");
+        let other = Asset::new(b"let b;", file.media_type);
         assert_ne!(other.etag, tag);
     }
 }

@@ -63,10 +63,6 @@ impl LiveWindow {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn begin_at(&self, start_offset: Offset) {
-        self.lock().start_offset = start_offset;
-    }
-
     pub(super) fn push(&self, block: Arc<Block>) {
         let mut blocks = self.lock();
         let page = blocks.pushed_bytes / RANGE_BYTES as u64;

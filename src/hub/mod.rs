@@ -59,7 +59,11 @@ struct HubState {
 impl Hub {
     /// A hub that keeps up to `budget_bytes`, for a log that is still empty.
     pub fn new(budget_bytes: usize) -> Self {
-        let tail = Offset::FIRST;
+        Self::starting_at(Offset::FIRST, budget_bytes)
+    }
+
+    /// A hub that keeps up to `budget_bytes`, for a log whose next entry gets the offset `tail`.
+    pub fn starting_at(tail: Offset, budget_bytes: usize) -> Self {
         let ranges_bytes = budget_bytes / RANGES_DIVISOR;
         let ranges = Arc::new(RecentRanges::new(ranges_bytes));
         let state = HubState {
@@ -75,13 +79,6 @@ impl Hub {
             ranges,
             state: Mutex::new(state),
         }))
-    }
-
-    /// Begins at `tail`, the log's next offset, instead of the first; before the first publish.
-    pub fn begin_at(&self, tail: Offset) {
-        let mut state = self.0.lock();
-        state.tail = tail;
-        self.0.all.begin_at(tail);
     }
 
     /// Adds committed blocks and wakes their readers. Only the committer calls it, in order.

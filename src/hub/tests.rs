@@ -59,8 +59,7 @@ fn a_reader_gets_its_own_tasks_blocks_from_its_cursor_on() {
 
 #[test]
 fn a_reader_before_the_start_offset_is_sent_to_the_log() {
-    let hub = Hub::new(1 << 20);
-    hub.begin_at(Offset(100));
+    let hub = Hub::starting_at(Offset(100), 1 << 20);
     let early = hub.subscribe(&Scope::Task(task("a")));
     assert_eq!(bases(early.read(Offset(99))), None);
     assert_eq!(bases(early.read(Offset(100))), Some(vec![]));

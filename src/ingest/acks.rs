@@ -1,11 +1,14 @@
-//! What producers are told, entry by entry and in order.
+//! Acks: what a producer learns of each of its entries, in order.
 
-/// How a producer wants its entries answered.
+use std::iter::Peekable;
+use std::vec;
+
+/// How a producer wants its entries acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AckMode {
-    /// One answer for each entry.
+    /// One ack for each entry.
     Each,
-    /// One ACK for all entries up to its sequence that were not answered before.
+    /// One ACK for all kept entries up to its sequence that have no ack yet.
     Cumulative,
 }
 
@@ -14,46 +17,54 @@ pub enum AckMode {
 pub enum AckStatus {
     /// Durable.
     Kept,
-    /// Not kept now; it may be sent again.
+    /// Not kept now; it may be sent again. Says why.
     Retry(String),
     /// Never kept; says why.
     Dropped(String),
 }
 
-/// The answer to one entry, or to several in cumulative mode.
+/// The ack of one entry, or of several in cumulative mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack {
     /// The entry's ordinal in its stream, from 1.
     pub sequence: u64,
     /// What became of it.
-    pub outcome: AckStatus,
+    pub status: AckStatus,
     /// How long the producer is asked to wait, in milliseconds.
     pub throttle_ms: u32,
 }
 
-/// What entries of one batch have in common until the batch is settled.
+/// The entries of one batch that wait for their acks.
 #[derive(Debug, Default)]
 pub(super) struct PendingAcks {
     /// The first entry's sequence.
     first: u64,
     /// The sequence after the last entry's.
     end: u64,
-    /// The refused ones among them, in order.
-    dropped: Vec<(u64, String)>,
+    /// Those of them that are dropped, in order.
+    dropped: Vec<DroppedEntry>,
+}
+
+#[derive(Debug)]
+struct DroppedEntry {
+    sequence: u64,
+    reason: String,
 }
 
 impl PendingAcks {
     /// Nothing yet; the next entry is `first`.
-    pub(super) fn from(first: u64) -> Self {
+    pub(super) fn starting_at(first: u64) -> Self {
         Self { first, end: first, dropped: Vec::new() }
     }
 
-    pub(super) fn keep(&mut self) {
+    /// Adds the next entry, whose ack depends on its batch.
+    pub(super) fn add(&mut self) {
         self.end += 1;
     }
 
-    pub(super) fn drop(&mut self, reason: String) {
-        self.dropped.push((self.end, reason));
+    /// Adds the next entry, which is not in the batch because it breaks a rule.
+    pub(super) fn add_dropped(&mut self, reason: String) {
+        self.dropped.push(DroppedEntry { sequence: self.end, reason });
         self.end += 1;
     }
 
@@ -79,9 +90,9 @@ impl PendingAcks {
 pub(super) struct Acks {
     next: u64,
     end: u64,
-    dropped: std::iter::Peekable<std::vec::IntoIter<(u64, String)>>,
-    /// What the entries that were not refused became.
-    outcome: AckStatus,
+    dropped: Peekable<vec::IntoIter<DroppedEntry>>,
+    /// Of the entries that were not dropped.
+    status: AckStatus,
     throttle_ms: u32,
     mode: AckMode,
 }
@@ -92,52 +103,50 @@ impl Acks {
     }
 
     pub(super) fn new(
-        expected: PendingAcks,
-        outcome: AckStatus,
+        pending_acks: PendingAcks,
+        status: AckStatus,
         throttle_ms: u32,
         mode: AckMode,
     ) -> Self {
-        let PendingAcks { first, end, dropped } = expected;
-        Self {
-            next: first,
-            end,
-            dropped: dropped.into_iter().peekable(),
-            outcome,
-            throttle_ms,
-            mode,
-        }
+        let PendingAcks { first, end, dropped } = pending_acks;
+        let dropped = dropped.into_iter().peekable();
+        Self { next: first, end, dropped, status, throttle_ms, mode }
     }
 
-    fn take(&mut self) -> Option<(u64, AckStatus)> {
+    /// The next ack, without a throttle.
+    fn take(&mut self) -> Option<Ack> {
         if self.next == self.end {
             return None;
         }
-        if let Some((sequence, reason)) = self.dropped.next_if(|(at, _)| *at == self.next) {
+        let next = self.next;
+        if let Some(dropped) = self.dropped.next_if(|dropped| dropped.sequence == next) {
             self.next += 1;
-            return Some((sequence, AckStatus::Dropped(reason)));
+            let status = AckStatus::Dropped(dropped.reason);
+            return Some(Ack { sequence: dropped.sequence, status, throttle_ms: 0 });
         }
-        let step = match (self.mode, &self.outcome) {
+        self.next += match (self.mode, &self.status) {
             (AckMode::Cumulative, AckStatus::Kept) => self.kept_in_a_row(),
             _ => 1,
         };
-        self.next += step;
-        Some((self.next - 1, self.outcome.clone()))
+        Some(Ack { sequence: self.next - 1, status: self.status.clone(), throttle_ms: 0 })
     }
 
     fn kept_in_a_row(&mut self) -> u64 {
-        self.dropped.peek().map_or(self.end, |(at, _)| *at) - self.next
+        self.dropped.peek().map_or(self.end, |dropped| dropped.sequence) - self.next
     }
 }
 
 impl Iterator for Acks {
     type Item = Ack;
 
-    /// The last answer carries the throttle, so that a batch is throttled once.
+    /// Each RETRY has the throttle; of a kept batch only the last ack has it, so that the
+    /// producer waits once.
     fn next(&mut self) -> Option<Ack> {
-        let (sequence, outcome) = self.take()?;
-        let must_wait = matches!(outcome, AckStatus::Retry(_)) || self.next == self.end;
-        let throttle_ms = if must_wait { self.throttle_ms } else { 0 };
-        Some(Ack { sequence, outcome, throttle_ms })
+        let mut ack = self.take()?;
+        if matches!(ack.status, AckStatus::Retry(_)) || self.next == self.end {
+            ack.throttle_ms = self.throttle_ms;
+        }
+        Some(ack)
     }
 }
 
@@ -145,48 +154,53 @@ impl Iterator for Acks {
 mod tests {
     use super::*;
 
-    fn expected() -> PendingAcks {
-        let mut expected = PendingAcks::from(5);
-        expected.keep();
-        expected.keep();
-        expected.drop("bad".into());
-        expected.keep();
-        expected
+    /// Entries 5 to 8, of which 7 is dropped.
+    fn pending_acks() -> PendingAcks {
+        let mut pending_acks = PendingAcks::starting_at(5);
+        pending_acks.add();
+        pending_acks.add();
+        pending_acks.add_dropped("bad".into());
+        pending_acks.add();
+        pending_acks
     }
 
-    fn taken(outcome: AckStatus, mode: AckMode) -> Vec<(u64, AckStatus, u32)> {
-        let answers = Acks::new(expected(), outcome, 9, mode);
-        answers.map(|answer| (answer.sequence, answer.outcome, answer.throttle_ms)).collect()
+    fn acks(status: AckStatus, mode: AckMode) -> Vec<Ack> {
+        Acks::new(pending_acks(), status, 9, mode).collect()
     }
 
-    #[test]
-    fn each_entry_gets_its_own_answer_in_order_and_the_last_one_the_throttle() {
-        let bad = AckStatus::Dropped("bad".into());
-        let kept = AckStatus::Kept;
-        let expected =
-            [(5, kept.clone(), 0), (6, kept.clone(), 0), (7, bad, 0), (8, kept.clone(), 9)];
-        assert_eq!(taken(kept, AckMode::Each), expected);
+    fn ack(sequence: u64, status: AckStatus, throttle_ms: u32) -> Ack {
+        Ack { sequence, status, throttle_ms }
     }
 
     #[test]
-    fn a_cumulative_answer_stands_for_all_kept_entries_before_it() {
+    fn each_entry_gets_its_own_ack_in_order_and_the_last_one_the_throttle() {
         let expected = [
-            (6, AckStatus::Kept, 0),
-            (7, AckStatus::Dropped("bad".into()), 0),
-            (8, AckStatus::Kept, 9),
+            ack(5, AckStatus::Kept, 0),
+            ack(6, AckStatus::Kept, 0),
+            ack(7, AckStatus::Dropped("bad".into()), 0),
+            ack(8, AckStatus::Kept, 9),
         ];
-        assert_eq!(taken(AckStatus::Kept, AckMode::Cumulative), expected);
+        assert_eq!(acks(AckStatus::Kept, AckMode::Each), expected);
     }
 
     #[test]
-    fn a_retry_is_told_for_each_entry_with_the_throttle_in_either_mode() {
+    fn a_cumulative_ack_stands_for_all_kept_entries_before_it() {
+        let expected = [
+            ack(6, AckStatus::Kept, 0),
+            ack(7, AckStatus::Dropped("bad".into()), 0),
+            ack(8, AckStatus::Kept, 9),
+        ];
+        assert_eq!(acks(AckStatus::Kept, AckMode::Cumulative), expected);
+    }
+
+    #[test]
+    fn each_entry_gets_its_own_retry_with_the_throttle_in_either_mode() {
         let retry = AckStatus::Retry("full".into());
         for mode in [AckMode::Each, AckMode::Cumulative] {
-            let taken = taken(retry.clone(), mode);
-            let retried: Vec<_> =
-                taken.iter().filter(|(_, outcome, _)| *outcome == retry).collect();
+            let acks = acks(retry.clone(), mode);
+            let retried: Vec<_> = acks.iter().filter(|ack| ack.status == retry).collect();
             assert_eq!(retried.len(), 3);
-            assert!(retried.iter().all(|(.., throttle_ms)| *throttle_ms == 9));
+            assert!(retried.iter().all(|ack| ack.throttle_ms == 9));
         }
     }
 }

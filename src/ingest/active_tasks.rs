@@ -1,30 +1,36 @@
-//! Which tasks a stream carries.
+//! Which tasks a stream keeps active.
 
 use crate::domain::TaskId;
 use crate::tasks::{ActiveTaskGuard, Tasks};
 
-/// Tasks that one stream is noted to activate; of more, the newest count.
+/// Tasks that one stream keeps active at most; of more, the newest count.
 const MAX_ACTIVE: usize = 64;
 
-/// The tasks that one stream carries, the newest last.
+/// The tasks that one stream keeps active, the newest last.
 #[derive(Debug, Default)]
-pub(super) struct ActiveTasks(Vec<(TaskId, ActiveTaskGuard)>);
+pub(super) struct ActiveTasks(Vec<ActiveTask>);
+
+#[derive(Debug)]
+struct ActiveTask {
+    task: TaskId,
+    _guard: ActiveTaskGuard,
+}
 
 impl ActiveTasks {
-    /// Notes that the stream carries `task`.
+    /// Keeps `task` active until [`ActiveTasks::release`].
     pub(super) fn activate(&mut self, tasks: &Tasks, task: &TaskId) {
         // The newest first: a stream that changes tasks stays with one for a while.
-        if self.0.iter().rev().any(|(carried, _)| carried == task) {
+        if self.0.iter().rev().any(|active| active.task == *task) {
             return;
         }
         if self.0.len() == MAX_ACTIVE {
             self.0.remove(0);
         }
-        self.0.push((task.clone(), tasks.activate(task)));
+        self.0.push(ActiveTask { task: task.clone(), _guard: tasks.activate(task) });
     }
 
-    /// Carries none any more.
-    pub(super) fn clear(&mut self) {
+    /// Keeps none active any more.
+    pub(super) fn release(&mut self) {
         self.0.clear();
     }
 }

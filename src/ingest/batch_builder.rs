@@ -1,19 +1,19 @@
-//! Gathers a stream's ready entries into one batch.
+//! Puts the entries of a stream that have arrived into one batch.
 
 use std::sync::Arc;
 
 use super::acks::PendingAcks;
-use super::reader::{Accepted, Ids, IncomingEntry, Refusal};
+use super::reader::{Accepted, Ids, IncomingEntry, ProducerSeq, Refusal};
 use crate::domain::{Batch, Kind, ProducerSession, Records, Run};
-use crate::encode::{CachedClock, write_gap};
+use crate::encode::{CachedClock, EntryIds, write_gap};
 
-/// Where a batch is full, in encoded bytes.
+/// A batch with this many encoded bytes is full.
 const BATCH_BYTES: usize = 128 * 1024;
 
-/// Where a batch is full, in entries.
+/// A batch with this many entries is full.
 const BATCH_ENTRIES: u64 = 1024;
 
-/// Lines of one worker that could not be kept, not yet noted in the log.
+/// Lines of one worker that could not be kept, to be noted in its task's log as a gap.
 #[derive(Debug, Clone)]
 pub(super) struct LostLines {
     pub(super) ids: Ids,
@@ -22,64 +22,65 @@ pub(super) struct LostLines {
     pub(super) reason: String,
 }
 
-/// The batch that is being gathered, and the answers that it owes.
+/// A batch that still grows, and the acks that its entries wait for.
 #[derive(Debug)]
 pub(super) struct BatchBuilder {
     batch: Batch,
-    /// Whose the last run is.
+    /// The task and worker of the last run.
     ids: Option<Arc<Ids>>,
     bytes: usize,
-    expected: PendingAcks,
+    pending_acks: PendingAcks,
+    /// The next gap, which may still grow.
     loss: Option<LostLines>,
-    /// What the batch notes as lost.
-    noted: Vec<LostLines>,
+    /// The gaps that are in the batch.
+    noted_losses: Vec<LostLines>,
 }
 
-/// What was gathered.
+/// A batch that is ready for the log.
 #[derive(Debug)]
 pub(super) struct BuiltBatch {
     pub(super) batch: Batch,
-    /// The answers that it owes.
-    pub(super) expected: PendingAcks,
-    /// The losses that it notes. When it is not kept they are still to be noted.
-    pub(super) noted: Vec<LostLines>,
+    pub(super) pending_acks: PendingAcks,
+    /// The gaps that are in the batch; when it is not kept, a later batch must note them.
+    pub(super) noted_losses: Vec<LostLines>,
 }
 
 impl BatchBuilder {
-    /// Nothing yet; the next entry has this sequence.
-    pub(super) fn from(sequence: u64) -> Self {
-        let (batch, ids, loss, noted) = Default::default();
-        Self { batch, ids, bytes: 0, expected: PendingAcks::from(sequence), loss, noted }
+    /// An empty batch, whose first entry has this sequence.
+    pub(super) fn starting_at(sequence: u64) -> Self {
+        let (batch, ids, loss, noted_losses) = Default::default();
+        let pending_acks = PendingAcks::starting_at(sequence);
+        Self { batch, ids, bytes: 0, pending_acks, loss, noted_losses }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.expected.is_empty() && self.loss.is_none()
+        self.pending_acks.is_empty() && self.loss.is_none()
     }
 
     pub(super) fn next_sequence(&self) -> u64 {
-        self.expected.end()
+        self.pending_acks.end()
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.expected.count() >= BATCH_ENTRIES || self.bytes >= BATCH_BYTES
+        self.pending_acks.count() >= BATCH_ENTRIES || self.bytes >= BATCH_BYTES
     }
 
-    /// Adds one message; an entry above `entry_bytes` is refused.
-    pub(super) fn add(&mut self, item: IncomingEntry, entry_bytes: usize) {
-        match item.entry {
-            Ok(entry) if item.wire_bytes <= entry_bytes => self.keep(entry),
+    /// Adds one message; an entry of more than `max_bytes` is dropped.
+    pub(super) fn add(&mut self, incoming: IncomingEntry, max_bytes: usize) {
+        let IncomingEntry { wire_bytes, entry } = incoming;
+        match entry {
+            Ok(entry) if wire_bytes <= max_bytes => self.add_accepted(entry),
             Ok(entry) => {
-                let reason =
-                    format!("entry is {} bytes, the limit is {entry_bytes}", item.wire_bytes);
-                self.refuse(Refusal { ids: Some(Ids::clone(&entry.ids)), reason });
+                let reason = format!("entry is {wire_bytes} bytes, the limit is {max_bytes}");
+                self.add_refused(Refusal { ids: Some(Ids::clone(&entry.ids)), reason });
             }
-            Err(refusal) => self.refuse(refusal),
+            Err(refusal) => self.add_refused(refusal),
         }
     }
 
-    fn keep(&mut self, entry: Accepted) {
+    fn add_accepted(&mut self, entry: Accepted) {
         self.note_loss();
-        self.expected.keep();
+        self.pending_acks.add();
         self.bytes += entry.records.as_bytes().len();
         let is_same = self.is_of(&entry.ids);
         let last = self.batch.runs.last_mut();
@@ -92,20 +93,20 @@ impl BatchBuilder {
         }
     }
 
-    /// Whether the last run is of `ids`. Ids that are shared need no look at their text.
+    /// Whether the last run is of `ids`. Shared ids are equal without a look at their text.
     pub(super) fn is_of(&self, ids: &Arc<Ids>) -> bool {
         self.ids.as_ref().is_some_and(|last| Arc::ptr_eq(last, ids) || last == ids)
     }
 
-    fn refuse(&mut self, refusal: Refusal) {
+    fn add_refused(&mut self, refusal: Refusal) {
         if let Some(ids) = refusal.ids {
-            self.lose(LostLines { ids, lines: 1, reason: refusal.reason.clone() });
+            self.add_loss(LostLines { ids, lines: 1, reason: refusal.reason.clone() });
         }
-        self.expected.drop(refusal.reason);
+        self.pending_acks.add_dropped(refusal.reason);
     }
 
-    /// Notes lines that could not be kept; those of one worker in a row make one gap.
-    pub(super) fn lose(&mut self, loss: LostLines) {
+    /// Adds a gap for lines that could not be kept; those of one worker in a row make one gap.
+    pub(super) fn add_loss(&mut self, loss: LostLines) {
         match &mut self.loss {
             Some(known) if known.ids == loss.ids => known.lines += loss.lines,
             _ => {
@@ -117,52 +118,54 @@ impl BatchBuilder {
 
     fn note_loss(&mut self) {
         let Some(loss) = self.loss.take() else { return };
-        let ids = (loss.ids.task.as_str(), loss.ids.worker.as_str());
+        let (task_id, worker_id) = (loss.ids.task.as_str(), loss.ids.worker.as_str());
+        let ids = EntryIds { task_id, worker_id };
         let mut records = Records::default();
-        let stamp = CachedClock::now();
+        let clock = CachedClock::now();
         records.push_with(Kind::Gap, |out| {
-            write_gap(out, ids, loss.lines, &loss.reason, stamp.as_str())
+            write_gap(out, ids, loss.lines, &loss.reason, clock.as_str())
         });
         self.bytes += records.as_bytes().len();
         let Ids { task, worker } = loss.ids.clone();
         self.batch.runs.push(Run { task, worker, session: None, records });
         self.ids = None;
-        self.noted.push(loss);
+        self.noted_losses.push(loss);
     }
 
     pub(super) fn finish(mut self) -> BuiltBatch {
         self.note_loss();
-        let Self { batch, expected, noted, .. } = self;
-        BuiltBatch { batch, expected, noted }
+        let Self { batch, pending_acks, noted_losses, .. } = self;
+        BuiltBatch { batch, pending_acks, noted_losses }
     }
 }
 
 fn continues(run: &Run, entry: &Accepted) -> bool {
-    let same_session = match (&run.session, &entry.seq) {
+    let same_session = match (&run.session, &entry.producer_seq) {
         (None, None) => !run.records.is_empty(),
-        (Some(session), Some((id, _))) => session.id == *id,
+        (Some(session), Some(producer_seq)) => session.id == producer_seq.session,
         _ => false,
     };
-    // Where the reader's buffer ends a run ends too: its head costs less than a copy.
+    // A new reader's buffer begins a new run: a run's head costs less than a copy.
     same_session && run.records.is_followed_by(&entry.records)
 }
 
 fn extend(run: &mut Run, entry: Accepted) {
-    if let (Some(session), Some((_, seq))) = (&mut run.session, entry.seq) {
-        session.seqs.push(seq);
+    if let (Some(session), Some(producer_seq)) = (&mut run.session, entry.producer_seq) {
+        session.seqs.push(producer_seq.seq);
     }
     run.records.append(entry.records);
 }
 
 fn start(entry: Accepted) -> Run {
-    let Accepted { ids, seq, records } = entry;
+    let Accepted { ids, producer_seq, records } = entry;
     let Ids { task, worker } = Ids::clone(&ids);
-    let session = seq.map(|(id, seq)| ProducerSession { id, seqs: vec![seq] });
+    let session = producer_seq
+        .map(|ProducerSeq { session, seq }| ProducerSession { id: session, seqs: vec![seq] });
     Run { task, worker, session, records }
 }
 
-/// The lines that are lost when `batch` cannot be kept: those whose producer does not number
-/// them. Numbered ones are sent again.
+/// The lines that are lost when `batch` cannot be kept: those without a producer's number.
+/// Numbered ones are sent again.
 pub(super) fn lines_lost_with(batch: &Batch, reason: &str) -> Vec<LostLines> {
     let lines =
         |run: &Run| run.records.iter().filter(|(kind, _)| *kind == Kind::Log).count() as u64;

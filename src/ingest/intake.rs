@@ -1,13 +1,13 @@
 //! What all producers' streams share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::counters::IntakeCounters;
 use crate::permits::{Permit, Permits};
 use crate::store::Log;
 use crate::tasks::Tasks;
@@ -19,34 +19,9 @@ pub struct Limits {
     pub entry_bytes: usize,
     /// How many streams may push at once.
     pub streams: usize,
-    /// How long a batch is held back while the log's queue is full, before its entries are
-    /// answered RETRY.
+    /// How long a batch waits while the log's queue is full, before its entries are acknowledged
+    /// with RETRY.
     pub stall_timeout: Duration,
-}
-
-/// What has been taken in since the start.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Entries kept.
-    pub kept: AtomicU64,
-    /// Entries that were kept before and were sent again.
-    pub repeated: AtomicU64,
-    /// Entries refused for good.
-    pub dropped: AtomicU64,
-    /// Entries answered RETRY.
-    pub retried: AtomicU64,
-    /// Bytes of entries, as encoded.
-    pub bytes: AtomicU64,
-    /// Streams opened.
-    pub streams: AtomicU64,
-}
-
-impl Counters {
-    pub(super) fn add(counter: &AtomicU64, amount: u64) {
-        if amount > 0 {
-            counter.fetch_add(amount, Relaxed);
-        }
-    }
 }
 
 /// The way in. Clones share it.
@@ -57,7 +32,7 @@ pub(super) struct IntakeShared {
     pub(super) log: Arc<dyn Log>,
     pub(super) tasks: Tasks,
     pub(super) limits: Limits,
-    pub(super) counters: Counters,
+    pub(super) counters: IntakeCounters,
     pub(super) drain: CancellationToken,
     streams: Permits,
     pushes: Arc<watch::Sender<Pushes>>,
@@ -92,7 +67,7 @@ impl Intake {
     /// A way into `log`. When `drain` is cancelled, streams take what has arrived and end.
     pub fn new(log: Arc<dyn Log>, tasks: Tasks, limits: Limits, drain: CancellationToken) -> Self {
         let streams = Permits::new(limits.streams);
-        let counters = Counters::default();
+        let counters = IntakeCounters::default();
         let pushes = Arc::new(watch::Sender::new(Pushes { open: 0, last_end: Instant::now() }));
         Self(Arc::new(IntakeShared { log, tasks, limits, counters, drain, streams, pushes }))
     }
@@ -100,7 +75,7 @@ impl Intake {
     /// A permit for one more stream; `None` when as many as allowed are open.
     pub fn permit(&self) -> Option<StreamPermit> {
         let permit = self.0.streams.try_acquire()?;
-        Counters::add(&self.0.counters.streams, 1);
+        self.0.counters.streams.add(1);
         let pushes = Arc::clone(&self.0.pushes);
         pushes.send_modify(|pushes| pushes.open += 1);
         Some(StreamPermit { _permit: permit, pushes })
@@ -112,7 +87,7 @@ impl Intake {
     }
 
     /// What has been taken in.
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &IntakeCounters {
         &self.0.counters
     }
 

@@ -4,15 +4,15 @@
 //! bytes ─ EntryReader ─▶ IncomingEntry ─ BatchBuilder ─▶ Batch ─ Log ─▶ Receipt ─ PushSession ─▶ Ack
 //! ```
 //!
-//! An [`PushSession`] is one producer's stream: it gathers what is ready into a batch, has
-//! several batches on their way to the disk, and acks each entry in order. When the log's
-//! queue is full it stops reading, which holds the producer back by flow control. A [`PullWriter`]
-//! takes the same way for entries that the server fetches itself and that nobody awaits an
-//! answer for.
+//! A [`PushSession`] is one producer's stream: it collects what has arrived into a batch, has
+//! several batches on their way to the disk, and acknowledges each entry in order. When the log's
+//! queue is full it stops reading, which holds the producer back by flow control. A
+//! [`PullWriter`] does the same for entries that the server pulls; nobody waits for their acks.
 
 mod acks;
 mod active_tasks;
 mod batch_builder;
+mod counters;
 mod intake;
 mod pull_writer;
 mod push_session;
@@ -21,9 +21,10 @@ mod registry;
 mod status;
 
 pub use acks::{Ack, AckMode, AckStatus};
-pub use intake::{Counters, Intake, Limits, Pushes, StreamPermit};
+pub use counters::IntakeCounters;
+pub use intake::{Intake, Limits, Pushes, StreamPermit};
 pub use pull_writer::{PullCounts, PullWriter};
 pub use push_session::{PushSession, SessionEnd};
-pub use reader::{Accepted, EntryReader, Ids, IncomingEntry, Refusal};
-pub use registry::{Registered, Registry};
+pub use reader::{Accepted, EntryReader, Ids, IncomingEntry, ProducerSeq, Refusal};
+pub use registry::{Admitted, Registered, Registry};
 pub use status::{Notified, StatusError};

@@ -1,14 +1,14 @@
-//! Reads one wire message into an entry that is ready for the log, or a reason to refuse it.
+//! Reads one message into an entry that is ready for the log, or says why it is refused.
 
 use std::sync::Arc;
 
 use crate::domain::{IdError, Kind, Records, TaskId, WorkerId};
-use crate::encode::{EntryEncoder, ProducerNumbering, SEQ_KEY, SESSION_KEY, WireLayout};
+use crate::encode::{EntryEncoder, EntryIds, ProducerNumbering, SEQ_KEY, SESSION_KEY, WireLayout};
 
-/// The least room made at once in a stream's buffer; idle streams keep about this much.
+/// The least size of a stream's buffer, in bytes; an idle stream keeps about this much.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// What is kept at most of the room for one entry's body.
+/// The capacity for an entry's body that is kept for the next one at most, in bytes.
 const BODY_BYTES: usize = 4 * 1024;
 
 /// The task and worker that an entry belongs to.
@@ -33,18 +33,27 @@ impl Ids {
 /// An entry that may be kept.
 #[derive(Debug)]
 pub struct Accepted {
-    /// Whose it is; shared by the entries of a stream that are alike in it.
+    /// Its task and worker; entries in a row that have the same share them.
     pub ids: Arc<Ids>,
-    /// The producer's session and the entry's number in it.
-    pub seq: Option<(Arc<str>, u64)>,
+    /// The producer's own number for it, if it numbers its entries.
+    pub producer_seq: Option<ProducerSeq>,
     /// The encoded record.
     pub records: Records,
 }
 
-/// An entry that will never be kept.
+/// A producer's own number for an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProducerSeq {
+    /// Entry metadata `otto.session`.
+    pub session: Arc<str>,
+    /// Entry metadata `otto.seq`.
+    pub seq: u64,
+}
+
+/// Why an entry will never be kept.
 #[derive(Debug)]
 pub struct Refusal {
-    /// Whose it would have been, where that could be read.
+    /// Its task and worker, where they could be read.
     pub ids: Option<Ids>,
     /// Which field is wrong, its value or size, and the rule.
     pub reason: String,
@@ -55,7 +64,7 @@ pub struct Refusal {
 pub struct IncomingEntry {
     /// The message's size on the wire.
     pub wire_bytes: usize,
-    /// What it is.
+    /// What was read from it.
     pub entry: Result<Accepted, Refusal>,
 }
 
@@ -64,20 +73,21 @@ pub struct IncomingEntry {
 #[derive(Debug)]
 pub struct EntryReader {
     encoder: EntryEncoder,
-    /// The entry that is being read.
+    /// The body of the entry that is being read.
     body: Vec<u8>,
     buffer: Records,
-    /// The ids that the encoder has last seen, or what is wrong with them.
-    last: Result<Arc<Ids>, String>,
-    session: Option<Arc<str>>,
+    /// The ids that the encoder gave last, or what is wrong with them.
+    last_ids: Result<Arc<Ids>, String>,
+    /// The producer's session that was read last.
+    last_session: Option<Arc<str>>,
 }
 
 impl EntryReader {
     /// A reader of messages in `layout`.
     pub fn new(layout: WireLayout) -> Self {
-        let (body, buffer, session) = Default::default();
-        let last = Err("no entry was read yet".to_owned());
-        Self { encoder: EntryEncoder::new(layout), body, buffer, last, session }
+        let (body, buffer, last_session) = Default::default();
+        let last_ids = Err("no entry was read yet".to_owned());
+        Self { encoder: EntryEncoder::new(layout), body, buffer, last_ids, last_session }
     }
 
     /// Reads one message, which arrived at `received_at`, RFC 3339.
@@ -97,43 +107,47 @@ impl EntryReader {
         body: &mut Vec<u8>,
     ) -> Result<Accepted, Refusal> {
         let encoded = self.encoder.encode(message, received_at, body).map_err(|malformed| {
-            Refusal { ids: None, reason: format!("the message is no log entry: {malformed}") }
+            Refusal { ids: None, reason: format!("the message is not a log entry: {malformed}") }
         })?;
         let ids = self.ids(encoded.ids).map_err(|reason| Refusal { ids: None, reason })?;
-        let seq = self
-            .seq(encoded.numbering)
+        let producer_seq = self
+            .producer_seq(encoded.numbering)
             .map_err(|reason| Refusal { ids: Some(Ids::clone(&ids)), reason })?;
         self.buffer.reserve(body.len() + Records::HEAD_BYTES, BUFFER_BYTES);
         self.buffer.push(Kind::Log, body);
-        Ok(Accepted { ids, seq, records: self.buffer.split() })
+        Ok(Accepted { ids, producer_seq, records: self.buffer.split() })
     }
 
-    fn ids(&mut self, new: Option<(&str, &str)>) -> Result<Arc<Ids>, String> {
-        if let Some((task, worker)) = new {
-            self.last = Ids::new(task, worker).map(Arc::new).map_err(|error| error.to_string());
+    fn ids(&mut self, new: Option<EntryIds<'_>>) -> Result<Arc<Ids>, String> {
+        if let Some(EntryIds { task_id, worker_id }) = new {
+            self.last_ids =
+                Ids::new(task_id, worker_id).map(Arc::new).map_err(|error| error.to_string());
         }
-        self.last.clone()
+        self.last_ids.clone()
     }
 
-    fn seq(&mut self, numbering: ProducerNumbering<'_>) -> Result<Option<(Arc<str>, u64)>, String> {
+    fn producer_seq(
+        &mut self,
+        numbering: ProducerNumbering<'_>,
+    ) -> Result<Option<ProducerSeq>, String> {
         let (session, seq) = match (numbering.session, numbering.seq) {
             (None, None) => return Ok(None),
             (Some(session), Some(seq)) => (session, seq),
             (Some(_), None) => return Err(format!("metadata has {SESSION_KEY} without {SEQ_KEY}")),
             (None, Some(_)) => return Err(format!("metadata has {SEQ_KEY} without {SESSION_KEY}")),
         };
-        let number = seq.parse().map_err(|_| {
+        let seq = seq.parse().map_err(|_| {
             let shown: String = seq.chars().take(40).collect();
             format!(
                 "metadata {SEQ_KEY} is {shown:?}, it needs a whole number from 0 to {}",
                 u64::MAX
             )
         })?;
-        Ok(Some((self.session(session)?, number)))
+        Ok(Some(ProducerSeq { session: self.session(session)?, seq }))
     }
 
     fn session(&mut self, session: &str) -> Result<Arc<str>, String> {
-        if let Some(known) = self.session.as_ref().filter(|known| &***known == session) {
+        if let Some(known) = self.last_session.as_ref().filter(|known| &***known == session) {
             return Ok(Arc::clone(known));
         }
         // The same rule as for ids: sessions are kept on disk beside them.
@@ -141,7 +155,7 @@ impl EntryReader {
             return Err(error.to_string().replacen("worker_id", "metadata otto.session", 1));
         }
         let session: Arc<str> = session.into();
-        self.session = Some(Arc::clone(&session));
+        self.last_session = Some(Arc::clone(&session));
         Ok(session)
     }
 }
@@ -169,16 +183,16 @@ mod tests {
     }
 
     fn read(entry: &WorkerLogEntry) -> Result<Accepted, String> {
-        let item =
-            EntryReader::new(WireLayout::WorkerLogEntry).read(&entry.encode_to_vec(), RECEIVED_AT);
-        item.entry.map_err(|refusal| refusal.reason)
+        let mut reader = EntryReader::new(WireLayout::WorkerLogEntry);
+        let incoming = reader.read(&entry.encode_to_vec(), RECEIVED_AT);
+        incoming.entry.map_err(|refusal| refusal.reason)
     }
 
     #[test]
     fn the_producers_numbering_is_read_and_hidden_from_readers() {
         let entry = entry(&[("otto.session", "s1"), ("otto.seq", "7"), ("branch", "main")]);
         let accepted = read(&entry).unwrap();
-        assert_eq!(accepted.seq, Some(("s1".into(), 7)));
+        assert_eq!(accepted.producer_seq, Some(ProducerSeq { session: "s1".into(), seq: 7 }));
         let (_, body) = accepted.records.iter().next().unwrap();
         let body = std::str::from_utf8(body).unwrap();
         assert!(body.contains(r#""metadata":{"branch":"main"}"#), "{body}");

@@ -1,4 +1,4 @@
-//! Workers that push their own logs, and announce themselves first.
+//! Registered workers: those that push their own logs register first.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::reader::{Ids, IncomingEntry, Refusal};
 
-/// A registration that was not used for so long may be forgotten; a stream's deadline is
-/// 30 minutes, so a worker between two streams is not.
+/// A registration that was not used for this long may be forgotten. A stream's deadline is
+/// 30 minutes, so a worker that is between two streams keeps its registration.
 const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// What became of a registration.
@@ -17,8 +17,17 @@ pub enum Registered {
     New(String),
     /// The worker is registered already; the same session's id.
     Already(String),
-    /// There is no place.
+    /// As many workers are registered as may be.
     Full,
+}
+
+/// An entry that [`Registry::admit`] has looked at.
+#[derive(Debug)]
+pub struct Admitted {
+    /// The entry, or why it is refused.
+    pub incoming: IncomingEntry,
+    /// Its ordinal in its worker's session, from 1; `None` when it is refused.
+    pub count: Option<u64>,
 }
 
 /// The registered workers. Clones share them.
@@ -36,11 +45,11 @@ struct RegisteredSession {
     id: String,
     /// Entries that were received in it.
     entries: u64,
-    used: Instant,
+    last_used: Instant,
 }
 
 impl Registry {
-    /// With places for `limit` workers.
+    /// A registry of at most `limit` workers.
     pub fn new(limit: usize) -> Self {
         Self(Arc::new(RegistryShared { limit, sessions: Mutex::default() }))
     }
@@ -48,44 +57,44 @@ impl Registry {
     /// Registers a worker.
     pub fn register(&self, ids: Ids) -> Registered {
         let mut sessions = self.lock();
-        let used = Instant::now();
+        let last_used = Instant::now();
         if let Some(known) = sessions.get_mut(&ids) {
-            known.used = used;
+            known.last_used = last_used;
             return Registered::Already(known.id.clone());
         }
         if sessions.len() >= self.0.limit {
-            sessions.retain(|_, session| session.used.elapsed() < FORGET_AFTER);
+            sessions.retain(|_, session| session.last_used.elapsed() < FORGET_AFTER);
         }
         if sessions.len() >= self.0.limit {
             return Registered::Full;
         }
         let id = format!("{:016x}", fastrand::u64(..));
-        sessions.insert(ids, RegisteredSession { id: id.clone(), entries: 0, used });
+        sessions.insert(ids, RegisteredSession { id: id.clone(), entries: 0, last_used });
         Registered::New(id)
     }
 
-    /// How many places there are.
+    /// How many workers may be registered.
     pub fn limit(&self) -> usize {
         self.0.limit
     }
 
-    /// Counts an entry into its worker's session and returns the session's count with it. An
-    /// unregistered worker's entry becomes a refusal, and has no count.
-    pub fn admit(&self, mut item: IncomingEntry) -> (IncomingEntry, Option<u64>) {
-        let Ok(accepted) = &item.entry else { return (item, None) };
+    /// Counts an entry in its worker's session. An unregistered worker's entry becomes a refusal,
+    /// and has no count.
+    pub fn admit(&self, mut incoming: IncomingEntry) -> Admitted {
+        let Ok(accepted) = &incoming.entry else { return Admitted { incoming, count: None } };
         let mut sessions = self.lock();
         if let Some(session) = sessions.get_mut(&accepted.ids) {
             session.entries += 1;
-            session.used = Instant::now();
-            return (item, Some(session.entries));
+            session.last_used = Instant::now();
+            return Admitted { incoming, count: Some(session.entries) };
         }
         let Ids { task, worker } = &*accepted.ids;
         let reason = format!(
             "worker_id {worker:?} of task_id {task:?} is not registered, call RegisterWorker first"
         );
-        // Without ids: what strangers send leaves no trace in a task's log.
-        item.entry = Err(Refusal { ids: None, reason });
-        (item, None)
+        // Without ids, so that strangers cannot write gaps into a task's log.
+        incoming.entry = Err(Refusal { ids: None, reason });
+        Admitted { incoming, count: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Ids, RegisteredSession>> {

@@ -1,17 +1,16 @@
-//! Worker status notifications: kept in the task's log, repeats ignored.
+//! Worker status notifications: they are kept in the task's log, except for repeats.
 
 use serde_json::{Map, Value};
 
-use super::Intake;
-use crate::domain::Scope;
-use crate::domain::{Batch, Cursor, Kind, Records, Run, TaskId, WorkerId};
+use super::intake::Intake;
+use crate::domain::{Batch, Cursor, Kind, Records, Run, Scope, TaskId, WorkerId};
 use crate::encode::{CachedClock, StatusParts, write_status};
 use crate::store::{AppendError, ReadError};
 
 /// What became of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notified {
-    /// Kept.
+    /// It is durable.
     Kept,
     /// An exact repeat of the worker's last one.
     Repeated,
@@ -37,8 +36,8 @@ pub enum StatusError {
     /// The worker's last status cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The log's queue stayed full.
-    #[error("the log's queue had no room")]
+    /// The log's queue stayed full for the stall timeout.
+    #[error("the log's queue stayed full")]
     Stalled,
 }
 
@@ -51,7 +50,7 @@ impl Intake {
         self.notify_at(parts, None).await
     }
 
-    /// The same for a status that was pulled, with the source's cursor.
+    /// The same for a status that was pulled; `cursor` is kept in the same commit.
     ///
     /// # Errors
     /// As [`Intake::notify`].
@@ -63,9 +62,9 @@ impl Intake {
         let task = TaskId::new(parts.task_id)?;
         let worker = WorkerId::new(parts.worker_id)?;
         let mut records = Records::default();
-        let stamp = CachedClock::now();
+        let clock = CachedClock::now();
         let kind = Kind::Status(parts.state);
-        records.push_with(kind, |out| write_status(out, &parts, stamp.as_str()));
+        records.push_with(kind, |out| write_status(out, &parts, clock.as_str()));
         let (bytes, limit) = (records.as_bytes().len(), self.limits().entry_bytes);
         if bytes > limit {
             return Err(StatusError::TooLarge { bytes, limit });
@@ -74,11 +73,11 @@ impl Intake {
         if self.repeats_last(&run).await? {
             return Ok(Notified::Repeated);
         }
-        self.keep(Batch { cursor, ..Batch::of(vec![run]) }).await?;
+        self.append(Batch { cursor, ..Batch::of(vec![run]) }).await?;
         Ok(Notified::Kept)
     }
 
-    async fn keep(&self, batch: Batch) -> Result<(), StatusError> {
+    async fn append(&self, batch: Batch) -> Result<(), StatusError> {
         let shared = self.shared();
         let append = shared.log.append(batch);
         let queued = tokio::time::timeout(shared.limits.stall_timeout, append).await;
@@ -98,18 +97,18 @@ impl Intake {
         let last = entries.find(|entry| entry.offset == offset);
         let new = run.records.iter().next();
         Ok(match (last, new) {
-            (Some(last), Some((kind, body))) => last.kind == kind && told(last.body) == told(body),
+            (Some(last), Some((kind, body))) => last.kind == kind && sent(last.body) == sent(body),
             _ => false,
         })
     }
 }
 
-/// What the producer told: the body without what we added.
-fn told(body: &[u8]) -> Option<Map<String, Value>> {
-    let mut told: Map<String, Value> = serde_json::from_slice(&[b"{", body].concat()).ok()?;
-    let received_at = told.remove("receivedAt");
-    if told.get("timestamp") == received_at.as_ref() {
-        told.remove("timestamp");
+/// What the producer sent: the body without what we added.
+fn sent(body: &[u8]) -> Option<Map<String, Value>> {
+    let mut sent: Map<String, Value> = serde_json::from_slice(&[b"{", body].concat()).ok()?;
+    let received_at = sent.remove("receivedAt");
+    if sent.get("timestamp") == received_at.as_ref() {
+        sent.remove("timestamp");
     }
-    Some(told)
+    Some(sent)
 }

@@ -1,5 +1,5 @@
-//! Reads answers without reading what is in them: an entry with bad bytes is a bad entry, not
-//! the end of the stream.
+//! Decodes responses but leaves the messages in them as bytes, so that an entry with bad bytes is
+//! a bad entry and the stream goes on.
 
 use bytes::{Buf, Bytes};
 use prost::Message;
@@ -9,9 +9,9 @@ use tonic_prost::ProstEncoder;
 
 use crate::proto::otto::handler::v1::PullWorkerLogsRequest;
 
-/// `PulledLogEntry` with its messages as they stand on the wire.
+/// `PulledLogEntry`, with the messages in it still encoded.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Answer {
+pub(super) struct PullResponse {
     #[prost(uint64, tag = "1")]
     pub(super) cursor: u64,
     #[prost(string, tag = "2")]
@@ -24,39 +24,39 @@ pub(super) struct Answer {
     pub(super) caught_up: Option<Bytes>,
 }
 
-/// Writes `PullWorkerLogsRequest`, reads [`Answer`].
+/// Writes `PullWorkerLogsRequest`, reads [`PullResponse`].
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct PullCodec;
 
 /// The decoding half of [`PullCodec`].
 #[derive(Debug)]
-pub(super) struct AnswerDecoder;
+pub(super) struct PullDecoder;
 
 impl Codec for PullCodec {
     type Encode = PullWorkerLogsRequest;
-    type Decode = Answer;
+    type Decode = PullResponse;
     type Encoder = ProstEncoder<PullWorkerLogsRequest>;
-    type Decoder = AnswerDecoder;
+    type Decoder = PullDecoder;
 
     fn encoder(&mut self) -> Self::Encoder {
         ProstEncoder::new(BufferSettings::default())
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        AnswerDecoder
+        PullDecoder
     }
 }
 
-impl Decoder for AnswerDecoder {
-    type Item = Answer;
+impl Decoder for PullDecoder {
+    type Item = PullResponse;
     type Error = Status;
 
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Answer>, Status> {
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<PullResponse>, Status> {
         let message = buffer.copy_to_bytes(buffer.remaining());
-        let answer = Answer::decode(message).map_err(|error| {
-            Status::data_loss(format!("an answer is no PulledLogEntry: {error}"))
+        let response = PullResponse::decode(message).map_err(|error| {
+            Status::data_loss(format!("a response is not a PulledLogEntry: {error}"))
         })?;
-        Ok(Some(answer))
+        Ok(Some(response))
     }
 }
 
@@ -68,7 +68,7 @@ mod tests {
     use crate::proto::ottoscaler::{WorkerLogEntry, WorkerStatusNotification};
 
     #[test]
-    fn an_answer_is_what_the_contract_says() {
+    fn a_response_is_read_as_the_contract_says() {
         let entry = WorkerLogEntry { worker_id: "w".into(), ..Default::default() };
         let status = WorkerStatusNotification { task_id: "t".into(), ..Default::default() };
         let bytes = |what: &What| match what {
@@ -79,13 +79,15 @@ mod tests {
         for what in [What::Entry(entry), What::Status(status), What::CaughtUp(CaughtUp {})] {
             let what_bytes = Some(Bytes::from(bytes(&what)));
             let expected = match &what {
-                What::Entry(_) => Answer { entry: what_bytes, ..Answer::default() },
-                What::Status(_) => Answer { status: what_bytes, ..Answer::default() },
-                What::CaughtUp(_) => Answer { caught_up: what_bytes, ..Answer::default() },
+                What::Entry(_) => PullResponse { entry: what_bytes, ..PullResponse::default() },
+                What::Status(_) => PullResponse { status: what_bytes, ..PullResponse::default() },
+                What::CaughtUp(_) => {
+                    PullResponse { caught_up: what_bytes, ..PullResponse::default() }
+                }
             };
-            let expected = Answer { cursor: 7, epoch: "e".into(), ..expected };
+            let expected = PullResponse { cursor: 7, epoch: "e".into(), ..expected };
             let wire = PulledLogEntry { cursor: 7, epoch: "e".into(), what: Some(what) };
-            assert_eq!(Answer::decode(&wire.encode_to_vec()[..]), Ok(expected));
+            assert_eq!(PullResponse::decode(&wire.encode_to_vec()[..]), Ok(expected));
         }
     }
 }

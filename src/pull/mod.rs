@@ -1,7 +1,7 @@
-//! Client mode: fetches logs from a source where nobody can push them.
+//! Pulls logs from a source where nobody can push them.
 //!
 //! ```text
-//! source ─PullWorkerLogs▶ Codec ─▶ Answer ─ PullSession ─▶ ingest::PullWriter ─▶ Log (entries + cursor)
+//! source ─PullWorkerLogs▶ PullCodec ─▶ PullResponse ─ PullSession ─▶ ingest::PullWriter ─▶ Log (entries + cursor)
 //! source ─GetWorkerStatus▶ Poller ─▶ Intake::notify
 //! ```
 //!
@@ -9,12 +9,12 @@
 //! - The source's cursor is kept in the same commit as the entries that it stands for. So the
 //!   next request names exactly what is kept, whatever crashed, and nothing is lost or repeated.
 //! - In [`Mode::Fallback`] it pulls only while no push stream has been open for a while, and
-//!   stops when one opens; it then tells the source once how far it came.
+//!   stops when one opens; it then tells the source once how far it has read.
 //! - Attempts are bounded whatever the source does: after a stream that brought something the
 //!   next begins after half a second or more, otherwise with exponential backoff and jitter.
-//! - An answer whose cursor is not greater than the last one's is ignored and counted.
+//! - A response whose cursor is not greater than the last one's is ignored and counted.
 //!
-//! The protocol, and what a source must do, is told in `worker_log_source.proto`.
+//! The protocol, and what a source must do, is described in `worker_log_source.proto`.
 
 mod codec;
 mod connection;
@@ -29,4 +29,4 @@ mod state;
 
 pub use options::{Mode, Polling, PullOptions};
 pub use service::Service;
-pub use state::{Counters, Handle, PullState};
+pub use state::{Handle, PullCounters, PullState};

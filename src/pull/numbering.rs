@@ -1,4 +1,4 @@
-//! Which answers are new: their epoch and their cursors.
+//! Decides which responses are new, by their epochs and cursors.
 
 use std::sync::Arc;
 
@@ -7,36 +7,36 @@ use crate::domain::{Cursor, WorkerId};
 /// The longest epoch, in bytes.
 const MAX_EPOCH_BYTES: usize = 240;
 
-/// Where the source stands.
+/// How far the source has been read.
 #[derive(Debug)]
 pub(super) struct SourceNumbering {
-    /// What the log knows, the newest last.
+    /// The cursors that the log has, the one advanced last at the end.
     known: Vec<Cursor>,
-    /// The numbering of this stream; `None` until the source named it.
+    /// The cursor of this stream's epoch; `None` until the source named one.
     current: Option<Cursor>,
 }
 
 impl SourceNumbering {
-    /// Of a new stream; `known` is what the log knows.
+    /// For a new stream; `known` are the cursors that the log has.
     pub(super) fn new(known: Vec<Cursor>) -> Self {
         Self { known, current: None }
     }
 
-    /// What to resume after.
+    /// The cursor to resume after.
     pub(super) fn resume(&self) -> Option<&Cursor> {
         self.current.as_ref().or(self.known.last())
     }
 
-    /// Whether an answer with this epoch begins another numbering than the one before.
+    /// Whether a response with this epoch changes the epoch.
     pub(super) fn changes_with(&self, epoch: &str) -> bool {
         let is_other = |current: &Cursor| !epoch.is_empty() && *current.source != *epoch;
         self.current.as_ref().is_some_and(is_other)
     }
 
-    /// Reads an answer's epoch; empty means the same as before.
+    /// Goes on in a response's epoch; empty means the same as before.
     ///
     /// # Errors
-    /// When none was named yet, or it is no valid one.
+    /// When none was named yet, or it is invalid.
     pub(super) fn enter(&mut self, epoch: &str) -> Result<(), String> {
         match &self.current {
             Some(current) if epoch.is_empty() || *current.source == *epoch => return Ok(()),
@@ -51,12 +51,12 @@ impl SourceNumbering {
         Ok(())
     }
 
-    /// The cursor of an answer that is new.
+    /// The cursor of a new response.
     ///
     /// # Errors
     /// The last cursor, when `number` is not greater.
     pub(super) fn advance(&mut self, number: u64) -> Result<Cursor, u64> {
-        let current = self.current.as_mut().expect("every answer enters its epoch first");
+        let current = self.current.as_mut().expect("every response enters its epoch first");
         if number <= current.number {
             return Err(current.number);
         }
@@ -67,7 +67,7 @@ impl SourceNumbering {
 
 fn check(epoch: &str) -> Result<(), String> {
     if epoch.is_empty() {
-        return Err("the source's first answer names no epoch".into());
+        return Err("the source's first response names no epoch".into());
     }
     if epoch.len() > MAX_EPOCH_BYTES {
         let bytes = epoch.len();
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn an_epoch_is_named_first_and_keeps_the_rules_of_ids() {
         let reason = |epoch: &str| SourceNumbering::new(Vec::new()).enter(epoch).unwrap_err();
-        assert_eq!(reason(""), "the source's first answer names no epoch");
+        assert_eq!(reason(""), "the source's first response names no epoch");
         assert_eq!(reason(&"x".repeat(241)), "the source's epoch is 241 bytes, the limit is 240");
         let control = "the source's epoch holds the control character U+000A at byte 1";
         assert_eq!(reason("a\nb"), control);

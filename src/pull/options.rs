@@ -1,4 +1,4 @@
-//! What client mode is told.
+//! What to pull from, when, and how patiently.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ const LEAST_BACKOFF: Duration = Duration::from_secs(1);
 /// The longest wait between two attempts.
 const MOST_BACKOFF: Duration = Duration::from_secs(60);
 
-/// How long connecting may take, and after it the wait for the first answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long connecting may take, and after it the wait for the first response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often statuses are polled while pulling, where nothing else is said.
+/// How often statuses are polled while pulling, by default.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// When to pull.
@@ -50,7 +50,7 @@ impl Polling {
     }
 }
 
-/// What client mode is told.
+/// What to pull from, when, and how patiently.
 #[derive(Debug, Clone)]
 pub struct PullOptions {
     /// The source's address: scheme, host and port.
@@ -63,12 +63,12 @@ pub struct PullOptions {
     pub least_backoff: Duration,
     /// The longest wait between two attempts.
     pub most_backoff: Duration,
-    /// How long connecting may take, and after it the wait for the first answer.
-    pub answer_timeout: Duration,
+    /// How long connecting may take, and after it the wait for the first response.
+    pub response_timeout: Duration,
 }
 
 impl PullOptions {
-    /// The usual timing.
+    /// With the usual timing.
     pub fn new(from: Uri, mode: Mode, polling: Polling) -> Self {
         Self {
             from,
@@ -76,7 +76,7 @@ impl PullOptions {
             polling,
             least_backoff: LEAST_BACKOFF,
             most_backoff: MOST_BACKOFF,
-            answer_timeout: ANSWER_TIMEOUT,
+            response_timeout: RESPONSE_TIMEOUT,
         }
     }
 }

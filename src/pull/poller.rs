@@ -1,17 +1,14 @@
-//! Polls worker pods' phases and keeps what changed.
+//! Polls the phases of worker pods and keeps those that changed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::sleep;
-use tonic::transport::Channel;
 
-use super::connection::endpoint;
+use super::connection::connect;
 use super::options::{Polling, PullOptions};
 use super::reason;
-use super::session::add;
-use super::state::{Counters, PullState};
+use super::state::{Handle, PullState};
 use crate::domain::{TaskId, WorkerState};
 use crate::encode::StatusParts;
 use crate::ingest::{Intake, Notified, StatusError};
@@ -26,17 +23,16 @@ pub(super) struct Poller {
     pub(super) options: PullOptions,
     pub(super) intake: Intake,
     pub(super) log: Arc<dyn Log>,
-    pub(super) state: watch::Receiver<PullState>,
-    pub(super) counters: Arc<Counters>,
+    pub(super) handle: Handle,
 }
 
 impl Poller {
-    /// Works until it is dropped, or at once if nothing is to be polled.
-    pub(super) async fn run(mut self) {
+    /// Polls until it is dropped; returns at once if nothing is to be polled.
+    pub(super) async fn run(self) {
         let mut logged = None;
-        while let Some(interval) = self.turn().await {
+        while let Some(interval) = self.wait_for_turn().await {
             let failed = self.poll().await.err();
-            add(&self.counters.failed_polls, failed.is_some().into());
+            self.handle.counters().failed_polls.add(failed.is_some().into());
             if let Some(reason) = failed.as_ref().filter(|_| failed != logged) {
                 tracing::warn!("pull: the workers' status is not known: {reason}");
             }
@@ -46,50 +42,44 @@ impl Poller {
     }
 
     /// Resolves when it is time to poll, to the wait after it; `None` when it never is.
-    async fn turn(&mut self) -> Option<Duration> {
+    async fn wait_for_turn(&self) -> Option<Duration> {
         match self.options.polling {
             Polling::Off => None,
             Polling::Always(interval) => Some(interval),
             Polling::WhilePulling(interval) => {
-                let turn = self.state.wait_for(PullState::is_our_turn).await;
+                let turn = self.handle.watch().wait_for(PullState::is_our_turn).await.map(drop);
                 turn.is_ok().then_some(interval)
             }
         }
     }
 
     async fn poll(&self) -> Result<(), String> {
-        let channel = self.channel().await?;
-        let mut client = OttoscalerServiceClient::new(channel);
-        let asking = client.get_worker_status(WorkerStatusRequest::default());
-        let answered = tokio::time::timeout(self.options.answer_timeout, asking).await;
-        let answer = answered.map_err(|_elapsed| "there is no answer")?;
-        let answer = answer.map_err(|status| reason::of_status(&status, METHOD))?;
-        for pod in answer.into_inner().workers {
+        let mut client = OttoscalerServiceClient::new(connect(&self.options).await?);
+        let call = client.get_worker_status(WorkerStatusRequest::default());
+        let response = tokio::time::timeout(self.options.response_timeout, call).await;
+        let response = response.map_err(|_elapsed| "there is no response")?;
+        let response = response.map_err(|status| reason::of_status(&status, METHOD))?;
+        for pod in response.into_inner().workers {
             self.note(&pod).await?;
         }
         Ok(())
     }
 
-    async fn channel(&self) -> Result<Channel, String> {
-        let endpoint = endpoint(&self.options)?;
-        let connecting = tokio::time::timeout(self.options.answer_timeout, endpoint.connect());
-        let connected = connecting.await.map_err(|_elapsed| "the connection is not up")?;
-        connected.map_err(|error| reason::of_error(&error))
-    }
-
-    /// Keeps a pod's phase where it leads on from what is known.
+    /// Keeps a pod's phase if it is further on than what is known.
     async fn note(&self, pod: &WorkerPodStatus) -> Result<(), String> {
         let Some(state) = state_of(&pod.status) else {
-            add(&self.counters.invalid, 1);
+            self.handle.counters().invalid.add(1);
             return Ok(());
         };
         if self.known(pod).is_some_and(|known| progress(known) >= progress(state)) {
             return Ok(());
         }
         match self.intake.notify(parts(pod, state)).await {
-            Ok(notified) => add(&self.counters.statuses, (notified == Notified::Kept).into()),
+            Ok(notified) => {
+                self.handle.counters().statuses.add((notified == Notified::Kept).into())
+            }
             Err(StatusError::Id(_) | StatusError::TooLarge { .. }) => {
-                add(&self.counters.invalid, 1);
+                self.handle.counters().invalid.add(1);
             }
             Err(error) => return Err(error.to_string()),
         }
@@ -114,8 +104,8 @@ fn state_of(phase: &str) -> Option<WorkerState> {
     }
 }
 
-/// How far a worker is. Phases lag behind what workers tell of themselves, so a state is kept
-/// only when it is further on.
+/// How far a worker is. Phases lag behind the statuses that workers send, so a phase is kept only
+/// when it is further on.
 fn progress(state: WorkerState) -> u8 {
     match state {
         WorkerState::Created => 0,

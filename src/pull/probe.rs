@@ -1,5 +1,5 @@
-//! Finds out whether an address speaks HTTP/1: what the transport says of that differs from try
-//! to try and names it never.
+//! Finds out whether an address speaks HTTP/1. The transport's own error for that differs from try
+//! to try and never names it.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use http::uri::Scheme;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// A request that a server of HTTP/1 answers in words, and one of HTTP/2 in frames.
+/// A request whose response tells an HTTP/1 server from an HTTP/2 server.
 const REQUEST: &[u8] = b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
-/// How long the address may take to give itself away.
+/// How long the address may take to respond.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The reason why `uri` gave no answer, with what the address speaks where that is the reason.
+/// Adds to `reason`, why `uri` did not respond, that the address speaks HTTP/1 where it does.
 pub(super) async fn explained(reason: String, uri: &Uri) -> String {
     let probed = tokio::time::timeout(PROBE_TIMEOUT, speaks_http1(uri)).await;
     match probed {

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use tonic::{Code, Status};
 
-/// The error and its causes, each said once.
+/// The error and its causes, without repeats.
 pub(super) fn of_error(error: &(dyn Error + 'static)) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
@@ -18,7 +18,7 @@ pub(super) fn of_error(error: &(dyn Error + 'static)) -> String {
     words
 }
 
-/// What a call ended with; `method` is its full name.
+/// Why a call ended; `method` is its full name.
 pub(super) fn of_status(status: &Status, method: &str) -> String {
     match status.code() {
         Code::Unimplemented => format!("the source does not serve {method}"),
@@ -47,15 +47,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_is_told_by_its_name_and_message() {
-        let told = of_status(&Status::failed_precondition("no lines yet"), "a.B/C");
-        assert_eq!(told, "FAILED_PRECONDITION: no lines yet");
-        let told = of_status(&Status::unimplemented(""), "a.B/C");
-        assert_eq!(told, "the source does not serve a.B/C");
+    fn a_status_becomes_its_name_and_message() {
+        let reason = of_status(&Status::failed_precondition("no lines yet"), "a.B/C");
+        assert_eq!(reason, "FAILED_PRECONDITION: no lines yet");
+        let reason = of_status(&Status::unimplemented(""), "a.B/C");
+        assert_eq!(reason, "the source does not serve a.B/C");
     }
 
     #[test]
-    fn causes_are_told_once_each() {
+    fn causes_are_named_once_each() {
         let inner = std::io::Error::other("refused");
         let outer = std::io::Error::other(inner);
         assert_eq!(of_error(&outer), "refused");

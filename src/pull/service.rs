@@ -1,72 +1,70 @@
-//! When to pull, and when to try again.
+//! Decides when to pull, and when to try again.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::options::{Mode, PullOptions};
 use super::poller::Poller;
 use super::probe::explained;
-use super::session::{PullSession, add};
-use super::state::{Counters, Handle, PullState};
+use super::session::PullSession;
+use super::state::{Handle, PullReporter, PullState};
 use crate::client::backoff::Backoff;
 use crate::domain::now_ms;
-use crate::ingest::{Intake, Pushes};
+use crate::ingest::{Intake, PullWriter, Pushes};
 use crate::store::Log;
 
-/// Client mode; see the module.
+/// Decides when to pull, and pulls; see [`crate::pull`].
 pub struct Service {
     options: PullOptions,
     intake: Intake,
     log: Arc<dyn Log>,
-    state: watch::Sender<PullState>,
-    counters: Arc<Counters>,
+    reporter: PullReporter,
     backoff: Backoff,
     /// The reason that was logged last.
     logged: Option<String>,
 }
 
 /// Why a pull ended.
-enum End {
+enum PullEnd {
     /// Somebody pushes.
     Pushed,
-    /// For this reason.
+    /// It failed for this reason.
     Failed(String),
 }
 
 impl Service {
-    /// Client mode that has not begun, and its handle.
+    /// A service that has not begun, and its handle.
     pub fn new(options: PullOptions, intake: Intake, log: Arc<dyn Log>) -> (Self, Handle) {
-        let (state, watched) = watch::channel(PullState::Waiting);
-        let counters = Arc::<Counters>::default();
-        let handle = Handle::new(watched, Arc::clone(&counters));
+        let reporter = PullReporter::new();
+        let handle = reporter.handle();
         let backoff = Backoff::new(options.least_backoff, options.most_backoff);
-        (Self { options, intake, log, state, counters, backoff, logged: None }, handle)
+        (Self { options, intake, log, reporter, backoff, logged: None }, handle)
     }
 
-    /// Works until `drain` is cancelled. What was read and is not kept by then will be read
-    /// again: the cursor is kept with it or not at all.
+    /// Pulls until `drain` is cancelled. What was read and is not kept by then will be read again:
+    /// the cursor is kept with it or not at all.
     pub async fn run(mut self, drain: CancellationToken) {
         let poller = Poller {
             options: self.options.clone(),
             intake: self.intake.clone(),
             log: Arc::clone(&self.log),
-            state: self.state.subscribe(),
-            counters: Arc::clone(&self.counters),
+            handle: self.reporter.handle(),
         };
-        let work = async { tokio::join!(self.work(), poller.run()) };
-        drain.run_until_cancelled(work).await;
+        let pulling = async { tokio::join!(self.pull_forever(), poller.run()) };
+        drain.run_until_cancelled(pulling).await;
     }
 
-    async fn work(&mut self) {
+    async fn pull_forever(&mut self) {
         loop {
             self.wait_for_turn().await;
             match self.pull().await {
-                End::Pushed => self.show(PullState::Waiting),
-                End::Failed(reason) => self.back_off(reason).await,
+                PullEnd::Pushed => self.reporter.show(PullState::Waiting),
+                PullEnd::Failed(reason) => self.back_off(reason).await,
             }
         }
     }
@@ -81,7 +79,7 @@ impl Service {
             if open == 0 && quiet_for >= after {
                 return;
             }
-            self.show(PullState::Waiting);
+            self.reporter.show(PullState::Waiting);
             let quiet = async {
                 match open {
                     0 => sleep(after.saturating_sub(quiet_for)).await,
@@ -96,7 +94,7 @@ impl Service {
         }
     }
 
-    /// Resolves once somebody pushes and that is a reason to stop.
+    /// Resolves once somebody pushes, if that is a reason to stop.
     async fn pushed(intake: &Intake, mode: Mode) {
         match mode {
             Mode::Always => std::future::pending().await,
@@ -106,52 +104,57 @@ impl Service {
         }
     }
 
-    async fn pull(&mut self) -> End {
+    async fn pull(&mut self) -> PullEnd {
         let intake = self.intake.clone();
         let pushed = Self::pushed(&intake, self.options.mode);
         tokio::pin!(pushed);
-        self.show(PullState::Connecting);
-        add(&self.counters.attempts, 1);
+        self.reporter.show(PullState::Connecting);
+        self.reporter.counters.attempts.add(1);
         let opened = tokio::select! {
-            () = &mut pushed => return End::Pushed,
+            () = &mut pushed => return PullEnd::Pushed,
             opened = self.open() => opened,
         };
         let mut session = match opened {
             Ok(session) => session,
-            Err(reason) => return End::Failed(explained(reason, &self.options.from).await),
+            Err(reason) => return PullEnd::Failed(explained(reason, &self.options.from).await),
         };
-        tracing::info!(from = %self.options.from, "pull: the source answers");
+        tracing::info!(from = %self.options.from, "pull: the source responds");
         self.logged = None;
-        let failed = loop {
-            let ready = tokio::select! {
-                biased;
-                () = &mut pushed => break None,
-                ready = session.ready() => ready,
-            };
-            if let Err(reason) = ready {
-                break Some(reason);
-            }
-            if let Err(reason) = session.take_in().await {
-                break Some(reason);
-            }
-        };
+        let end = Self::pull_until(pushed, &mut session).await;
         if session.has_progressed() {
             self.backoff.reset();
         }
-        match failed {
-            Some(reason) => End::Failed(reason),
-            None => {
-                session.finish().await;
-                tracing::info!("pull: somebody pushes, so nothing is pulled");
-                End::Pushed
+        if matches!(end, PullEnd::Pushed) {
+            session.finish().await;
+            tracing::info!("pull: stopped, because somebody pushes");
+        }
+        end
+    }
+
+    /// Pulls until `pushed` resolves, or the session fails.
+    async fn pull_until(
+        mut pushed: Pin<&mut impl Future<Output = ()>>,
+        session: &mut PullSession,
+    ) -> PullEnd {
+        loop {
+            let ready = tokio::select! {
+                biased;
+                () = &mut pushed => return PullEnd::Pushed,
+                ready = session.ready() => ready,
+            };
+            if let Err(reason) = ready {
+                return PullEnd::Failed(reason);
+            }
+            if let Err(reason) = session.take_in().await {
+                return PullEnd::Failed(reason);
             }
         }
     }
 
     async fn open(&self) -> Result<PullSession, String> {
-        let way_in = (self.intake.clone(), self.log.cursors());
-        let shown = (self.state.clone(), Arc::clone(&self.counters));
-        PullSession::open(&self.options, way_in, shown).await
+        let writer = PullWriter::new(self.intake.clone());
+        let cursors = self.log.cursors();
+        PullSession::open(&self.options, writer, cursors, self.reporter.clone()).await
     }
 
     /// Waits before the next attempt, unless somebody pushes.
@@ -162,7 +165,7 @@ impl Service {
             self.logged = Some(reason.clone());
         }
         let until_ms = now_ms() + u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-        self.show(PullState::BackingOff { reason, until_ms });
+        self.reporter.show(PullState::BackingOff { reason, until_ms });
         self.pause(delay).await;
     }
 
@@ -171,14 +174,6 @@ impl Service {
             () = Self::pushed(&self.intake, self.options.mode) => {}
             () = sleep(delay) => {}
         }
-    }
-
-    fn show(&self, state: PullState) {
-        self.state.send_if_modified(|shown| {
-            let is_new = *shown != state;
-            *shown = state;
-            is_new
-        });
     }
 }
 
@@ -211,12 +206,12 @@ mod tests {
         service.wait_for_turn().await;
         assert_eq!(began.elapsed(), AFTER);
 
-        let slot = intake.permit().unwrap();
+        let permit = intake.permit().unwrap();
         let turn = service.wait_for_turn();
         tokio::pin!(turn);
         let for_an_hour = tokio::time::timeout(Duration::from_secs(3600), &mut turn);
         assert!(for_an_hour.await.is_err(), "it is our turn while a stream is open");
-        drop(slot);
+        drop(permit);
         let almost = tokio::time::timeout(AFTER - Duration::from_secs(1), &mut turn);
         assert!(almost.await.is_err(), "it is our turn too early");
         // A short stream begins the wait anew.
@@ -228,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn attempts_on_an_address_that_refuses_are_bounded() {
+    async fn attempts_on_an_address_where_nothing_listens_are_bounded() {
         let (intake, log) = intake();
         // Nothing listens on port 1, and refusals take no time on a paused clock.
         let from = http::Uri::from_static("http://127.0.0.1:1");
@@ -239,7 +234,7 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(3600)).await;
         drain.cancel();
         running.await.unwrap();
-        let attempts = handle.counters().attempts.load(std::sync::atomic::Ordering::Relaxed);
+        let attempts = handle.counters().attempts.get();
         // Half of a minute to a minute each, but for the first few.
         assert!((60..=130).contains(&attempts), "{attempts} attempts in an hour");
     }

@@ -1,12 +1,13 @@
-//! What client mode is doing, for health, metrics and the log.
+//! What pull is doing, for health, metrics and the log.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use serde::Serialize;
 use tokio::sync::watch;
 
-/// What client mode is doing.
+use crate::counter::Counter;
+
+/// What pull is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum PullState {
@@ -14,13 +15,13 @@ pub enum PullState {
     Off,
     /// Somebody pushes, or did until a moment ago.
     Waiting,
-    /// It connects and waits for the first answer.
+    /// It connects and waits for the first response.
     Connecting,
-    /// The source answers.
+    /// The source responds.
     Pulling {
         /// Whether the source has nothing more for now.
         caught_up: bool,
-        /// What is wrong with its answers, where something is.
+        /// What is wrong with its responses, if anything is.
         complaint: Option<String>,
     },
     /// The last attempt ended.
@@ -33,7 +34,7 @@ pub enum PullState {
 }
 
 impl PullState {
-    /// The state's name, for metrics.
+    /// The name in metrics.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -44,7 +45,7 @@ impl PullState {
         }
     }
 
-    /// Whether it is our turn to pull, be it well or not.
+    /// Whether it is our turn to pull, even if it fails.
     pub const fn is_our_turn(&self) -> bool {
         !matches!(self, Self::Off | Self::Waiting)
     }
@@ -52,38 +53,38 @@ impl PullState {
 
 /// What was counted since the start.
 #[derive(Debug, Default)]
-pub struct Counters {
+pub struct PullCounters {
     /// Streams that were asked for.
-    pub attempts: AtomicU64,
+    pub attempts: Counter,
     /// Entries kept.
-    pub kept: AtomicU64,
+    pub kept: Counter,
     /// Entries that were kept before, by their own numbers.
-    pub repeated: AtomicU64,
+    pub repeated: Counter,
     /// Entries and statuses that break a rule and were skipped.
-    pub invalid: AtomicU64,
-    /// Answers ignored because their cursor was not greater than the one before.
-    pub backwards: AtomicU64,
+    pub invalid: Counter,
+    /// Responses ignored because their cursor was not greater than the one before.
+    pub backwards: Counter,
     /// Statuses kept, pulled and polled.
-    pub statuses: AtomicU64,
+    pub statuses: Counter,
     /// Polls for statuses that failed.
-    pub failed_polls: AtomicU64,
+    pub failed_polls: Counter,
 }
 
-/// What client mode is doing. Clones share it.
+/// Watches what pull is doing. Clones watch the same.
 #[derive(Debug, Clone)]
 pub struct Handle {
     state: watch::Receiver<PullState>,
-    counters: Arc<Counters>,
+    counters: Arc<PullCounters>,
 }
 
 impl Handle {
-    /// Of a server without client mode.
+    /// For a server that does not pull.
     pub fn off() -> Self {
         // Without its sender a watch keeps its last value.
         Self::new(watch::channel(PullState::Off).1, Arc::default())
     }
 
-    pub(super) fn new(state: watch::Receiver<PullState>, counters: Arc<Counters>) -> Self {
+    fn new(state: watch::Receiver<PullState>, counters: Arc<PullCounters>) -> Self {
         Self { state, counters }
     }
 
@@ -98,7 +99,60 @@ impl Handle {
     }
 
     /// What was counted.
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &PullCounters {
         &self.counters
+    }
+}
+
+/// Shows in the [`Handle`] what pull is doing. Clones show it in the same one.
+#[derive(Debug, Clone)]
+pub(super) struct PullReporter {
+    state: watch::Sender<PullState>,
+    pub(super) counters: Arc<PullCounters>,
+}
+
+impl PullReporter {
+    /// Shows [`PullState::Waiting`].
+    pub(super) fn new() -> Self {
+        let (state, _) = watch::channel(PullState::Waiting);
+        Self { state, counters: Arc::default() }
+    }
+
+    pub(super) fn handle(&self) -> Handle {
+        Handle::new(self.state.subscribe(), Arc::clone(&self.counters))
+    }
+
+    pub(super) fn show(&self, state: PullState) {
+        self.state.send_if_modified(|shown| {
+            let is_new = *shown != state;
+            *shown = state;
+            is_new
+        });
+    }
+
+    /// Shows whether the source has nothing more for now; only while pulling.
+    pub(super) fn show_caught_up(&self, is_caught_up: bool) {
+        self.state.send_if_modified(|state| {
+            let PullState::Pulling { caught_up, .. } = state else { return false };
+            std::mem::replace(caught_up, is_caught_up) != is_caught_up
+        });
+    }
+
+    /// Shows what is wrong with the source's responses; only while pulling. The first complaint of
+    /// a session is logged too.
+    pub(super) fn complain(&self, complaint: &str) {
+        let mut is_first = false;
+        self.state.send_if_modified(|state| {
+            let PullState::Pulling { complaint: shown, .. } = state else { return false };
+            is_first = shown.is_none();
+            let is_new = shown.as_deref() != Some(complaint);
+            if is_new {
+                *shown = Some(complaint.into());
+            }
+            is_new
+        });
+        if is_first {
+            tracing::warn!("pull: {complaint}");
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Start-up and shutdown: opens the store, joins the parts, serves both ports.
 //!
-//! Start: check, lock and recover the data directory, bind, serve. Shutdown, in this order and
-//! within the drain timeout: readiness and health say no, ports close, producers' streams take
-//! what has arrived and are answered, viewers are sent away with a hint, the store commits the
-//! rest and marks its end.
+//! Start: lock and recover the data directory, bind, serve. Shutdown, in this order and within
+//! the drain timeout: readiness and health say no, ports close, producers' streams take what has
+//! arrived and are answered, viewers are sent away with a hint, the store commits the rest and
+//! marks its end.
 
 mod accept;
 mod runtime_threads;
@@ -16,25 +16,28 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::FutureExt;
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{AuthMode, Config, PullMode};
-use crate::http::{AppState, Auth, Verifier};
+use crate::config::Config;
+use crate::http::AppState;
 use crate::hub::Hub;
-use crate::ingest::{Intake, Limits, Registry};
+use crate::ingest::{Intake, Registry};
+use crate::pull::PullOptions;
 use crate::stats::ServerStats;
-use crate::store::{self, Log, Store};
+use crate::store::{self, Log, Store, StoreOptions};
 use crate::subscribe::{Source, Ticks};
 use crate::tasks::Tasks;
 use crate::{grpc, http, pull};
-use accept::{deal, share};
-use runtime_threads::RuntimeThreads;
+use accept::Connections;
+use runtime_threads::{RuntimeThread, RuntimeThreads};
 
-/// The least time between two writes to a busy viewer.
+/// The shortest time between two writes to a busy viewer.
 const VIEWER_TICK: Duration = Duration::from_millis(10);
+
+/// What runs until the drain, each ending well or with the reason why the server cannot go on.
+type Services = JoinSet<anyhow::Result<()>>;
 
 /// Where a server listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +53,8 @@ pub struct Server {
     addrs: Addrs,
     drain: CancellationToken,
     drain_timeout: Duration,
-    services: JoinSet<anyhow::Result<()>>,
-    runtime_threads: RuntimeThreads,
+    services: Services,
+    threads: RuntimeThreads,
     intake: Intake,
     store: Store,
     http: AppState,
@@ -63,58 +66,41 @@ impl Server {
     ///
     /// # Errors
     /// When the data directory cannot be opened or a port cannot be bound; says which and why.
-    pub async fn start(config: &Config) -> anyhow::Result<Self> {
-        Self::start_on(config, store_options(config)).await
-    }
-
-    /// The same on a store with other options, such as a disk that a test holds up.
-    ///
-    /// # Errors
-    /// As [`Server::start`].
-    pub async fn start_on(config: &Config, options: store::StoreOptions) -> anyhow::Result<Self> {
-        let hub = Hub::new(config.hub_bytes.as_u64() as usize);
-        let store = open_store(options, hub.clone()).await?;
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let (store, hub) = open_store(config.store, config.hub_bytes).await?;
         let log: Arc<dyn Log> = Arc::new(store.clone());
-        hub.begin_at(log.tail());
         let drain = CancellationToken::new();
         let tasks = Tasks::new(Arc::clone(&log), hub.clone(), config.task_quiet_period);
-        let intake = Intake::new(Arc::clone(&log), tasks.clone(), limits(config), drain.clone());
+        let intake = Intake::new(Arc::clone(&log), tasks.clone(), config.limits, drain.clone());
         let source = Source { log: Arc::clone(&log), hub, tasks, ticks: Ticks::every(VIEWER_TICK) };
-        let (pulling, pull) = client_mode(config, &intake, &log);
+
+        let (pull_service, pull) = pull_from(config.pull, &intake, &log);
         let stats = ServerStats::new(intake.clone(), pull.clone(), store.clone());
-        let http = AppState::new(http_options(config), source, stats, drain.clone())?;
+        let http = AppState::new(config.http, source, stats, drain.clone())?;
+        let health = grpc::Health::new().await;
+        let registry = Registry::new(config.max_registered_workers);
+        let grpc = grpc::GrpcOptions { intake: intake.clone(), registry, health: health.clone() };
 
         let grpc_listener = bind("grpc-addr", config.grpc_addr).await?;
         let http_listener = bind("http-addr", config.http_addr).await?;
         let addrs = Addrs { grpc: grpc_listener.local_addr()?, http: http_listener.local_addr()? };
-        let runtime_threads = RuntimeThreads::start(thread_count(config))
-            .context("cannot start the runtime_threads")?;
-        let health = grpc::Health::new().await;
-        let registry = Registry::new(config.max_registered_workers);
-        let grpc = grpc::GrpcOptions { intake: intake.clone(), registry, health: health.clone() };
-        let mut services = JoinSet::new();
-        let grpc_shares = serve_grpc(&runtime_threads, &mut services, &grpc, &drain);
-        let http_shares = serve_http(&runtime_threads, &mut services, &http, &drain);
-        let (grpc_drain, http_drain, health_drain) = (drain.clone(), drain.clone(), drain.clone());
-        services.spawn(deal(grpc_listener, grpc_shares, grpc_drain).map(Ok));
-        services.spawn(deal(http_listener, http_shares, http_drain).map(Ok));
-        if let Some(pulling) = pulling {
-            services.spawn(pulling.run(drain.clone()).map(Ok));
+        let threads = RuntimeThreads::start(config.threads).context("cannot start the threads")?;
+        let mut services = Services::new();
+        serve_port(grpc_listener, &threads, &mut services, &drain, |connections, thread| {
+            let messages = thread.messages().clone();
+            let serving = grpc::serve(connections, grpc.clone(), messages, drain.clone());
+            serving.map(|served| served.context("the gRPC server failed"))
+        });
+        serve_port(http_listener, &threads, &mut services, &drain, |connections, _| {
+            http::serve(connections, http.clone(), drain.clone()).map(Ok)
+        });
+        if let Some(service) = pull_service {
+            services.spawn(service.run(drain.clone()).map(Ok));
         }
-        services.spawn(health.follow(log, health_drain).map(Ok));
+        services.spawn(health.follow(log, drain.clone()).map(Ok));
         tracing::info!(grpc = %addrs.grpc, http = %addrs.http, "serving");
         let drain_timeout = config.drain_timeout;
-        Ok(Self {
-            addrs,
-            drain,
-            drain_timeout,
-            services,
-            runtime_threads,
-            intake,
-            store,
-            http,
-            pull,
-        })
+        Ok(Self { addrs, drain, drain_timeout, services, threads, intake, store, http, pull })
     }
 
     /// Where it listens.
@@ -127,7 +113,7 @@ impl Server {
         &self.http
     }
 
-    /// What client mode is doing.
+    /// What pulling is doing.
     pub fn pull(&self) -> &pull::Handle {
         &self.pull
     }
@@ -151,38 +137,75 @@ impl Server {
     /// When it took longer than the drain timeout.
     pub async fn shut_down(mut self) -> anyhow::Result<()> {
         self.drain.cancel();
-        let deadline = self.drain_timeout;
+        let deadline = Instant::now() + self.drain_timeout;
         let drained = async {
             self.intake.drained().await;
             while self.services.join_next().await.is_some() {}
         };
-        let in_time = tokio::time::timeout(deadline, drained).await.is_ok();
-        // What was received is committed in any case.
-        let closed = tokio::time::timeout(deadline, self.store.close()).await.is_ok();
-        self.runtime_threads.stop().await;
+        let is_drained = timeout_at(deadline, drained).await.is_ok();
+        // Even when the time is up, the store begins to close; it is just not waited for.
+        let is_closed = timeout_at(deadline, self.store.close()).await.is_ok();
+        self.threads.stop().await;
         anyhow::ensure!(
-            in_time && closed,
+            is_drained && is_closed,
             "the shutdown took longer than the drain timeout of {}",
-            humantime::format_duration(deadline)
+            humantime::format_duration(self.drain_timeout)
         );
         tracing::info!("shut down, everything received is kept");
         Ok(())
     }
 }
 
-/// Client mode, where it is asked for, and what it is doing.
-fn client_mode(
-    config: &Config,
+/// Recovers the store and starts it, with a hub that gets its commits.
+async fn open_store(options: StoreOptions, hub_bytes: usize) -> anyhow::Result<(Store, Hub)> {
+    let open = move || {
+        let recovered = store::recover(options)?;
+        let hub = Hub::starting_at(recovered.tail(), hub_bytes);
+        let publish = hub.clone();
+        let store = recovered.start(Box::new(move |blocks, tail| publish.publish(blocks, tail)))?;
+        Ok((store, hub))
+    };
+    // Off the runtime: recovery reads files.
+    let opened: Result<_, store::OpenError> = tokio::task::spawn_blocking(open).await?;
+    opened.context("cannot open the store")
+}
+
+/// What pulls, where there is something to pull from, and the handle that tells what it does.
+fn pull_from(
+    options: Option<PullOptions>,
     intake: &Intake,
     log: &Arc<dyn Log>,
 ) -> (Option<pull::Service>, pull::Handle) {
-    let Some(options) = pull_options(config) else { return (None, pull::Handle::off()) };
+    let Some(options) = options else { return (None, pull::Handle::off()) };
     let (service, handle) = pull::Service::new(options, intake.clone(), Arc::clone(log));
     (Some(service), handle)
 }
 
+async fn bind(name: &str, addr: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {name} {addr}"))
+}
+
+/// Serves a port on every thread: `serve` takes one thread's share of the connections.
+fn serve_port<F>(
+    listener: TcpListener,
+    threads: &RuntimeThreads,
+    services: &mut Services,
+    drain: &CancellationToken,
+    serve: impl Fn(Connections, &RuntimeThread) -> F,
+) where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let mut senders = Vec::new();
+    for thread in threads.iter() {
+        let (sender, connections) = accept::queue();
+        services.spawn_on(serve(connections, thread), thread.handle());
+        senders.push(sender);
+    }
+    services.spawn(accept::deal(listener, senders, drain.clone()).map(Ok));
+}
+
 /// Resolves when a service ends with an error; those that end well are done.
-async fn first_failure(services: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Error {
+async fn first_failure(services: &mut Services) -> anyhow::Error {
     while let Some(ended) = services.join_next().await {
         match ended {
             Ok(Ok(())) => {}
@@ -191,95 +214,4 @@ async fn first_failure(services: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Er
         }
     }
     std::future::pending().await
-}
-
-/// Serves gRPC on every worker; returns where their connections go in.
-fn serve_grpc(
-    runtime_threads: &RuntimeThreads,
-    services: &mut JoinSet<anyhow::Result<()>>,
-    options: &grpc::GrpcOptions,
-    drain: &CancellationToken,
-) -> Vec<mpsc::Sender<std::net::TcpStream>> {
-    let mut serve_on = |handle: &Handle| {
-        let (share, connections) = share();
-        let serving = grpc::serve(connections, options.clone(), drain.clone());
-        services.spawn_on(serving.map(|served| served.context("the gRPC server failed")), handle);
-        share
-    };
-    runtime_threads.handles().map(&mut serve_on).collect()
-}
-
-/// Serves HTTP on every worker; returns where their connections go in.
-fn serve_http(
-    runtime_threads: &RuntimeThreads,
-    services: &mut JoinSet<anyhow::Result<()>>,
-    http: &AppState,
-    drain: &CancellationToken,
-) -> Vec<mpsc::Sender<std::net::TcpStream>> {
-    let mut serve_on = |handle: &Handle| {
-        let (share, connections) = share();
-        services.spawn_on(http::serve(connections, http.clone(), drain.clone()).map(Ok), handle);
-        share
-    };
-    runtime_threads.handles().map(&mut serve_on).collect()
-}
-
-fn thread_count(config: &Config) -> usize {
-    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    config.threads.unwrap_or_else(cores)
-}
-
-async fn bind(name: &str, addr: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {name} {addr}"))
-}
-
-/// Off the runtime: recovery reads files.
-async fn open_store(options: store::StoreOptions, hub: Hub) -> anyhow::Result<Store> {
-    let on_commit = Box::new(move |blocks: &[_], tail| hub.publish(blocks, tail));
-    let opened = tokio::task::spawn_blocking(move || store::open(options, on_commit)).await?;
-    opened.context("cannot open the store")
-}
-
-/// The store's options under `config`.
-pub fn store_options(config: &Config) -> store::StoreOptions {
-    store::StoreOptions {
-        durability: config.durability,
-        segment_bytes: config.segment_bytes.as_u64(),
-        queue_bytes: config.queue_bytes.as_u64() as usize,
-        retention_age: config.retention_age,
-        retention_bytes: config.retention_bytes.map(|size| size.as_u64()),
-        ..store::StoreOptions::new(&config.data_dir)
-    }
-}
-
-fn pull_options(config: &Config) -> Option<pull::PullOptions> {
-    let from = config.pull_source()?.clone();
-    let mode = match config.pull_mode {
-        PullMode::Off => return None,
-        PullMode::Fallback => pull::Mode::Fallback { after: config.pull_after },
-        PullMode::Always => pull::Mode::Always,
-    };
-    Some(pull::PullOptions::new(from, mode, pull::Polling::new(config.pull_status_interval)))
-}
-
-fn limits(config: &Config) -> Limits {
-    Limits {
-        entry_bytes: config.max_entry_bytes.as_u64() as usize,
-        streams: config.max_push_streams,
-        stall_timeout: config.store_stall_timeout,
-    }
-}
-
-fn http_options(config: &Config) -> http::HttpOptions {
-    let auth = match (config.auth, &config.jwt_secret) {
-        (AuthMode::Jwt, Some(secret)) => Auth::Jwt(Verifier::hs256(secret.as_bytes())),
-        _ => Auth::None,
-    };
-    http::HttpOptions {
-        frontend_url: config.frontend_url.clone(),
-        auth,
-        heartbeat: config.heartbeat,
-        viewer_stall_timeout: config.viewer_stall_timeout,
-        max_viewers: config.max_viewers,
-    }
 }

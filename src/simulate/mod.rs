@@ -1,70 +1,18 @@
 //! A simulated ottoscaler: deterministic builds, pushed the way the real one pushes.
 //!
 //! A [`Plan`] says which builds there are; the same plan gives the same lines.
-//! [`push()`] sends them as ottoscaler's client does, [`serve_pull()`] gives them to whoever asks.
+//! [`push()`] sends them as ottoscaler's client does, [`serve_pull()`] lets them be pulled.
 
 mod build;
+mod pace;
+mod plan;
 mod push;
 mod serve_pull;
 #[cfg(test)]
 mod tests;
 
 pub use build::{Line, Lines};
-pub use push::{Error, Pace, Report, push};
+pub use pace::Pace;
+pub use plan::{Plan, Worker};
+pub use push::{Error, Report, push};
 pub use serve_pull::{ServeError, serve_pull};
-
-use crate::domain::{IdError, TaskId, WorkerId};
-
-/// Builds to simulate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
-    /// Plans that differ in nothing are the same builds, line by line.
-    pub seed: u64,
-    /// The tasks, each built by workers of its own.
-    pub tasks: Vec<TaskId>,
-    /// How many workers each task has.
-    pub workers: u32,
-    /// Which workers of each task fail, by number from 1.
-    pub failing: Vec<u32>,
-}
-
-/// One worker of a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Worker {
-    /// The task it works on.
-    pub task: TaskId,
-    /// Its id, `otto-agent-<task>-<number>`.
-    pub id: WorkerId,
-    /// Its number within the task, from 1.
-    pub number: u32,
-    /// Whether its build fails.
-    pub fails: bool,
-    seed: u64,
-}
-
-impl Plan {
-    /// The workers of every task.
-    ///
-    /// # Errors
-    /// When a task's id leaves no room for its workers' ids.
-    pub fn workers(&self) -> Result<Vec<Worker>, IdError> {
-        let numbered = |task| (1..=self.workers).map(move |number| (task, number));
-        let all = self.tasks.iter().enumerate().flat_map(numbered);
-        all.map(|((task_index, task), number)| self.worker(task_index, task, number)).collect()
-    }
-
-    fn worker(&self, task_index: usize, task: &TaskId, number: u32) -> Result<Worker, IdError> {
-        let id = WorkerId::new(&format!("otto-agent-{task}-{number}"))?;
-        let place = (task_index as u64) << 32 | u64::from(number);
-        let seed = self.seed.rotate_left(17) ^ place.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let fails = self.failing.contains(&number);
-        Ok(Worker { task: task.clone(), id, number, fails, seed })
-    }
-}
-
-impl Worker {
-    /// Everything that its build prints, in order.
-    pub fn lines(&self) -> Lines {
-        build::lines(self.seed, &self.task, self.number, self.fails)
-    }
-}

@@ -1,7 +1,7 @@
 //! Pushes a plan's builds the way ottoscaler's own client does.
 //!
 //! One stream per worker, opened at its first line, with a deadline of 30 minutes and no
-//! metadata. Lines go out without waiting for answers; a second task reads those, sleeps
+//! metadata. Lines go out without waiting for acks; a second task reads those, sleeps
 //! `throttle_ms` after an ACK, and only counts RETRY and DROP. Nothing is ever sent again.
 //! At the end the stream is half-closed and cancelled at once.
 
@@ -17,11 +17,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Uri};
 use tonic::{Request, Status, Streaming};
 
-use super::{Line, Plan, Worker};
+use super::build::Line;
+use super::pace::Pace;
+use super::plan::{Plan, Worker};
 use crate::domain::IdError;
-use crate::proto::ottoscaler::log_forward_response::Status as Answer;
+use crate::proto::ottoscaler::log_forward_response::Status as AckStatus;
 use crate::proto::ottoscaler::otto_handler_log_service_client::OttoHandlerLogServiceClient;
-use crate::proto::ottoscaler::worker_status_ack::Status as StatusAnswer;
+use crate::proto::ottoscaler::worker_status_ack::Status as StatusAckStatus;
 use crate::proto::ottoscaler::worker_status_notification::StatusType;
 use crate::proto::ottoscaler::{
     LogForwardResponse, WorkerLogEntry, WorkerMetadata, WorkerStatusNotification,
@@ -32,27 +34,18 @@ const STREAM_DEADLINE: Duration = Duration::from_secs(30 * 60);
 
 type Client = OttoHandlerLogServiceClient<Channel>;
 
-/// How fast each worker prints.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Pace {
-    /// As fast as the server takes it.
-    Unbounded,
-    /// About so many lines a second; slow steps take longer.
-    LinesPerSecond(f64),
-}
-
-/// What became of a push. Answers that came after the cancel are in no count.
+/// What became of a push. Acks that came after the cancel are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Report {
     /// Lines sent.
     pub sent: u64,
-    /// Lines answered ACK before the end.
+    /// Lines with an ACK before the end.
     pub acknowledged: u64,
-    /// Lines answered RETRY.
+    /// Lines with a RETRY.
     pub retried: u64,
-    /// Lines answered DROP.
+    /// Lines with a DROP.
     pub dropped: u64,
-    /// Status notifications answered with anything but RECEIVED.
+    /// Status notifications whose ack was anything but RECEIVED.
     pub status_warnings: u64,
 }
 
@@ -82,7 +75,7 @@ pub enum Error {
         source: tonic::transport::Error,
     },
     /// A call failed.
-    #[error("the server answered {}: {}", .0.code(), .0.message())]
+    #[error("the call failed with {}: {}", .0.code(), .0.message())]
     Call(Box<Status>),
 }
 
@@ -166,8 +159,10 @@ impl Clock {
     }
 
     async fn wait(&mut self, effort: u32) {
-        let Pace::LinesPerSecond(rate) = self.pace else { return };
-        self.due += Duration::from_secs_f64(f64::from(effort) / rate.max(0.001));
+        if self.pace == Pace::Unbounded {
+            return;
+        }
+        self.due += self.pace.duration(effort.into());
         if self.due > Instant::now() {
             sleep_until(self.due).await;
         }
@@ -176,7 +171,7 @@ impl Clock {
 
 struct WorkerStream {
     entries: mpsc::Sender<WorkerLogEntry>,
-    answers: JoinHandle<Result<Report, Status>>,
+    acks: JoinHandle<Result<Report, Status>>,
     /// Resolves once the half-close is on its way.
     half_closed: oneshot::Receiver<()>,
     cancel: CancellationToken,
@@ -193,42 +188,39 @@ impl WorkerStream {
         request.set_timeout(STREAM_DEADLINE);
         let cancel = CancellationToken::new();
         let cancelled = cancel.clone();
-        let answers = tokio::spawn(async move {
-            let answers = client.forward_worker_logs(request).await?.into_inner();
-            Ok(read_answers(answers, cancelled).await)
+        let acks = tokio::spawn(async move {
+            let acks = client.forward_worker_logs(request).await?.into_inner();
+            Ok(read_acks(acks, cancelled).await)
         });
-        Self { entries, answers, half_closed, cancel }
+        Self { entries, acks, half_closed, cancel }
     }
 
     /// Half-closes and cancels.
     async fn close(self, report: &mut Report) -> Result<(), Error> {
         drop(self.entries);
         // grpc-go's Send returns once a message is handed to the connection; here that is
-        // certain only when the request body is dropped, which is no message but an error.
+        // certain only when the request body is dropped, which the channel reports as an error.
         self.half_closed.await.ok();
         self.cancel.cancel();
         // The task is never aborted and does not panic, so only its own result matters.
-        if let Ok(counted) = self.answers.await {
+        if let Ok(counted) = self.acks.await {
             report.add(counted?);
         }
         Ok(())
     }
 }
 
-async fn read_answers(
-    mut answers: Streaming<LogForwardResponse>,
-    cancel: CancellationToken,
-) -> Report {
+async fn read_acks(mut acks: Streaming<LogForwardResponse>, cancel: CancellationToken) -> Report {
     let mut report = Report::default();
-    while let Some(Ok(Some(answer))) = cancel.run_until_cancelled(answers.message()).await {
-        match answer.status() {
-            Answer::Ack => report.acknowledged += 1,
-            Answer::Retry => report.retried += 1,
-            Answer::Drop => report.dropped += 1,
+    while let Some(Ok(Some(ack))) = cancel.run_until_cancelled(acks.message()).await {
+        match ack.status() {
+            AckStatus::Ack => report.acknowledged += 1,
+            AckStatus::Retry => report.retried += 1,
+            AckStatus::Drop => report.dropped += 1,
         }
-        let is_throttled = answer.status() == Answer::Ack && answer.throttle_ms > 0;
+        let is_throttled = ack.status() == AckStatus::Ack && ack.throttle_ms > 0;
         if is_throttled {
-            let pause = Duration::from_millis(answer.throttle_ms.unsigned_abs().into());
+            let pause = Duration::from_millis(ack.throttle_ms.unsigned_abs().into());
             cancel.run_until_cancelled(sleep(pause)).await;
         }
     }
@@ -250,8 +242,8 @@ async fn notify(
         reason: reason.into(),
         ..Default::default()
     };
-    let answer = client.notify_worker_status(notification).await?.into_inner();
-    report.status_warnings += u64::from(answer.status() != StatusAnswer::Received);
+    let ack = client.notify_worker_status(notification).await?.into_inner();
+    report.status_warnings += u64::from(ack.status() != StatusAckStatus::Received);
     Ok(())
 }
 

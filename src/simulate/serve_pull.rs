@@ -13,7 +13,9 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
-use super::{Line, Pace, Plan, Worker};
+use super::build::Line;
+use super::pace::Pace;
+use super::plan::{Plan, Worker};
 use crate::domain::IdError;
 use crate::proto::otto::handler::v1::pulled_log_entry::What;
 use crate::proto::otto::handler::v1::worker_log_source_server::{
@@ -32,7 +34,7 @@ use crate::proto::ottoscaler::{
 /// Why the builds are not served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// A task's id leaves no room for its workers' ids.
+    /// A task's id is so long that its workers' ids are above the limit.
     #[error(transparent)]
     Id(#[from] IdError),
     /// The listener failed.
@@ -55,7 +57,7 @@ pub async fn serve_pull(
         .add_service(WorkerLogSourceServer::new(source.clone()))
         .add_service(OttoscalerServiceServer::new(source))
         .serve_with_incoming(TcpListenerStream::new(listener));
-    // Pulls last for ever, so there is nothing to wait for.
+    // Pulls never end by themselves, so there is nothing to wait for.
     tokio::select! {
         served = serving => Ok(served?),
         () = stop => Ok(()),
@@ -77,7 +79,7 @@ struct Timed {
     event: Event,
 }
 
-/// All that happens, in order; the answer to event n has the cursor n + 1.
+/// All that happens, in order; event n, from 0, has the cursor n + 1.
 #[derive(Debug)]
 struct Timeline {
     epoch: String,
@@ -107,23 +109,20 @@ impl Timeline {
 
     /// How long after the start `at` comes.
     fn after(&self, at: u64) -> Duration {
-        match self.pace {
-            Pace::Unbounded => Duration::ZERO,
-            Pace::LinesPerSecond(rate) => Duration::from_secs_f64(at as f64 / rate.max(0.001)),
-        }
+        self.pace.duration(at)
     }
 
     fn has_happened(&self, timed: &Timed) -> bool {
         self.started + self.after(timed.at) <= Instant::now()
     }
 
-    /// The time of `at` in whole seconds, as ottoscaler tells it.
+    /// The time of `at` in whole seconds, as ottoscaler sends it.
     fn timestamp(&self, at: u64) -> String {
         let time = jiff::Timestamp::try_from(self.started_at + self.after(at));
         time.map(|time| format!("{time:.0}")).unwrap_or_default()
     }
 
-    /// What is told of an event.
+    /// The response's content for an event.
     fn what(&self, timed: &Timed) -> What {
         let worker = &self.workers[timed.worker];
         let (worker_id, task_id) = (worker.id.to_string(), worker.task.to_string());
@@ -155,7 +154,7 @@ impl Timeline {
         }
     }
 
-    /// A worker's pod as Kubernetes would tell it now; `None` before it exists.
+    /// A worker's pod as Kubernetes would report it now; `None` before it exists.
     fn pod(&self, at: usize) -> Option<WorkerPodStatus> {
         let of_worker = self.events.iter().rev().filter(|timed| timed.worker == at);
         let mut newest_first = of_worker.filter(|timed| self.has_happened(timed));
@@ -210,24 +209,27 @@ fn phase(status: StatusType) -> &'static str {
 #[derive(Debug, Clone)]
 struct Source(Arc<Timeline>);
 
-/// A stream of answers: where it is, and what it told.
-struct Telling {
+/// A stream of responses: where it is, and what it has sent.
+struct PullCall {
     timeline: Arc<Timeline>,
     next: usize,
-    named_epoch: bool,
-    told_caught_up: bool,
+    has_sent_epoch: bool,
+    has_sent_caught_up: bool,
 }
 
-impl Telling {
-    async fn answer(mut self) -> Option<(Result<PulledLogEntry, Status>, Self)> {
+/// A response, and the call that goes on behind it.
+type Sent = (Result<PulledLogEntry, Status>, PullCall);
+
+impl PullCall {
+    async fn next_response(mut self) -> Option<Sent> {
         loop {
             let due = self.timeline.events.get(self.next);
             if due.is_some_and(|timed| self.timeline.has_happened(timed)) {
-                return Some(self.tell_event());
+                return Some(self.event_response());
             }
-            if !self.told_caught_up {
-                self.told_caught_up = true;
-                return Some(self.tell(What::CaughtUp(CaughtUp {})));
+            if !self.has_sent_caught_up {
+                self.has_sent_caught_up = true;
+                return Some(self.response(What::CaughtUp(CaughtUp {})));
             }
             match due {
                 Some(timed) => {
@@ -238,15 +240,15 @@ impl Telling {
         }
     }
 
-    fn tell_event(mut self) -> (Result<PulledLogEntry, Status>, Self) {
+    fn event_response(mut self) -> Sent {
         let what = self.timeline.what(&self.timeline.events[self.next]);
         self.next += 1;
-        self.told_caught_up = false;
-        self.tell(what)
+        self.has_sent_caught_up = false;
+        self.response(what)
     }
 
-    fn tell(mut self, what: What) -> (Result<PulledLogEntry, Status>, Self) {
-        let is_first = !std::mem::replace(&mut self.named_epoch, true);
+    fn response(mut self, what: What) -> Sent {
+        let is_first = !std::mem::replace(&mut self.has_sent_epoch, true);
         let epoch = if is_first { self.timeline.epoch.clone() } else { String::new() };
         (Ok(PulledLogEntry { cursor: self.next as u64, epoch, what: Some(what) }), self)
     }
@@ -265,13 +267,13 @@ impl WorkerLogSource for Source {
             return Ok(Response::new(stream::empty().boxed()));
         }
         let kept = if epoch == self.0.epoch { cursor } else { 0 };
-        let telling = Telling {
+        let call = PullCall {
             timeline: Arc::clone(&self.0),
             next: usize::try_from(kept).unwrap_or(usize::MAX),
-            named_epoch: false,
-            told_caught_up: false,
+            has_sent_epoch: false,
+            has_sent_caught_up: false,
         };
-        Ok(Response::new(stream::unfold(telling, Telling::answer).boxed()))
+        Ok(Response::new(stream::unfold(call, PullCall::next_response).boxed()))
     }
 }
 
@@ -281,14 +283,14 @@ impl OttoscalerService for Source {
         &self,
         request: Request<WorkerStatusRequest>,
     ) -> Result<Response<WorkerStatusResponse>, Status> {
-        let asked = request.into_inner();
+        let request = request.into_inner();
         let pods = (0..self.0.workers.len()).filter_map(|at| self.0.pod(at));
         let matches = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
         let workers: Vec<_> = pods
             .filter(|pod| {
-                matches(&asked.task_id, &pod.task_id)
-                    && matches(&asked.worker_pod_name, &pod.pod_name)
-                    && matches(&asked.status_filter, &pod.status)
+                matches(&request.task_id, &pod.task_id)
+                    && matches(&request.worker_pod_name, &pod.pod_name)
+                    && matches(&request.status_filter, &pod.status)
             })
             .collect();
         let count = |phase: &str| workers.iter().filter(|pod| pod.status == phase).count() as i32;

@@ -10,6 +10,7 @@ use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::*;
+use crate::domain::TaskId;
 use crate::proto::ottoscaler::otto_handler_log_service_server::{
     OttoHandlerLogService, OttoHandlerLogServiceServer,
 };
@@ -82,14 +83,14 @@ impl OttoHandlerLogService for Recorder {
         let deadline = request.metadata().get("grpc-timeout").unwrap().to_str().unwrap();
         self.received.lock().unwrap().deadlines.push(deadline.to_owned());
         let mut entries = request.into_inner();
-        let (answers, receiver) = mpsc::unbounded_channel();
+        let (acks, receiver) = mpsc::unbounded_channel();
         let recorder = self.clone();
         tokio::spawn(async move {
             let mut stream = Vec::new();
             while let Some(Ok(entry)) = entries.next().await {
                 stream.push(entry);
                 let sequence = stream.len() as i64;
-                answers.send(Ok(LogForwardResponse { sequence, ..Default::default() })).ok();
+                acks.send(Ok(LogForwardResponse { sequence, ..Default::default() })).ok();
             }
             recorder.received.lock().unwrap().streams.push(stream);
             recorder.ended.unwrap().send(()).unwrap();

@@ -163,7 +163,7 @@ async fn a_store_that_stays_full_answers_retry_with_a_wait_and_notes_the_loss() 
         let producer = Producer::open(&mut client).await;
         pushes.push(tokio::spawn(push_large(producer, 40)));
     }
-    // Until a stream's second batch has waited in vain, with the gap of its first: a batch has
+    // Until a stream's second batch was answered RETRY, with the gap of its first: a batch has
     // two lines at most. The health's counters tell.
     within("a second RETRY of a stream", async {
         while json(&server.api("/health")).await["pushed"]["retried"].as_u64() < Some(8 * 2 * 2) {
@@ -179,7 +179,7 @@ async fn a_store_that_stays_full_answers_retry_with_a_wait_and_notes_the_loss() 
         retried += counts.1;
     }
     assert_eq!(kept + retried, 320);
-    assert!(retried > 0, "nothing was answered RETRY");
+    assert!(retried > 0, "nothing got a RETRY");
     let task = json(&server.api("/tasks/t")).await;
     assert_eq!((&task["lines"], &task["lostLines"]), (&kept.into(), &retried.into()));
 }

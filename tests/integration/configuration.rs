@@ -1,16 +1,21 @@
-//! Impossible settings are refused before a port is bound, by name, value and rule.
+//! Settings that cannot be served with are refused before a port is bound, by name, value and rule.
 
 use std::path::Path;
 
-use crate::support::{Process, run};
+use crate::support::{Process, run_with_variable};
 
 /// Runs `serve` with these flags; it must fail, and say `expected` on standard error.
 async fn refused(flags: &[&str], expected: &str) {
+    refused_with(flags, None, expected).await;
+}
+
+/// The same with an environment variable set.
+async fn refused_with(flags: &[&str], variable: Option<(&str, &str)>, expected: &str) {
     let is_given = |name: &str| flags.iter().any(|flag| flag.starts_with(name));
     let ports = ["--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0"];
     let ports = ports.iter().filter(|port| !is_given(&port[.."--grpc-addr".len()]));
     let all: Vec<_> = ["serve"].iter().chain(ports).chain(flags).copied().collect();
-    let output = run(&all, b"").await;
+    let output = run_with_variable(&all, variable, b"").await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{flags:?} was accepted");
     assert!(said.contains(expected), "{flags:?} said {said:?}, which lacks {expected:?}");
@@ -25,24 +30,42 @@ fn config_file(dir: &Path, text: &str) -> String {
 #[tokio::test]
 async fn impossible_settings_are_refused_with_the_value_and_the_rule() {
     let secret = "--jwt-secret=0123456789abcdef0123456789abcdef";
-    refused(&[], "auth is jwt and there is no secret").await;
+    refused(&[], "auth is jwt, which needs a secret").await;
     refused(&["--jwt-secret=short"], "jwt-secret is 5 bytes, it needs at least 32").await;
-    let open = "auth none is for loopback only, and http-addr is 0.0.0.0:0";
+    let open = "auth is none, which is allowed on loopback only, and http-addr is 0.0.0.0:0";
     refused(&["--auth=none", "--http-addr=0.0.0.0:0"], open).await;
-    refused(&[secret, "--grpc-addr=0.0.0.0:0"], "say --push-auth none if that is meant").await;
+    refused(&[secret, "--grpc-addr=0.0.0.0:0"], "set --push-auth none to allow that").await;
     let entry = "max-entry-bytes is 8.0 MiB, it needs 1 KiB to 4 MiB";
     refused(&[secret, "--max-entry-bytes=8MiB"], entry).await;
     refused(&[secret, "--heartbeat=0s"], "heartbeat is 0, it needs a positive duration").await;
-    refused(&[secret, "--durability=paper"], "\"paper\" is no durability mode").await;
-    let source = "pull-from is \"ftp://ottoscaler\", it needs the form http://host:port";
+    refused(&[secret, "--durability=paper"], "\"paper\"").await;
+    let source = "pull-from is \"ftp://ottoscaler\", expected http://host:port";
     refused(&[secret, "--pull-from=ftp://ottoscaler"], source).await;
-    let credential = "pull-from is \"host:1\", it needs the form";
+    let credential = "pull-from is \"host:1\", expected http://host:port";
     refused(&[secret, "--pull-from=http://user:secret@host:1"], credential).await;
-    refused(&[secret, "--pull-mode=always"], "pull-mode is always and there is no --pull-").await;
+    refused(&[secret, "--pull-mode=always"], "pull-mode is always, which needs --pull-from").await;
     let polling = "pull-status-interval is 10ms, it needs 0s or at least 1s";
     refused(&[secret, "--pull-status-interval=10ms"], polling).await;
     let origin = "frontend_url is \"ci.example.org\", it must be an origin";
     refused(&[secret, "--frontend-url=ci.example.org"], origin).await;
+}
+
+#[tokio::test]
+async fn the_old_name_of_threads_is_still_a_flag_a_variable_and_a_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let expected = "threads is 0, it needs 1 to 1024";
+    refused(&["--auth=none", "--threads=0"], expected).await;
+    refused(&["--auth=none", "--workers=0"], expected).await;
+    let variable = |name| Some((name, "0"));
+    refused_with(&["--auth=none"], variable("OTTO_THREADS"), expected).await;
+    refused_with(&["--auth=none"], variable("OTTO_WORKERS"), expected).await;
+    let old_key = config_file(dir.path(), "workers = 0\n");
+    refused(&["--auth=none", &old_key], expected).await;
+    // A flag wins over the environment, the environment over the file, whichever name they use.
+    let flags = ["--auth=none", "--workers=0"];
+    refused_with(&flags, Some(("OTTO_THREADS", "1")), expected).await;
+    let key = config_file(dir.path(), "threads = 1\n");
+    refused_with(&["--auth=none", &key], variable("OTTO_WORKERS"), expected).await;
 }
 
 #[tokio::test]

@@ -96,7 +96,7 @@ async fn tail_ends_with_1_when_a_worker_failed_and_push_with_2_when_a_line_was_d
     assert_eq!(tailed.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&tailed.stdout), "short\nshort again\n");
     let said = String::from_utf8_lossy(&tailed.stderr);
-    assert!(said.contains("the limit is 1024"), "the gap goes untold: {said}");
+    assert!(said.contains("the limit is 1024"), "the gap is not reported: {said}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What producers are told, and what that means.
+//! Acks that producers get, and what they mean.
 
 use otto_handler::proto::ottoscaler::log_forward_response::Status;
 use otto_handler::proto::ottoscaler::worker_status_ack::Status as AckStatus;
@@ -90,13 +90,13 @@ async fn a_cumulative_ack_answers_every_entry_before_it() {
         producer.send(entry).await;
     }
     producer.half_close();
-    let mut answered = 0;
+    let mut acknowledged = 0;
     while let Some(response) = within("an ack", producer.responses.message()).await.unwrap() {
         assert_eq!(response.status(), Status::Ack);
-        assert!(response.sequence > answered);
-        answered = response.sequence;
+        assert!(response.sequence > acknowledged);
+        acknowledged = response.sequence;
     }
-    assert_eq!(answered, 100);
+    assert_eq!(acknowledged, 100);
 }
 
 #[tokio::test]
@@ -180,16 +180,16 @@ async fn bytes_that_are_no_entry_are_dropped_with_the_reason_and_the_stream_goes
     let sent = tokio_stream::iter([b"\xff\xff\xff".to_vec(), good, no_utf8]);
     let path = "/ottoscaler.v1.OttoHandlerLogService/ForwardWorkerLogs".parse().unwrap();
     let mut responses = grpc.streaming(Request::new(sent), path, Raw).await.unwrap().into_inner();
-    let mut told = Vec::new();
+    let mut acks = Vec::new();
     while let Some(response) = within("a response", responses.message()).await.unwrap() {
-        told.push((response.status(), response.message));
+        acks.push((response.status(), response.message));
     }
-    let no_entry = "the message is no log entry: ";
+    let no_entry = "the message is not a log entry: ";
     let truncated = format!("{no_entry}it ends in the middle of a field");
-    let no_text = format!("{no_entry}field 6 is no UTF-8 text from its byte 1 on");
+    let no_text = format!("{no_entry}field 6 is not UTF-8 from its byte 1 on");
     let expected =
         [(Status::Drop, truncated), (Status::Ack, String::new()), (Status::Drop, no_text)];
-    assert_eq!(told, expected);
+    assert_eq!(acks, expected);
     assert_eq!(text(|path| server.api(path), "t").await, "good\n");
 }
 
@@ -208,7 +208,7 @@ fn notification(status: StatusType, timestamp: &str) -> WorkerStatusNotification
 async fn a_status_is_kept_a_repeat_ignored_and_an_impossible_one_explained() {
     let server = TestServer::start().await;
     let mut client = connect(&server.grpc()).await;
-    let mut told = Vec::new();
+    let mut acks = Vec::new();
     let notifications = [
         notification(StatusType::Running, "2026-11-24T06:57:29Z"),
         notification(StatusType::Running, "2026-11-24T06:57:29Z"),
@@ -216,20 +216,20 @@ async fn a_status_is_kept_a_repeat_ignored_and_an_impossible_one_explained() {
         notification(StatusType::Completed, ""),
     ];
     for notification in notifications {
-        told.push(client.notify_worker_status(notification).await.unwrap().into_inner().status());
+        acks.push(client.notify_worker_status(notification).await.unwrap().into_inner().status());
     }
     let (received, ignored) = (AckStatus::Received, AckStatus::Ignored);
-    assert_eq!(told, [received, ignored, received, ignored]);
+    assert_eq!(acks, [received, ignored, received, ignored]);
     let bad = WorkerStatusNotification { status: 9, ..notification(StatusType::Failed, "") };
-    let answer = client.notify_worker_status(bad).await.unwrap().into_inner();
-    assert_eq!(answer.status(), AckStatus::Error);
-    assert_eq!(answer.message, "status is 9, it needs 0 (CREATED) to 4 (TERMINATED)");
+    let ack = client.notify_worker_status(bad).await.unwrap().into_inner();
+    assert_eq!(ack.status(), AckStatus::Error);
+    assert_eq!(ack.message, "status is 9, it needs 0 (CREATED) to 4 (TERMINATED)");
     let nameless = WorkerStatusNotification {
         worker_id: String::new(),
         ..notification(StatusType::Failed, "")
     };
-    let answer = client.notify_worker_status(nameless).await.unwrap().into_inner();
-    assert_eq!(answer.message, "worker_id is empty, it needs 1 to 253 bytes");
+    let ack = client.notify_worker_status(nameless).await.unwrap().into_inner();
+    assert_eq!(ack.message, "worker_id is empty, it needs 1 to 253 bytes");
 }
 
 #[tokio::test]

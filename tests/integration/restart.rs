@@ -69,7 +69,7 @@ async fn entries_acknowledged_at_the_moment_of_a_kill_are_all_kept() {
 }
 
 #[tokio::test]
-async fn a_resume_with_another_stores_id_is_told_to_start_anew() {
+async fn a_resume_with_another_stores_id_starts_over_with_a_reset() {
     let dir = tempfile::tempdir().unwrap();
     let server = Process::start(&dir.path().join("data"), &[], None).await;
     let mut producer = Producer::open(&mut connect(&server.grpc_url()).await).await;

@@ -1,8 +1,14 @@
-//! SIGTERM loses nothing: what arrived is kept and answered, everyone is told.
+//! SIGTERM loses nothing: what arrived is kept and acknowledged, and every client is told why.
 
+use std::sync::Arc;
+use std::time::Instant;
+
+use otto_handler::store::faults::FaultyDisk;
 use tonic::Code;
 
-use crate::support::{Process, Producer, Reader, TestServer, connect, numbered, text, within};
+use crate::support::{
+    Process, Producer, Reader, TestServer, connect, entry, numbered, text, within,
+};
 
 #[tokio::test]
 async fn sigterm_answers_what_arrived_and_sends_producers_and_viewers_away() {
@@ -35,6 +41,28 @@ async fn sigterm_right_after_the_addresses_are_printed_is_a_clean_end() {
         let server = Process::start(&data, &[], None).await;
         assert_eq!(server.terminate().await, Some(0), "round {round}");
     }
+}
+
+#[tokio::test]
+async fn producers_and_the_store_share_one_drain_timeout() {
+    let disk = FaultyDisk::default();
+    let dir = tempfile::tempdir().unwrap();
+    let flags = ["--drain-timeout=2s"];
+    let server =
+        TestServer::start_in(dir, &flags, |options| options.disk = Arc::new(disk.clone())).await;
+    let mut producer = Producer::open(&mut connect(&server.grpc()).await).await;
+    producer.push_all(1, vec![entry("t", "kept")]).await;
+    disk.hold();
+    producer.send(entry("t", "never written")).await;
+    let began = Instant::now();
+    let (_dir, stopping) = server.begin_stop();
+    let error = within("the shutdown", stopping).await.unwrap().unwrap_err();
+    let took = began.elapsed();
+    disk.release();
+    let expected = "the shutdown took longer than the drain timeout of 2s";
+    assert_eq!(error.to_string(), expected);
+    // Twice the timeout where each had its own.
+    assert!((2000..3500).contains(&took.as_millis()), "{took:?}");
 }
 
 #[tokio::test]

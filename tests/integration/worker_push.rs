@@ -33,11 +33,11 @@ fn entry(worker: &str, message: &str) -> LogEntry {
 async fn push(client: &mut Client, entries: Vec<LogEntry>) -> Vec<LogResponse> {
     let stream = client.stream_logs(tokio_stream::iter(entries)).await.unwrap();
     let mut responses = stream.into_inner();
-    let mut told = Vec::new();
+    let mut acks = Vec::new();
     while let Some(response) = responses.message().await.unwrap() {
-        told.push(response);
+        acks.push(response);
     }
-    told
+    acks
 }
 
 #[tokio::test]
@@ -54,9 +54,9 @@ async fn a_registered_worker_pushes_and_its_sequence_goes_on_over_streams() {
 
     let first = push(&mut client, vec![entry("w", "one"), entry("w", "two")]).await;
     let second = push(&mut client, vec![entry("w", "three")]).await;
-    let told: Vec<_> =
-        first.iter().chain(&second).map(|told| (told.status(), told.sequence)).collect();
-    assert_eq!(told, [(Status::Ack, 1), (Status::Ack, 2), (Status::Ack, 3)]);
+    let acks: Vec<_> =
+        first.iter().chain(&second).map(|ack| (ack.status(), ack.sequence)).collect();
+    assert_eq!(acks, [(Status::Ack, 1), (Status::Ack, 2), (Status::Ack, 3)]);
     assert_eq!(text(|path| server.api(path), "t").await, "one\ntwo\nthree\n");
     assert_eq!(ndjson(|path| server.api(path), "t").await[0]["metadata"]["step"], "1");
 }
@@ -66,11 +66,11 @@ async fn an_unregistered_workers_entry_is_dropped_by_name_and_leaves_no_trace() 
     let server = TestServer::start().await;
     let mut client = client(&server).await;
     client.register_worker(registration("known")).await.unwrap();
-    let told = push(&mut client, vec![entry("known", "in"), entry("stranger", "out")]).await;
-    assert_eq!((told[0].status(), told[1].status()), (Status::Ack, Status::Drop));
+    let acks = push(&mut client, vec![entry("known", "in"), entry("stranger", "out")]).await;
+    assert_eq!((acks[0].status(), acks[1].status()), (Status::Ack, Status::Drop));
     let expected =
         "worker_id \"stranger\" of task_id \"t\" is not registered, call RegisterWorker first";
-    assert_eq!(told[1].message, expected);
+    assert_eq!(acks[1].message, expected);
     assert_eq!(text(|path| server.api(path), "t").await, "in\n");
     let task = crate::support::json(&server.api("/tasks/t")).await;
     assert_eq!(task["lostLines"], 0);

@@ -3,9 +3,9 @@
 import { apiUrl, getJson } from './api.js';
 import { element, setText } from './dom.js';
 import { count, plural, shortId } from './format.js';
-import { workerStateText } from './entry_row.js';
-import { LogStream } from './log_stream.js';
-import { LogWindow } from './log_window.js';
+import { workerStateText } from './log/entry_row.js';
+import { LogStream } from './log/log_stream.js';
+import { LogWindow } from './log/log_window.js';
 
 const FIRST_LINES = 2000;
 const TYPING_PAUSE_MS = 400;

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use prost::Message;
 
 use crate::entry;
+use crate::load::pusher::Pusher;
 use crate::process::{self, Server};
-use crate::pusher::Pusher;
 use crate::report::{Row, Section, Target};
 use crate::rounds::{Bracket, Effort};
 use crate::shape::Shape;

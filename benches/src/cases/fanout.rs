@@ -5,15 +5,15 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::ingest::{WARM_UP, saturate};
-use crate::fan::{Fan, LEAD_EVENTS, SHORT_LEAD_EVENTS};
-use crate::feed::Framing;
 use crate::foreign;
+use crate::load::fan::{Fan, LEAD_EVENTS, SHORT_LEAD_EVENTS};
+use crate::load::feed::Framing;
+use crate::load::viewers::Viewers;
 use crate::process::{self, Server};
 use crate::report::{Row, Section, Target};
 use crate::rounds::{Effort, Measure, Measured, Sample, interleave};
 use crate::shape::Shape;
 use crate::stats::{Spread, short};
-use crate::viewers::Viewers;
 
 type Start = Box<dyn Fn() -> Result<Server>>;
 

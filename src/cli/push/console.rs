@@ -1,4 +1,4 @@
-//! What `push` tells on standard error.
+//! What `push` prints on standard error.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crate::client::push::{Error, Notice, Progress, Pusher, Report};
 
-use super::Fed;
+use super::input::InputReport;
 
-/// So many dropped lines are told one by one.
-const TOLD_DROPS: u64 = 10;
+/// So many dropped lines are printed one by one.
+const PRINTED_DROPS: u64 = 10;
 
-/// How often the progress line is painted.
+/// How often the progress line is printed.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(super) struct Console {
@@ -28,25 +28,28 @@ impl Console {
     pub(super) fn notice(&self, notice: Notice) {
         match notice {
             Notice::Dropped(dropped) => {
-                if self.drops.fetch_add(1, Ordering::Relaxed) < TOLD_DROPS {
-                    self.tell(&format!("line {} is not kept: {}", dropped.line, dropped.message));
+                if self.drops.fetch_add(1, Ordering::Relaxed) < PRINTED_DROPS {
+                    self.print(&format!(
+                        "the server dropped line {}: {}",
+                        dropped.line, dropped.message
+                    ));
                 }
             }
             Notice::Disconnected { reason, retry_in } => {
                 let seconds = retry_in.as_secs_f32();
-                self.tell(&format!("{reason}; trying again in {seconds:.1} s"));
+                self.print(&format!("{reason}; trying again in {seconds:.1} s"));
             }
             Notice::StatusRefused { message } => {
-                self.tell(&format!("the worker's status is not kept: {message}"));
+                self.print(&format!("the server refused the worker's status: {message}"));
             }
         }
     }
 
     pub(super) fn stopping(&self) {
-        self.tell("stopping: sending what was read; a second signal stops at once");
+        self.print("stopping: sending what was read; a second signal stops at once");
     }
 
-    /// Paints the counts until aborted; does nothing where nobody watches.
+    /// Prints the counts until aborted; only on a terminal.
     pub(super) async fn show_progress(self: Arc<Self>, pusher: Pusher) {
         if !self.is_terminal {
             return;
@@ -58,47 +61,47 @@ impl Console {
             let Progress { pushed, acknowledged, .. } = pusher.progress();
             let rate = (acknowledged - before) as f64 / PROGRESS_INTERVAL.as_secs_f64();
             before = acknowledged;
-            let painted = format!("\r\x1b[K{pushed} read, {acknowledged} kept, {rate:.0}/s");
-            stderr().write_all(painted.as_bytes()).ok();
+            let line = format!("\r\x1b[K{pushed} read, {acknowledged} kept, {rate:.0}/s");
+            stderr().write_all(line.as_bytes()).ok();
         }
     }
 
     pub(super) fn summary(
         &self,
         result: &Result<Report, Error>,
-        fed: &Fed,
+        input: &InputReport,
         progress: Progress,
         elapsed: Duration,
     ) {
-        for warning in fed.warnings() {
-            self.tell(&warning);
+        for warning in input.warnings() {
+            self.print(&warning);
         }
         if let Err(error) = result {
-            self.tell(&error.to_string());
+            self.print(&error.to_string());
         }
         let Progress { pushed, acknowledged, dropped } = progress;
-        let unanswered = pushed - acknowledged - dropped;
+        let unacked = pushed - acknowledged - dropped;
         let reconnects = result.as_ref().map_or(0, |report| report.reconnects);
-        self.tell(&format!(
+        self.print(&format!(
             "{pushed} lines in {:.1} s: {acknowledged} kept, {dropped} dropped, \
-             {unanswered} unanswered, {reconnects} reconnects",
+             {unacked} unacknowledged, {reconnects} reconnects",
             elapsed.as_secs_f32()
         ));
     }
 
-    /// One line. A closed standard error is no reason to stop pushing.
-    fn tell(&self, text: &str) {
+    /// Prints one line. Pushing goes on when standard error is closed.
+    fn print(&self, text: &str) {
         let clear = if self.is_terminal { "\r\x1b[K" } else { "" };
         stderr().write_all(format!("{clear}otto-handler push: {text}\n").as_bytes()).ok();
     }
 }
 
-impl Fed {
+impl InputReport {
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.invalid_lines > 0 {
             let lines = self.invalid_lines;
-            warnings.push(format!("{lines} lines held invalid UTF-8, replaced by U+FFFD"));
+            warnings.push(format!("{lines} lines had invalid UTF-8, which was replaced by U+FFFD"));
         }
         if self.oversized_lines > 0 {
             let lines = self.oversized_lines;

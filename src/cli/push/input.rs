@@ -7,16 +7,16 @@ use std::io::{self, Read, Write};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
 
-/// As much as one read takes.
+/// How much one read takes at most.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Chunks that wait to be cut; with the window full, reading stops here.
+/// Chunks that wait to be cut into lines; while the window is full, reading stops here.
 const QUEUED_CHUNKS: usize = 4;
 
 /// The longest line that is held; servers refuse far shorter ones.
 const MAX_LINE_BYTES: usize = 16 << 20;
 
-/// What one read brought.
+/// The result of one read.
 pub(super) type Chunk = io::Result<Bytes>;
 
 /// The input as it comes.
@@ -24,6 +24,17 @@ pub(super) struct Input {
     pub(super) chunks: mpsc::Receiver<Chunk>,
     /// Resolves once nothing more is read or copied.
     pub(super) copied: oneshot::Receiver<()>,
+}
+
+/// What was wrong with the input.
+#[derive(Debug, Default)]
+pub(super) struct InputReport {
+    /// Lines with invalid UTF-8.
+    pub(super) invalid_lines: u64,
+    /// Lines too long to be held.
+    pub(super) oversized_lines: u64,
+    /// Why reading ended early.
+    pub(super) failure: Option<io::Error>,
 }
 
 /// Starts to read standard input, and with `tee` to copy it to standard output.
@@ -40,7 +51,7 @@ pub(super) fn read_stdin(tee: bool) -> io::Result<Input> {
     Ok(Input { chunks, copied })
 }
 
-/// Sends what `input` brings; goes on without a receiver only to copy.
+/// Sends what is read from `input`; without a receiver it goes on only to copy.
 fn read_all(mut input: impl Read, mut output: Option<impl Write>, sender: &mpsc::Sender<Chunk>) {
     let mut buffer = BytesMut::new();
     loop {
@@ -71,7 +82,7 @@ fn copy_to<W: Write>(mut output: W, bytes: &[u8]) -> Option<W> {
 
 /// Cuts chunks into lines at `\n`, wherever the chunks are cut.
 ///
-/// Only the `\n` is taken away; a `\r` before it stays. Bytes that are no UTF-8 become U+FFFD.
+/// Only the `\n` is removed; a `\r` before it stays. Invalid UTF-8 becomes U+FFFD.
 #[derive(Debug, Default)]
 pub(super) struct Splitter {
     partial: Vec<u8>,
@@ -94,7 +105,7 @@ impl Splitter {
         lines
     }
 
-    /// What stands after the last `\n`, if anything does.
+    /// The text after the last `\n`, if there is any.
     pub(super) fn last_line(&mut self) -> Option<String> {
         let has_text = self.skipping || !self.partial.is_empty();
         has_text.then(|| self.complete(b"")).flatten()
@@ -156,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_line_feed_is_taken_away() {
+    fn only_the_line_feed_is_removed() {
         let (lines, invalid) = split_all(&[b"a\r\n\n b\tc \nlast"]);
         assert_eq!(lines, ["a\r", "", " b\tc ", "last"]);
         assert_eq!(invalid, 0);

@@ -17,18 +17,18 @@ use tokio_util::sync::CancellationToken;
 use crate::client::push::{Driver, Error, Line, Producer, PushOptions, Pusher, Report, pusher};
 use crate::domain::{TaskId, WorkerId, WorkerState};
 use console::Console;
-use input::{Input, Splitter};
+use input::{Input, InputReport, Splitter};
 
 /// Pipe standard input to the server, one log line per line of text.
 ///
-/// Lines are sent as they are read and kept until the server has acknowledged them; after a
-/// broken connection they are sent again, and the server sorts out what it already has.
+/// Each line is sent when it is read and held until the server has acknowledged it. After a broken
+/// connection, lines without an ACK are sent again; the server keeps each once.
 ///
 ///   make 2>&1 | otto-handler push --task build-42 --worker ci-1
 ///   kubectl logs -f pod/worker | otto-handler push --task build-42 --worker worker
 ///
-/// Exit code: 0 when every line is acknowledged, 1 when it gave up, 2 when the server did not
-/// keep some lines, 128 + n after signal n.
+/// Exit code: 0 when every line is acknowledged, 1 when it gave up, 2 when the server dropped
+/// some lines, 128 + n after signal n.
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
@@ -47,19 +47,19 @@ pub(super) struct Args {
     /// The lines' level
     #[arg(long, env = "OTTO_PUSH_LEVEL", default_value = "INFO")]
     pub level: String,
-    /// How the worker has ended once the input ends; `none` tells no status at all
+    /// The worker's status once the input ends; `none` sends no status at all
     #[arg(long, env = "OTTO_PUSH_STATUS", default_value = "completed")]
     pub status: LastStatus,
-    /// Bearer token, when the server asks producers for one
+    /// Bearer token, for servers that ask producers for one
     #[arg(long, env = "OTTO_PUSH_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
-    /// How long to try without any answer before giving up
+    /// Give up when no answer has come for this long
     #[arg(long, env = "OTTO_PUSH_GIVE_UP_AFTER", value_name = "TIME", default_value = "10m")]
     pub give_up_after: humantime::Duration,
-    /// How much may wait for acknowledgement; reading pauses when it is full
+    /// How much may wait for an ACK; reading pauses when it is full
     #[arg(long, env = "OTTO_PUSH_WINDOW", value_name = "SIZE", default_value = "8MiB")]
     pub window: bytesize::ByteSize,
-    /// Copy the input to standard output, to stand in a pipeline; goes on when pushing gave up
+    /// Copy the input to standard output, for use in a pipeline; goes on when pushing gave up
     #[arg(long, env = "OTTO_PUSH_TEE", value_parser = BoolishValueParser::new())]
     pub tee: bool,
 }
@@ -67,11 +67,11 @@ pub(super) struct Args {
 /// How the worker has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum LastStatus {
-    /// Well.
+    /// Successfully.
     Completed,
-    /// Badly.
+    /// It failed.
     Failed,
-    /// Untold.
+    /// No status is sent.
     None,
 }
 
@@ -96,8 +96,8 @@ impl LastStatus {
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let console = Arc::new(Console::stderr());
-    let told = console.clone();
-    let observer = Box::new(move |notice| told.notice(notice));
+    let notices = console.clone();
+    let observer = Box::new(move |notice| notices.notice(notice));
     let (pusher, driver) = pusher(options(&args), producer(&args), observer)?;
     let mut signals = Signals::catch()?;
 
@@ -114,12 +114,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         Delivered::Ended { result, signal } => (result, signal),
         Delivered::Abandoned { signal } => return Ok(ExitCode::from(SIGNAL_EXIT_BASE + signal)),
     };
-    let fed = feed.await?;
+    let input = feed.await?;
     if args.tee && signal.is_none() {
         finish_copying(copied, &mut signals).await;
     }
-    console.summary(&result, &fed, pusher.progress(), started.elapsed());
-    Ok(ExitCode::from(exit_code(&result, &fed, signal)))
+    console.summary(&result, &input, pusher.progress(), started.elapsed());
+    Ok(ExitCode::from(exit_code(&result, &input, signal)))
 }
 
 fn options(args: &Args) -> PushOptions {
@@ -140,26 +140,15 @@ fn producer(args: &Args) -> Producer {
     }
 }
 
-/// What the input was like.
-#[derive(Debug, Default)]
-struct Fed {
-    /// Lines with bytes that are no UTF-8.
-    invalid_lines: u64,
-    /// Lines too long to be held.
-    oversized_lines: u64,
-    /// Why reading ended early.
-    failure: Option<std::io::Error>,
-}
-
-/// Pushes the input's lines until it ends or `stop` says so; then what was read before that.
+/// Pushes the input's lines until it ends or `stop` is cancelled, then what was read before that.
 async fn feed(
     mut chunks: mpsc::Receiver<input::Chunk>,
     pusher: Pusher,
     status: LastStatus,
     stop: CancellationToken,
-) -> Fed {
+) -> InputReport {
     let mut splitter = Splitter::default();
-    let mut fed = Fed::default();
+    let mut input = InputReport::default();
     loop {
         let chunk = match stop.run_until_cancelled(chunks.recv()).await {
             Some(chunk) => chunk,
@@ -171,7 +160,7 @@ async fn feed(
                     break;
                 }
             }
-            Some(Err(failure)) => fed.failure = Some(failure),
+            Some(Err(failure)) => input.failure = Some(failure),
             None => break,
         }
     }
@@ -179,9 +168,9 @@ async fn feed(
     push_lines(&pusher, splitter.last_line().into_iter().collect()).await.ok();
     let was_stopped = stop.is_cancelled() && status != LastStatus::None;
     pusher.finish(if was_stopped { Some(WorkerState::Terminated) } else { status.last_state() });
-    fed.invalid_lines = splitter.invalid_lines();
-    fed.oversized_lines = splitter.oversized_lines();
-    fed
+    input.invalid_lines = splitter.invalid_lines();
+    input.oversized_lines = splitter.oversized_lines();
+    input
 }
 
 async fn push_lines(
@@ -224,7 +213,7 @@ enum Delivered {
         result: Result<Report, Error>,
         signal: Option<u8>,
     },
-    /// A second signal: nothing more is waited for.
+    /// A second signal came: end at once.
     Abandoned {
         signal: u8,
     },
@@ -260,12 +249,12 @@ async fn finish_copying(copied: oneshot::Receiver<()>, signals: &mut Signals) {
     }
 }
 
-fn exit_code(result: &Result<Report, Error>, fed: &Fed, signal: Option<u8>) -> u8 {
+fn exit_code(result: &Result<Report, Error>, input: &InputReport, signal: Option<u8>) -> u8 {
     match (result, signal) {
         (Err(_), _) => 1,
         (Ok(_), Some(signal)) => SIGNAL_EXIT_BASE + signal,
-        (Ok(_), None) if fed.failure.is_some() => 1,
-        (Ok(report), None) if report.is_clean() && fed.oversized_lines == 0 => 0,
+        (Ok(_), None) if input.failure.is_some() => 1,
+        (Ok(report), None) if report.is_clean() && input.oversized_lines == 0 => 0,
         (Ok(_), None) => 2,
     }
 }
@@ -282,15 +271,16 @@ mod tests {
 
     #[test]
     fn the_exit_code_tells_whether_everything_is_kept() {
-        let fed = Fed::default();
-        assert_eq!(exit_code(&report(3), &fed, None), 0);
-        assert_eq!(exit_code(&report(2), &fed, None), 2);
-        assert_eq!(exit_code(&report(3), &fed, Some(SIGTERM)), 143);
-        let refused = Err(Error::TryAppendError("no".into()));
-        assert_eq!(exit_code(&refused, &fed, Some(SIGINT)), 1);
-        let oversized = Fed { oversized_lines: 1, ..Fed::default() };
+        let input = InputReport::default();
+        assert_eq!(exit_code(&report(3), &input, None), 0);
+        assert_eq!(exit_code(&report(2), &input, None), 2);
+        assert_eq!(exit_code(&report(3), &input, Some(SIGTERM)), 143);
+        let refused = Err(Error::Refused("no".into()));
+        assert_eq!(exit_code(&refused, &input, Some(SIGINT)), 1);
+        let oversized = InputReport { oversized_lines: 1, ..InputReport::default() };
         assert_eq!(exit_code(&report(3), &oversized, None), 2);
-        let unreadable = Fed { failure: Some(std::io::Error::other("x")), ..Fed::default() };
+        let unreadable =
+            InputReport { failure: Some(std::io::Error::other("x")), ..InputReport::default() };
         assert_eq!(exit_code(&report(3), &unreadable, None), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! What each event of a task's stream means to someone at a terminal.
+//! Prints each event of a task's stream.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -13,14 +13,14 @@ use crate::domain::TaskId;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Ended,
-    TryAppendError(String),
+    Refused(String),
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct WorkerStatus {
     worker_id: String,
-    /// Absent for a worker that never told one.
+    /// Absent for a worker that never sent one.
     #[serde(alias = "status", default)]
     state: Option<String>,
     #[serde(default)]
@@ -50,7 +50,7 @@ struct Failure {
     retryable: bool,
 }
 
-/// Prints a task's events and remembers how its workers fare.
+/// Prints a task's events and remembers its workers' states.
 pub(super) struct Tail<W> {
     task: TaskId,
     renderer: Renderer,
@@ -68,8 +68,8 @@ impl<W: Write> Tail<W> {
         match event.event.as_str() {
             "log" => return self.on_log(&event.data).map(|()| None),
             "status" => self.on_status(&event.data),
-            "gap" => tell(&describe_gap(&parse_or_default(&event.data))),
-            "reset" => tell("the server's store was made anew; its log follows from the start"),
+            "gap" => print_notice(&describe_gap(&parse_or_default(&event.data))),
+            "reset" => print_notice("the server has a new store; its log follows from the start"),
             "complete" => {
                 self.on_complete(parse_or_default(&event.data));
                 return Ok(Some(Outcome::Ended));
@@ -93,7 +93,7 @@ impl<W: Write> Tail<W> {
         match serde_json::from_str::<LogLine<'_>>(data) {
             Ok(line) => self.renderer.write(&line, data, &mut self.output),
             Err(error) => {
-                tell(&format!("a log event cannot be read: {error}"));
+                print_notice(&format!("a log event cannot be read: {error}"));
                 Ok(())
             }
         }
@@ -104,7 +104,7 @@ impl<W: Write> Tail<W> {
         let state = status.state.as_deref().unwrap_or("UNKNOWN");
         let reason = &status.reason;
         let separator = if reason.is_empty() { "" } else { ": " };
-        tell(&format!("worker {} is {state}{separator}{reason}", status.worker_id));
+        print_notice(&format!("worker {} is {state}{separator}{reason}", status.worker_id));
         self.remember(status);
     }
 
@@ -114,7 +114,11 @@ impl<W: Write> Tail<W> {
         let ends: Vec<_> =
             self.states.iter().map(|(worker, state)| format!("{worker} {state}")).collect();
         let lost = if lost_lines > 0 { format!(", {lost_lines} lost") } else { String::new() };
-        tell(&format!("{} is complete: {lines} lines{lost}; {}", self.task, ends.join(", ")));
+        print_notice(&format!(
+            "{} is complete: {lines} lines{lost}; {}",
+            self.task,
+            ends.join(", ")
+        ));
     }
 
     fn remember(&mut self, status: WorkerStatus) {
@@ -127,10 +131,10 @@ impl<W: Write> Tail<W> {
 fn on_failure(failure: Failure) -> Option<Outcome> {
     let text = format!("the server reports {}: {}", failure.code, failure.message);
     if failure.retryable {
-        tell(&text);
+        print_notice(&text);
         return None;
     }
-    Some(Outcome::TryAppendError(text))
+    Some(Outcome::Refused(text))
 }
 
 fn describe_gap(gap: &Gap) -> String {
@@ -142,8 +146,8 @@ fn parse_or_default<T: Default + for<'a> Deserialize<'a>>(data: &str) -> T {
     serde_json::from_str(data).unwrap_or_default()
 }
 
-fn tell(text: &str) {
-    // A closed standard error is no reason to stop.
+fn print_notice(text: &str) {
+    // Following goes on when standard error is closed.
     writeln!(io::stderr(), "otto-handler tail: {text}").ok();
 }
 
@@ -201,7 +205,7 @@ mod tests {
         assert_eq!(play(&mut tail, "error", passing), None);
         let expired = r#"{"code":"token_expired","message":"log in again","retryable":false}"#;
         let refused = "the server reports token_expired: log in again".to_owned();
-        assert_eq!(play(&mut tail, "error", expired), Some(Outcome::TryAppendError(refused)));
+        assert_eq!(play(&mut tail, "error", expired), Some(Outcome::Refused(refused)));
     }
 
     #[test]

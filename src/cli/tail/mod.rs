@@ -15,7 +15,7 @@ use crate::domain::TaskId;
 use events::{Outcome, Tail};
 use render::{Format, Renderer};
 
-/// Follow a task's log; resumes by itself and ends when the task is complete.
+/// Follow a task's log. It resumes by itself and ends when the task is complete.
 ///
 /// Lines go to standard output, everything else to standard error. Lines that a worker wrote
 /// to its standard error begin with `! `; once a second worker shows up, each line names its
@@ -44,7 +44,7 @@ pub(super) struct Args {
     /// Only lines of these workers, separated by commas
     #[arg(long, env = "OTTO_TAIL_WORKER", value_name = "ID,...")]
     pub worker: Option<String>,
-    /// Only lines that hold one of these texts, separated by commas
+    /// Only lines that contain one of these texts, separated by commas
     #[arg(long, env = "OTTO_TAIL_KEYWORDS", value_name = "TEXT,...")]
     pub keywords: Option<String>,
     /// Where to begin: `start`, `now`, or after an event id
@@ -53,10 +53,10 @@ pub(super) struct Args {
     /// Begin with the last N lines
     #[arg(long, env = "OTTO_TAIL_TAIL", value_name = "N", conflicts_with = "from")]
     pub tail: Option<u64>,
-    /// Print the server's JSON, one line each, in place of text
+    /// Print the server's JSON, one object a line, instead of text
     #[arg(long, env = "OTTO_TAIL_JSON", value_parser = BoolishValueParser::new())]
     pub json: bool,
-    /// End where the log ends now
+    /// End at the log's current end
     #[arg(long, env = "OTTO_TAIL_NO_FOLLOW", value_parser = BoolishValueParser::new())]
     pub no_follow: bool,
     /// Colours; `auto` is on in a terminal unless NO_COLOR is set
@@ -75,20 +75,20 @@ pub(super) enum ColorChoice {
     Never,
 }
 
-/// The server refused, or sent what makes no sense.
+/// The server refused, or sent something other than an event stream.
 const EXIT_REFUSED: u8 = 2;
 
 /// Runs the command.
 ///
 /// # Errors
-/// When the address is none, or standard output cannot be written (but for a closed pipe).
+/// When the address cannot be used, or standard output cannot be written (but for a closed pipe).
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut follow = Follow::new(options(&args)?)?;
     let output = io::BufWriter::new(io::stdout());
     let mut tail = Tail::new(args.task.clone(), Renderer::new(format(&args)), output);
     match follow_to_end(&mut follow, &mut tail).await {
         Ok(Outcome::Ended) => Ok(ExitCode::from(u8::from(tail.has_failed()))),
-        Ok(Outcome::TryAppendError(reason)) => {
+        Ok(Outcome::Refused(reason)) => {
             eprintln!("otto-handler tail: {reason}");
             Ok(ExitCode::from(EXIT_REFUSED))
         }
@@ -102,7 +102,7 @@ async fn follow_to_end<W: Write>(follow: &mut Follow, tail: &mut Tail<W>) -> io:
         let update = match follow.next().await {
             Ok(Some(update)) => update,
             Ok(None) => return tail.flush().map(|()| Outcome::Ended),
-            Err(error) => return tail.flush().map(|()| Outcome::TryAppendError(error.to_string())),
+            Err(error) => return tail.flush().map(|()| Outcome::Refused(error.to_string())),
         };
         let outcome = match update {
             Update::Event(event) => tail.on_event(&event)?,

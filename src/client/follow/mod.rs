@@ -3,141 +3,44 @@
 //! Every event comes once and in order: after a break the request repeats with
 //! `Last-Event-ID`, and an event cut in two is taken from the new stream. Waits between
 //! attempts are jittered and start from the stream's `retry:`. The stream is over when the
-//! server answers 204, or refuses in a way that another attempt cannot mend.
+//! server answers 204, or refuses for a reason that another attempt cannot change.
 
+mod error;
+mod options;
 mod response;
 #[cfg(test)]
 mod tests;
+mod url;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use reqwest::{Response, Url, header};
+use reqwest::{Response, header};
 use tokio::time::{Instant, error::Elapsed, sleep_until, timeout};
 
 use super::backoff::Backoff;
-use super::sse::{Event, Parser, TooLarge};
-use crate::domain::TaskId;
+use super::sse::{Event, Parser};
 
-pub use response::Refusal;
-use response::Verdict;
+pub use error::{Error, Refusal};
+pub use options::{AtEnd, FollowOptions};
+pub use url::{UrlError, task_stream_url};
 
-/// What to do when the server ends the stream in good order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AtEnd {
-    /// Ask again, as a browser does; the server says 204 when there is nothing more.
-    Reconnect,
-    /// Be done.
-    Finish,
-}
-
-/// What to follow, and how.
-#[derive(Debug, Clone)]
-pub struct FollowOptions {
-    /// The stream, with its query.
-    pub url: Url,
-    /// Sent as `Authorization: Bearer`.
-    pub token: Option<String>,
-    /// Where to begin; empty for where the query says.
-    pub last_event_id: String,
-    /// What a stream that ended in good order means.
-    pub at_end: AtEnd,
-    /// The wait before the first further attempt, until the stream names another with `retry:`.
-    pub retry: Duration,
-    /// The longest wait between attempts.
-    pub retry_most: Duration,
-    /// How long the server may be silent; its heartbeats come oftener.
-    pub silence_limit: Duration,
-    /// The largest event that is taken.
-    pub max_event_bytes: usize,
-}
-
-impl FollowOptions {
-    /// Follows `url` to its end, with waits of 1 to 30 s, 60 s of silence at most,
-    /// and events of up to 16 MiB.
-    pub fn new(url: Url) -> Self {
-        Self {
-            url,
-            token: None,
-            last_event_id: String::new(),
-            at_end: AtEnd::Reconnect,
-            retry: Duration::from_secs(1),
-            retry_most: Duration::from_secs(30),
-            silence_limit: Duration::from_secs(60),
-            max_event_bytes: 16 << 20,
-        }
-    }
-}
+use response::ResponseKind;
 
 /// What happened next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Update {
     /// An event arrived.
     Event(Event),
-    /// The stream broke off; another attempt follows by itself.
+    /// The stream broke off; the next call waits and tries again.
     Disconnected {
         /// Why.
         reason: String,
         /// When the next attempt comes.
         retry_in: Duration,
     },
-}
-
-/// Why following ended for good.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The client cannot be set up, or the request cannot be made.
-    #[error("the request cannot be made")]
-    Request(#[source] reqwest::Error),
-    /// The token or the last event id cannot stand in a header.
-    #[error("{0} holds characters that no HTTP header can carry")]
-    Header(&'static str),
-    /// The server refused.
-    #[error(transparent)]
-    TryAppendError(#[from] Refusal),
-    /// The answer is no event stream.
-    #[error("the server answered with {content_type:?}, not with an event stream")]
-    NotEventStream {
-        /// The answer's content type.
-        content_type: String,
-    },
-    /// An event is larger than the limit.
-    #[error(transparent)]
-    TooLarge(#[from] TooLarge),
-}
-
-/// Why there is no stream address for a task.
-#[derive(Debug, thiserror::Error)]
-pub enum UrlError {
-    /// The server's address is no HTTP address.
-    #[error("{0:?} is no address of the form http://host:port")]
-    Base(String),
-    /// A dot segment never reaches a server.
-    #[error("task_id {0:?} cannot stand in a path")]
-    DotSegment(String),
-}
-
-/// The address of `task`'s stream on the server at `base`.
-///
-/// # Errors
-/// When `base` is no HTTP address, or `task` is `.` or `..`.
-pub fn task_stream_url(base: &str, task: &TaskId) -> Result<Url, UrlError> {
-    if matches!(task.as_str(), "." | "..") {
-        return Err(UrlError::DotSegment(task.to_string()));
-    }
-    let bad_base = || UrlError::Base(base.to_owned());
-    let mut url = Url::parse(base).map_err(|_| bad_base())?;
-    let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
-    let mut segments = url.path_segments_mut().map_err(|()| bad_base())?;
-    if !is_http {
-        drop(segments);
-        return Err(bad_base());
-    }
-    segments.pop_if_empty().extend(["api", "v1", "log-streaming", "stream", task.as_str()]);
-    drop(segments);
-    Ok(url)
 }
 
 enum FollowState {
@@ -167,8 +70,8 @@ impl Follow {
             .connect_timeout(options.silence_limit)
             .build()
             .map_err(Error::Request)?;
-        let backoff = Backoff::new(options.retry, options.retry_most);
-        let parser = Parser::resuming(options.max_event_bytes, options.last_event_id.clone());
+        let backoff = Backoff::new(options.min_backoff, options.max_backoff);
+        let parser = Parser::resuming(options.max_event_bytes, &options.last_event_id);
         let (state, ready) = (FollowState::Connecting, VecDeque::new());
         Ok(Self { http, options, backoff, state, parser, ready })
     }
@@ -176,7 +79,7 @@ impl Follow {
     /// The next update; `None` once the stream is over. May be dropped and called again.
     ///
     /// # Errors
-    /// When the server refused for good or sent what is no event stream.
+    /// When the server refused for good, or sent something other than an event stream.
     pub async fn next(&mut self) -> Result<Option<Update>, Error> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -232,18 +135,19 @@ impl Follow {
             Ok(Err(error)) => return Ok(self.disconnected(causes(&error), None)),
             Err(_) => return Ok(self.disconnected("the server does not answer".into(), None)),
         };
-        match response::judge(response).await? {
-            Verdict::Stream(response) => {
-                let last_event_id = self.parser.last_event_id().to_owned();
-                self.parser = Parser::resuming(self.options.max_event_bytes, last_event_id);
+        match response::classify(response).await? {
+            ResponseKind::Stream(response) => {
+                let resumed =
+                    Parser::resuming(self.options.max_event_bytes, self.parser.last_event_id());
+                self.parser = resumed;
                 self.state = FollowState::Streaming(response);
                 Ok(None)
             }
-            Verdict::Finished => {
+            ResponseKind::Finished => {
                 self.state = FollowState::Finished;
                 Ok(None)
             }
-            Verdict::Later { reason, wait } => Ok(self.disconnected(reason, wait)),
+            ResponseKind::Later { reason, wait } => Ok(self.disconnected(reason, wait)),
         }
     }
 
@@ -304,8 +208,8 @@ impl Follow {
         }
     }
 
-    fn disconnected(&mut self, reason: String, at_least: Option<Duration>) -> Option<Update> {
-        let retry_in = self.backoff.next_delay().max(at_least.unwrap_or_default());
+    fn disconnected(&mut self, reason: String, min_wait: Option<Duration>) -> Option<Update> {
+        let retry_in = self.backoff.next_delay().max(min_wait.unwrap_or_default());
         self.state = FollowState::Waiting { until: Instant::now() + retry_in };
         Some(Update::Disconnected { reason, retry_in })
     }

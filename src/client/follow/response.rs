@@ -1,26 +1,14 @@
-//! What the head of an answer means for someone who follows a stream.
+//! What a response's head means for someone who follows a stream.
 
 use std::time::Duration;
 
 use reqwest::{Response, StatusCode, header};
 use serde::Deserialize;
 
-use super::Error;
+use super::error::{Error, Refusal};
 
 /// As much of a refusal's body as is read.
 const MAX_PROBLEM_BYTES: usize = 64 * 1024;
-
-/// The server said no, and asking again would not help.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the server refused with {status}: {title}{}{detail}", if detail.is_empty() { "" } else { ": " })]
-pub struct Refusal {
-    /// The status code.
-    pub status: u16,
-    /// RFC 9457 `title`, or the status code's own phrase.
-    pub title: String,
-    /// RFC 9457 `detail`; empty when there is none.
-    pub detail: String,
-}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -29,25 +17,29 @@ struct Problem {
     detail: String,
 }
 
-pub(super) enum Verdict {
+/// What a response is.
+pub(super) enum ResponseKind {
     Stream(Response),
     Finished,
     Later { reason: String, wait: Option<Duration> },
 }
 
-/// Stream, end, wait, or an error when it is none of these.
-pub(super) async fn judge(response: Response) -> Result<Verdict, Error> {
+/// Tells a stream from its end and from "not now".
+///
+/// # Errors
+/// When the response is none of these.
+pub(super) async fn classify(response: Response) -> Result<ResponseKind, Error> {
     match response.status() {
         StatusCode::OK => check_content_type(response),
-        StatusCode::NO_CONTENT => Ok(Verdict::Finished),
+        StatusCode::NO_CONTENT => Ok(ResponseKind::Finished),
         status if may_pass(status) => {
-            Ok(Verdict::Later { reason: status.to_string(), wait: retry_after(&response) })
+            Ok(ResponseKind::Later { reason: status.to_string(), wait: retry_after(&response) })
         }
         _ => Err(refusal(response).await.into()),
     }
 }
 
-/// RFC 9110 §15, RFC 6585 §4: answers that say "not now".
+/// RFC 9110 §15, RFC 6585 §4: status codes that say "not now".
 fn may_pass(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
@@ -58,12 +50,12 @@ fn retry_after(response: &Response) -> Option<Duration> {
     value.parse().ok().map(Duration::from_secs)
 }
 
-fn check_content_type(response: Response) -> Result<Verdict, Error> {
+fn check_content_type(response: Response) -> Result<ResponseKind, Error> {
     let value = response.headers().get(header::CONTENT_TYPE);
     let content_type = value.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("text/event-stream") {
-        return Ok(Verdict::Stream(response));
+        return Ok(ResponseKind::Stream(response));
     }
     Err(Error::NotEventStream { content_type: content_type.to_owned() })
 }

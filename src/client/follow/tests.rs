@@ -6,6 +6,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::domain::TaskId;
 
 /// One connection's answer.
 struct Answer {
@@ -53,7 +54,7 @@ async fn play(script: Vec<Answer>) -> (FollowOptions, JoinHandle<Vec<String>>) {
     });
     let task = TaskId::new("a build/1?").unwrap();
     let mut options = FollowOptions::new(task_stream_url(&base, &task).unwrap());
-    options.retry = Duration::from_millis(1);
+    options.min_backoff = Duration::from_millis(1);
     (options, server)
 }
 
@@ -96,7 +97,7 @@ async fn follow_to_end(
     Ok((events, breaks))
 }
 
-fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+fn ids_and_data(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(id, data)| ((*id).into(), (*data).into())).collect()
 }
 
@@ -114,7 +115,7 @@ async fn a_stream_cut_in_mid_event_resumes_after_the_last_whole_event() {
     ])
     .await;
     let (events, breaks) = follow_to_end(options).await.unwrap();
-    assert_eq!(events, pairs(&[("e-1", "one"), ("e-2", "two"), ("e-5", "three")]));
+    assert_eq!(events, ids_and_data(&[("e-1", "one"), ("e-2", "two"), ("e-5", "three")]));
     assert_eq!(breaks.len(), 3);
 
     let requests = server.await.unwrap();
@@ -136,7 +137,7 @@ async fn a_given_last_event_id_and_token_are_sent() {
 }
 
 #[tokio::test]
-async fn without_reconnecting_a_stream_that_ends_in_order_is_over_and_a_cut_one_is_not() {
+async fn without_reconnecting_a_stream_that_ends_is_over_and_a_cut_one_is_resumed() {
     let (mut options, _server) = play(vec![
         stream("id: 1\ndata: one\n\n", End::Cut),
         stream("id: 2\ndata: two\n\n", End::Whole),
@@ -144,7 +145,7 @@ async fn without_reconnecting_a_stream_that_ends_in_order_is_over_and_a_cut_one_
     .await;
     options.at_end = AtEnd::Finish;
     let (events, breaks) = follow_to_end(options).await.unwrap();
-    assert_eq!(events, pairs(&[("1", "one"), ("2", "two")]));
+    assert_eq!(events, ids_and_data(&[("1", "one"), ("2", "two")]));
     assert_eq!(breaks.len(), 1);
 }
 
@@ -163,12 +164,12 @@ async fn a_silent_server_is_left_and_asked_again() {
         play(vec![stream("id: 1\ndata: one\n\n", End::Silence), FINISHED]).await;
     options.silence_limit = Duration::from_millis(50);
     let (events, breaks) = follow_to_end(options).await.unwrap();
-    assert_eq!(events, pairs(&[("1", "one")]));
+    assert_eq!(events, ids_and_data(&[("1", "one")]));
     assert_eq!(breaks, ["nothing came for 0.05 s"]);
 }
 
 #[tokio::test]
-async fn not_now_is_asked_again_and_no_is_final() {
+async fn not_now_is_asked_again_and_a_refusal_is_final() {
     let problem = r#"{"title":"token expired","detail":"exp was yesterday","status":401}"#;
     let (options, _server) = play(vec![
         plain("503 Service Unavailable\r\nretry-after: 0\r\n", ""),
@@ -176,7 +177,7 @@ async fn not_now_is_asked_again_and_no_is_final() {
         plain("401 Unauthorized\r\ncontent-type: application/problem+json\r\n", problem),
     ])
     .await;
-    let Err(Error::TryAppendError(refusal)) = follow_to_end(options).await else {
+    let Err(Error::Refused(refusal)) = follow_to_end(options).await else {
         panic!("the refusal is an error")
     };
     assert_eq!(
@@ -193,7 +194,7 @@ async fn a_refusal_without_problem_json_is_named_by_its_status() {
 }
 
 #[tokio::test]
-async fn a_page_is_no_event_stream() {
+async fn a_page_is_refused_by_its_content_type() {
     let (options, _server) = play(vec![plain("200 OK\r\ncontent-type: text/html\r\n", "hi")]).await;
     let error = follow_to_end(options).await.unwrap_err();
     assert!(matches!(error, Error::NotEventStream { content_type } if content_type == "text/html"));
@@ -206,7 +207,7 @@ async fn a_server_that_is_not_there_is_tried_again() {
     drop(listener);
     let mut options =
         FollowOptions::new(task_stream_url(&base, &TaskId::new("t").unwrap()).unwrap());
-    options.retry = Duration::from_millis(1);
+    options.min_backoff = Duration::from_millis(1);
     let mut follow = Follow::new(options).unwrap();
     for _ in 0..3 {
         let update = follow.next().await.unwrap();

@@ -1,4 +1,4 @@
-//! Runs the streams: connects, reads answers, begins anew, gives up.
+//! Runs the streams: connects, reads responses, reconnects, gives up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,50 +8,52 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 
-use super::shared::PushShared;
-use super::window::{Dropped, Unsent};
-use super::{Error, Notice, Observer, PushOptions, Report};
+use super::error::Error;
+use super::options::PushOptions;
+use super::report::{Notice, Observer, Report};
+use super::shared_window::SharedWindow;
+use super::window::{Dropped, UnsentSequence};
 use crate::client::backoff::Backoff;
 use crate::domain::WorkerState;
-use crate::proto::ottoscaler::log_forward_response::Status as Answer;
+use crate::proto::ottoscaler::log_forward_response::Status as AckStatus;
 use crate::proto::ottoscaler::otto_handler_log_service_client::OttoHandlerLogServiceClient;
-use crate::proto::ottoscaler::worker_status_ack::Status as StatusAnswer;
+use crate::proto::ottoscaler::worker_status_ack::Status as StatusAckStatus;
 use crate::proto::ottoscaler::worker_status_notification::StatusType;
 use crate::proto::ottoscaler::{LogForwardResponse, WorkerStatusAck, WorkerStatusNotification};
 
 pub(super) type Authorization = MetadataValue<Ascii>;
 type Client = OttoHandlerLogServiceClient<Channel>;
 
-/// Lines up to here are never taken for the reason why the server refuses a stream as too large.
-const SURELY_TAKEN_BYTES: usize = 1 << 20;
+/// When the server refuses a stream because of its size, a line up to this size is not the cause.
+const ALWAYS_ACCEPTED_BYTES: usize = 1 << 20;
 
-/// How long to wait for a stream's orderly end once everything is answered.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long to wait for the server's end of a stream once everything is acknowledged.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why one attempt ended.
-enum Broken {
-    /// Another may do better, after this wait at least.
-    Passing { reason: String, wait: Duration },
-    /// No other will.
-    Final(Error),
+enum StreamError {
+    /// Another attempt may succeed, after this wait at least.
+    Transient { reason: String, wait: Duration },
+    /// No other attempt can succeed.
+    Permanent(Error),
 }
 
-impl Broken {
-    fn passing(reason: impl Into<String>) -> Self {
-        Self::Passing { reason: reason.into(), wait: Duration::ZERO }
+impl StreamError {
+    fn transient(reason: impl Into<String>) -> Self {
+        Self::Transient { reason: reason.into(), wait: Duration::ZERO }
     }
 }
 
-impl From<Unsent> for Broken {
-    fn from(unsent: Unsent) -> Self {
-        Self::Final(Error::Protocol(unsent.to_string()))
+impl From<UnsentSequence> for StreamError {
+    fn from(unsent: UnsentSequence) -> Self {
+        Self::Permanent(Error::Protocol(unsent.to_string()))
     }
 }
 
-impl From<Status> for Broken {
+impl From<Status> for StreamError {
     fn from(status: Status) -> Self {
         let reason = format!("{}: {}", status.code().description(), status.message());
-        let is_final = matches!(
+        let is_permanent = matches!(
             status.code(),
             Code::Unauthenticated
                 | Code::PermissionDenied
@@ -61,100 +63,100 @@ impl From<Status> for Broken {
                 | Code::NotFound
                 | Code::OutOfRange
         );
-        if is_final { Self::Final(Error::TryAppendError(reason)) } else { Self::passing(reason) }
+        if is_permanent { Self::Permanent(Error::Refused(reason)) } else { Self::transient(reason) }
     }
 }
 
-impl From<tonic::transport::Error> for Broken {
+impl From<tonic::transport::Error> for StreamError {
     fn from(error: tonic::transport::Error) -> Self {
         let source = std::error::Error::source(&error).map(ToString::to_string);
-        Self::passing(format!("{error}: {}", source.unwrap_or_default()))
+        Self::transient(format!("{error}: {}", source.unwrap_or_default()))
     }
 }
 
-/// Carries a pusher's lines to the server.
+/// Sends a pusher's lines to the server.
 pub struct Driver {
-    shared: Arc<PushShared>,
+    window: Arc<SharedWindow>,
     options: PushOptions,
     endpoint: Endpoint,
     authorization: Option<Authorization>,
     observer: Observer,
     client: Option<Client>,
     backoff: Backoff,
-    /// Since when nothing was answered, while something is wrong.
-    trouble_since: Option<Instant>,
+    /// Since when every attempt has failed; `None` while pushing works.
+    failing_since: Option<Instant>,
     report: Report,
 }
 
 impl Driver {
     pub(super) fn new(
-        shared: Arc<PushShared>,
+        window: Arc<SharedWindow>,
         options: PushOptions,
         endpoint: Endpoint,
         authorization: Option<Authorization>,
         observer: Observer,
     ) -> Self {
-        let backoff = Backoff::new(options.retry, options.retry_most);
+        let backoff = Backoff::new(options.min_backoff, options.max_backoff);
         Self {
-            shared,
+            window,
             options,
             endpoint,
             authorization,
             observer,
             client: None,
             backoff,
-            trouble_since: None,
+            failing_since: None,
             report: Report::default(),
         }
     }
 
-    /// Pushes until the pusher is finished and everything is answered.
+    /// Pushes until the pusher is finished and everything is acknowledged.
     ///
     /// # Errors
-    /// When patience ran out or the server refused for good. The pusher takes nothing then.
+    /// When it gave up or the server refused for good. The pusher takes no more lines then.
     pub async fn run(mut self) -> Result<Report, Error> {
         let outcome = self.run_to_end().await;
-        self.shared.stop();
-        self.report.progress = self.shared.window().progress();
+        self.window.stop();
+        self.report.progress = self.window.lock().progress();
         outcome.map(|()| self.report)
     }
 
     async fn run_to_end(&mut self) -> Result<(), Error> {
         if let Some(status) = self.options.first_status {
-            self.tell(status).await?;
+            self.send_status(status).await?;
         }
-        let last_status = self.deliver().await?;
-        if let Some(status) = last_status {
-            self.tell(status).await?;
+        let final_status = self.deliver().await?;
+        if let Some(status) = final_status {
+            self.send_status(status).await?;
         }
         Ok(())
     }
 
-    /// Streams until all is answered; returns the status to end with.
+    /// Streams until every line is acknowledged; returns the status to send last.
     async fn deliver(&mut self) -> Result<Option<WorkerState>, Error> {
         loop {
             let ended = self.stream().await;
-            let settled = self.shared.window().settled();
-            if let Some(last_status) = settled {
-                return Ok(last_status);
+            let final_status = self.window.lock().final_status();
+            if let Some(final_status) = final_status {
+                return Ok(final_status);
             }
-            let unfinished = || Broken::passing("the server ended the stream");
+            let unfinished = || StreamError::transient("the server ended the stream");
             self.recover(ended.err().unwrap_or_else(unfinished)).await?;
             self.report.reconnects += 1;
         }
     }
 
-    /// Tells a worker's status until the server has taken or refused it.
-    async fn tell(&mut self, status: WorkerState) -> Result<(), Error> {
+    /// Sends a worker's status until the server has accepted or refused it.
+    async fn send_status(&mut self, status: WorkerState) -> Result<(), Error> {
         let notification = self.notification(status);
         loop {
             match self.notify(notification.clone()).await {
-                Ok(answer) => {
+                Ok(response) => {
                     self.on_progress();
-                    self.on_status_answer(answer);
+                    self.on_status_ack(response);
                     return Ok(());
                 }
-                Err(broken) => self.recover(broken).await?,
+                Err(error) => self.recover(error).await?,
             }
         }
     }
@@ -162,79 +164,79 @@ impl Driver {
     async fn notify(
         &mut self,
         notification: WorkerStatusNotification,
-    ) -> Result<WorkerStatusAck, Broken> {
+    ) -> Result<WorkerStatusAck, StreamError> {
         let request = self.request(notification);
-        let patience = self.options.give_up_after;
-        let answer = timeout(patience, self.client().await?.notify_worker_status(request)).await;
-        let answer = answer.map_err(|_| Broken::passing("no answer to a status"))?;
-        Ok(answer?.into_inner())
+        let limit = self.options.give_up_after;
+        let response = timeout(limit, self.client().await?.notify_worker_status(request)).await;
+        let response = response.map_err(|_| StreamError::transient("no answer to a status"))?;
+        Ok(response?.into_inner())
     }
 
-    /// One stream, as far as it goes; it may end in good order with lines left unanswered.
-    async fn stream(&mut self) -> Result<(), Broken> {
+    /// One stream, until it ends; the server may end it while lines still wait for an ACK.
+    async fn stream(&mut self) -> Result<(), StreamError> {
         let mut client = self.client().await?;
-        let mut request = self.request(self.shared.entries());
+        let mut request = self.request(self.window.entries());
         request.metadata_mut().insert("otto-ack-mode", MetadataValue::from_static("cumulative"));
-        let patience = self.options.give_up_after;
-        let opened = timeout(patience, client.forward_worker_logs(request)).await;
-        let opened = opened.map_err(|_| Broken::passing("no answer to a stream"))?;
-        let mut answers = opened.map_err(|status| self.on_status(status))?.into_inner();
-        while let Some(answer) = self.next_answer(&mut answers).await? {
-            self.on_answer(answer)?;
+        let limit = self.options.give_up_after;
+        let opened = timeout(limit, client.forward_worker_logs(request)).await;
+        let opened = opened.map_err(|_| StreamError::transient("no answer to a stream"))?;
+        let mut responses = opened.map_err(|status| self.on_status(status))?.into_inner();
+        while let Some(response) = self.next_response(&mut responses).await? {
+            self.on_response(response)?;
         }
         Ok(())
     }
 
-    /// The next answer; `None` when the stream ended or nothing is left to answer.
-    async fn next_answer(
+    /// The next response; `None` when the stream ended or nothing more is to come.
+    async fn next_response(
         &mut self,
-        answers: &mut Streaming<LogForwardResponse>,
-    ) -> Result<Option<LogForwardResponse>, Broken> {
+        responses: &mut Streaming<LogForwardResponse>,
+    ) -> Result<Option<LogForwardResponse>, StreamError> {
         loop {
-            let is_settled = self.shared.window().settled().is_some();
-            let patience = if is_settled { FAREWELL } else { self.options.give_up_after };
-            match timeout(patience, answers.message()).await {
-                Ok(answer) => return answer.map_err(|status| self.on_status(status)),
-                Err(_) if is_settled => return Ok(None),
-                Err(_) if self.shared.window().unanswered() == 0 => {}
-                Err(_) => return Err(self.gave_up(patience, "the server answers nothing")),
+            let is_over = self.window.lock().final_status().is_some();
+            let limit = if is_over { END_TIMEOUT } else { self.options.give_up_after };
+            match timeout(limit, responses.message()).await {
+                Ok(response) => return response.map_err(|status| self.on_status(status)),
+                Err(_) if is_over => return Ok(None),
+                Err(_) if self.window.lock().unacked_lines() == 0 => {}
+                Err(_) => return Err(self.give_up(limit, "the server does not answer")),
             }
         }
     }
 
-    fn on_answer(&mut self, answer: LogForwardResponse) -> Result<(), Broken> {
-        let pause = Duration::from_millis(u64::try_from(answer.throttle_ms).unwrap_or(0));
-        match answer.status() {
-            Answer::Ack => {
+    fn on_response(&mut self, response: LogForwardResponse) -> Result<(), StreamError> {
+        let pause = Duration::from_millis(u64::try_from(response.throttle_ms).unwrap_or(0));
+        match response.status() {
+            AckStatus::Ack => {
                 self.on_progress();
-                self.shared.settle(|window| window.acknowledge(answer.sequence))?;
+                self.window.apply(|window| window.acknowledge(response.sequence))?;
             }
-            Answer::Drop => {
+            AckStatus::Drop => {
                 self.on_progress();
-                let dropped = self.shared.settle(|window| window.drop_line(answer.sequence))?;
-                self.on_dropped(dropped, answer.message);
+                let dropped = self.window.apply(|window| window.drop_line(response.sequence))?;
+                self.on_dropped(dropped, response.message);
             }
-            Answer::Retry => {
-                let reason = format!("the server asks to send again: {}", answer.message);
-                return Err(Broken::Passing { reason, wait: pause });
+            AckStatus::Retry => {
+                let reason = format!("the server asks to send again: {}", response.message);
+                return Err(StreamError::Transient { reason, wait: pause });
             }
         }
         if !pause.is_zero() {
-            self.shared.window().throttle(pause);
+            self.window.lock().throttle(pause);
         }
         Ok(())
     }
 
-    /// A stream's failing status. A message above the server's decode limit ends the whole
-    /// stream and would end the next one too, so the line in question counts as dropped.
-    fn on_status(&mut self, status: Status) -> Broken {
+    /// A status that ended a stream. A message above the server's decode limit ends the whole
+    /// stream and would end the next one too, so the largest line counts as dropped.
+    fn on_status(&mut self, status: Status) -> StreamError {
         if matches!(status.code(), Code::ResourceExhausted | Code::OutOfRange) {
             let largest =
-                self.shared.settle(|window| window.drop_largest_above(SURELY_TAKEN_BYTES));
+                self.window.apply(|window| window.drop_largest_above(ALWAYS_ACCEPTED_BYTES));
             if largest.is_some() {
                 self.on_progress();
                 self.on_dropped(largest, status.message().to_owned());
-                return Broken::passing(status.message());
+                return StreamError::transient(status.message());
             }
         }
         status.into()
@@ -246,26 +248,29 @@ impl Driver {
         }
     }
 
-    fn on_status_answer(&mut self, answer: WorkerStatusAck) {
-        if answer.status() == StatusAnswer::Error {
+    fn on_status_ack(&mut self, response: WorkerStatusAck) {
+        if response.status() == StatusAckStatus::Error {
             self.report.refused_statuses += 1;
-            (self.observer)(Notice::StatusRefused { message: answer.message });
+            (self.observer)(Notice::StatusRefused { message: response.message });
         }
     }
 
     fn on_progress(&mut self) {
-        self.trouble_since = None;
+        self.failing_since = None;
         self.backoff.reset();
     }
 
-    /// Waits for the next attempt, unless there should be none.
-    async fn recover(&mut self, broken: Broken) -> Result<(), Error> {
-        let (reason, wait) = match broken {
-            Broken::Passing { reason, wait } => (reason, wait),
-            Broken::Final(error) => return Err(error),
+    /// Waits before the next attempt.
+    ///
+    /// # Errors
+    /// When there is no next attempt: the error is permanent, or the time to give up has come.
+    async fn recover(&mut self, error: StreamError) -> Result<(), Error> {
+        let (reason, wait) = match error {
+            StreamError::Transient { reason, wait } => (reason, wait),
+            StreamError::Permanent(error) => return Err(error),
         };
         self.client = None;
-        let since = *self.trouble_since.get_or_insert_with(Instant::now);
+        let since = *self.failing_since.get_or_insert_with(Instant::now);
         let left = self.options.give_up_after.saturating_sub(since.elapsed());
         if left.is_zero() {
             return Err(Error::GaveUp { waited_s: since.elapsed().as_secs(), reason });
@@ -276,11 +281,11 @@ impl Driver {
         Ok(())
     }
 
-    fn gave_up(&self, waited: Duration, reason: &str) -> Broken {
-        Broken::Final(Error::GaveUp { waited_s: waited.as_secs(), reason: reason.into() })
+    fn give_up(&self, waited: Duration, reason: &str) -> StreamError {
+        StreamError::Permanent(Error::GaveUp { waited_s: waited.as_secs(), reason: reason.into() })
     }
 
-    async fn client(&mut self) -> Result<Client, Broken> {
+    async fn client(&mut self) -> Result<Client, StreamError> {
         if let Some(client) = &self.client {
             return Ok(client.clone());
         }
@@ -298,7 +303,7 @@ impl Driver {
     }
 
     fn notification(&self, status: WorkerState) -> WorkerStatusNotification {
-        let window = self.shared.window();
+        let window = self.window.lock();
         WorkerStatusNotification {
             worker_id: window.producer().worker.to_string(),
             task_id: window.producer().task.to_string(),

@@ -12,11 +12,12 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::*;
-use crate::proto::ottoscaler::log_forward_response::Status as Answer;
+use crate::domain::{TaskId, WorkerId};
+use crate::proto::ottoscaler::log_forward_response::Status as AckStatus;
 use crate::proto::ottoscaler::otto_handler_log_service_server::{
     OttoHandlerLogService, OttoHandlerLogServiceServer,
 };
-use crate::proto::ottoscaler::worker_status_ack::Status as StatusAnswer;
+use crate::proto::ottoscaler::worker_status_ack::Status as StatusAckStatus;
 use crate::proto::ottoscaler::worker_status_notification::StatusType;
 use crate::proto::ottoscaler::{
     LogForwardResponse, WorkerLogEntry, WorkerStatusAck, WorkerStatusNotification,
@@ -28,7 +29,7 @@ enum Act {
     Keep,
     /// Keeps so many entries, acknowledges only the first of them, then breaks off.
     BreakAfter(u64, Status),
-    /// Keeps the entries before this one and answers it RETRY.
+    /// Keeps the entries before this one and responses it RETRY.
     RetryAt(u64),
     /// Answers each of these DROP, keeps the others.
     DropAt(&'static [u64]),
@@ -65,33 +66,33 @@ impl Kept {
 #[derive(Clone, Default)]
 struct Server(Arc<Mutex<Kept>>);
 
-fn answer(status: Answer, sequence: u64) -> LogForwardResponse {
+fn response(status: AckStatus, sequence: u64) -> LogForwardResponse {
     LogForwardResponse {
         status: status.into(),
         sequence: i64::try_from(sequence).unwrap(),
         message: "message is 3 bytes, the limit is 2".into(),
-        throttle_ms: i32::from(status == Answer::Retry),
+        throttle_ms: i32::from(status == AckStatus::Retry),
     }
 }
 
-type Answers = mpsc::Sender<Result<LogForwardResponse, Status>>;
+type Responses = mpsc::Sender<Result<LogForwardResponse, Status>>;
 
 impl Server {
-    async fn play(self, act: Act, mut entries: Streaming<WorkerLogEntry>, answers: Answers) {
+    async fn play(self, act: Act, mut entries: Streaming<WorkerLogEntry>, responses: Responses) {
         let mut ordinal = 0;
         while let Some(received) = entries.next().await {
             let entry = match received {
                 Ok(entry) => entry,
                 Err(status) => {
-                    answers.send(Err(status)).await.ok();
+                    responses.send(Err(status)).await.ok();
                     return;
                 }
             };
             ordinal += 1;
             let reply = match &act {
-                Act::Nonsense => Ok(answer(Answer::Ack, 1000)),
-                Act::RetryAt(at) if ordinal == *at => Ok(answer(Answer::Retry, ordinal)),
-                Act::DropAt(at) if at.contains(&ordinal) => Ok(answer(Answer::Drop, ordinal)),
+                Act::Nonsense => Ok(response(AckStatus::Ack, 1000)),
+                Act::RetryAt(at) if ordinal == *at => Ok(response(AckStatus::Retry, ordinal)),
+                Act::DropAt(at) if at.contains(&ordinal) => Ok(response(AckStatus::Drop, ordinal)),
                 Act::BreakAfter(at, status) if ordinal == *at => {
                     self.0.lock().unwrap().keep(entry);
                     Err(status.clone())
@@ -105,16 +106,16 @@ impl Server {
                     if is_silent {
                         continue;
                     }
-                    Ok(answer(Answer::Ack, ordinal))
+                    Ok(response(AckStatus::Ack, ordinal))
                 }
             };
             let is_over = reply.is_err();
-            if answers.send(reply).await.is_err() || is_over {
+            if responses.send(reply).await.is_err() || is_over {
                 return;
             }
         }
         if ordinal > 0 {
-            answers.send(Ok(answer(Answer::Ack, ordinal))).await.ok();
+            responses.send(Ok(response(AckStatus::Ack, ordinal))).await.ok();
         }
     }
 }
@@ -137,8 +138,8 @@ impl OttoHandlerLogService for Server {
             kept.authorizations.push(header("authorization"));
             kept.script.pop_front().unwrap_or(Act::Keep)
         };
-        let (answers, receiver) = mpsc::channel(16);
-        tokio::spawn(self.clone().play(act, request.into_inner(), answers));
+        let (responses, receiver) = mpsc::channel(16);
+        tokio::spawn(self.clone().play(act, request.into_inner(), responses));
         Ok(Response::new(ReceiverStream::new(receiver).boxed()))
     }
 
@@ -152,7 +153,7 @@ impl OttoHandlerLogService for Server {
             return Err(Status::unavailable("starting"));
         }
         kept.statuses.push(request.into_inner().status());
-        let status = StatusAnswer::Received.into();
+        let status = StatusAckStatus::Received.into();
         Ok(Response::new(WorkerStatusAck { status, message: String::new() }))
     }
 }
@@ -173,7 +174,7 @@ async fn serve(script: Vec<Act>) -> (Server, SocketAddr) {
 
 fn options(address: SocketAddr) -> PushOptions {
     let mut options = PushOptions::new(format!("http://{address}").parse().unwrap());
-    options.retry = Duration::from_millis(1);
+    options.min_backoff = Duration::from_millis(1);
     options.first_status = Some(WorkerState::Running);
     options
 }
@@ -263,7 +264,7 @@ async fn a_window_of_two_lines_still_delivers_everything() {
 }
 
 #[tokio::test]
-async fn dropped_lines_are_told_and_not_sent_again() {
+async fn dropped_lines_are_reported_and_not_sent_again() {
     let (server, address) = serve(vec![Act::DropAt(&[2, 3]), Act::Keep]).await;
     let (result, notices) = push_all(options(address), numbered(6)).await;
     let report = result.unwrap();
@@ -291,7 +292,7 @@ async fn a_final_refusal_ends_at_once() {
     let (_server, address) =
         serve(vec![Act::BreakAfter(1, Status::unauthenticated("no token"))]).await;
     let (result, _) = push_all(options(address), numbered(3)).await;
-    assert!(matches!(result, Err(Error::TryAppendError(reason)) if reason.ends_with("no token")));
+    assert!(matches!(result, Err(Error::Refused(reason)) if reason.ends_with("no token")));
 }
 
 #[tokio::test]
@@ -302,7 +303,7 @@ async fn an_answer_to_an_unsent_entry_ends_at_once() {
 }
 
 #[tokio::test]
-async fn patience_ends_and_a_full_window_does_not_hold_the_pusher_forever() {
+async fn it_gives_up_and_a_full_window_does_not_hold_the_pusher_forever() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -315,7 +316,7 @@ async fn patience_ends_and_a_full_window_does_not_hold_the_pusher_forever() {
 }
 
 #[tokio::test]
-async fn a_status_is_told_again_until_it_is_taken() {
+async fn a_status_is_sent_again_until_it_is_accepted() {
     let (server, address) = serve(vec![]).await;
     server.0.lock().unwrap().unavailable_statuses = 3;
     let (result, notices) = push_all(options(address), Vec::new()).await;

@@ -9,7 +9,7 @@ use futures_util::stream;
 use super::format::Format;
 use super::line_reader::LineReader;
 use crate::domain::{Block, Entry};
-use crate::encode::Fields;
+use crate::encode::{Fields, write_json};
 
 /// The state behind a body.
 struct Download {
@@ -68,7 +68,7 @@ fn write_line(out: &mut Vec<u8>, format: Format, entry: &Entry<'_>) {
         Format::Text => {
             Fields::read(entry, |fields| out.extend_from_slice(fields.message.as_bytes()));
         }
-        Format::Json | Format::Ndjson => entry.write_json(out),
+        Format::Json | Format::Ndjson => write_json(out, entry),
     }
     out.push(b'\n');
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::line_reader::LineReader;
 use crate::domain::{Entry, TaskSummary};
+use crate::encode::write_json;
 use crate::http::problem::Problem;
 
 /// A page holds no more bytes than this, but at least one line, however long.
@@ -56,7 +57,7 @@ impl LinePage {
 
     fn push(&mut self, number: u64, entry: &Entry<'_>) {
         let mut json = Vec::with_capacity(entry.body.len() + 64);
-        entry.write_json(&mut json);
+        write_json(&mut json, entry);
         self.bytes += json.len();
         self.taken += 1;
         self.lines.push_back(PageLine { number, json });

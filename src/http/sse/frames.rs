@@ -6,8 +6,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::domain::{Block, Entry, Epoch, Gap, Kind, Offset, now_ms, write_decimal};
-use crate::encode::format_ms;
+use crate::domain::{Block, Entry, Epoch, Gap, Kind, Offset, now_ms};
+use crate::encode::{format_ms, write_decimal, write_json};
 use crate::http::tasks::TaskOutcome;
 use crate::tasks::Task;
 
@@ -118,7 +118,7 @@ fn write_entry(out: &mut Vec<u8>, id_line: &[u8], entry: &Entry<'_>) {
     out.extend_from_slice(id_line);
     write_decimal(out, entry.offset.0);
     out.extend_from_slice(b"\ndata: ");
-    entry.write_json(out);
+    write_json(out, entry);
     out.extend_from_slice(b"\n\n");
 }
 

@@ -15,7 +15,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Batch, Kind, Records, Run, TaskId, WorkerId, WorkerState};
-use crate::encode::{EntryEncoder, StatusParts, WireLayout, write_gap, write_status};
+use crate::encode::{EntryEncoder, EntryIds, StatusParts, WireLayout, write_gap, write_status};
 use crate::http::{AppState, Auth, Claims, HttpOptions, Verifier, serve, sign};
 use crate::hub::Hub;
 use crate::ingest::{Intake, Limits};
@@ -71,16 +71,15 @@ impl Server {
         options: HttpOptions,
         adjust: impl FnOnce(store::StoreOptions) -> store::StoreOptions,
     ) -> Self {
-        let hub = Hub::new(1 << 20);
-        let published = hub.clone();
-        let publish: store::OnCommit =
-            Box::new(move |blocks, tail| published.publish(blocks, tail));
         let store_options = store::StoreOptions {
             durability: store::Durability::Os,
             ..store::StoreOptions::new(dir.path())
         };
-        let store = store::open(adjust(store_options), publish).unwrap();
-        hub.begin_at(store.tail());
+        let recovered = store::recover(adjust(store_options)).unwrap();
+        let hub = Hub::starting_at(recovered.tail(), 1 << 20);
+        let published = hub.clone();
+        let publish = Box::new(move |blocks: &[_], tail| published.publish(blocks, tail));
+        let store = recovered.start(publish).unwrap();
         let log: Arc<dyn Log> = Arc::new(store.clone());
         let tasks = Tasks::new(log.clone(), hub.clone(), Duration::from_secs(300));
         let ticks = Ticks::every(Duration::from_millis(1));
@@ -176,7 +175,8 @@ impl Server {
 
     pub(super) async fn push_gap(&self, task: &str, lines: u64) {
         let mut records = Records::default();
-        records.push_with(Kind::Gap, |out| write_gap(out, (task, "w"), lines, "too_large", TIME));
+        let ids = EntryIds { task_id: task, worker_id: "w" };
+        records.push_with(Kind::Gap, |out| write_gap(out, ids, lines, "too_large", TIME));
         self.append(task, "w", records).await;
     }
 

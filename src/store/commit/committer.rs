@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::ack::{AckSender, send_acks};
 use super::group_commit::CommitDelay;
-use super::maintenance::MAINTENANCE_PERIOD;
 use super::queue::{Message, QueuedBatch};
 use super::segment_writer::{CommitStamp, SegmentWriter};
 use super::staging::Staging;
@@ -19,6 +18,9 @@ use crate::store::log::{AppendError, Committed};
 use crate::store::options::StoreOptions;
 use crate::store::retention::Retention;
 use crate::store::shared::StoreShared;
+
+/// How often age and retention are looked at.
+pub(super) const MAINTENANCE_PERIOD: Duration = Duration::from_secs(1);
 
 /// Called once per commit with its blocks and the new tail, on the committer's thread.
 pub type OnCommit = Box<dyn Fn(&[Arc<Block>], Offset) + Send>;

@@ -1,13 +1,10 @@
 //! What the committer does between two commits: it seals the active segment and drops the oldest.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::committer::Committer;
+use super::committer::{Committer, MAINTENANCE_PERIOD};
 use super::segment_writer::CommitStamp;
 use crate::store::format::Millis;
-
-/// How often age and retention are looked at.
-pub(super) const MAINTENANCE_PERIOD: Duration = Duration::from_secs(1);
 
 impl Committer {
     /// Does what is due between two commits.

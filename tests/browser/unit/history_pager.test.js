@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { HistoryPager } from '../../../web/js/history_pager.js';
+import { HistoryPager } from '../../../web/js/log/history_pager.js';
 
 const linesOf = (...numbers) => numbers.map((line) => ({ kind: 'log', line }));
 const shape = (entries) => entries.map((entry) => (entry.kind === 'gap' ? `${entry.lines} missing` : entry.line));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LiveQueue } from '../../../web/js/live_queue.js';
+import { LiveQueue } from '../../../web/js/log/live_queue.js';
 
 const entries = (from, to) => Array.from({ length: to - from + 1 }, (_, index) => ({ offset: from + index, line: from + index }));
 const filled = (limit, to) => {

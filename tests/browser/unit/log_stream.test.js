@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FIRST_DELAY_MS, LogStream, LONGEST_DELAY_MS, SILENCE_MS, backoffMs, parseEventId } from '../../../web/js/log_stream.js';
+import { FIRST_DELAY_MS, LogStream, LONGEST_DELAY_MS, SILENCE_MS, backoffMs, parseEventId } from '../../../web/js/log/log_stream.js';
 
 /** A clock, timers and EventSources that the test controls. */
 class Platform {

@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
+import { posix } from 'node:path';
 import { test } from 'node:test';
 
 const FOLDER = new URL('../../../web/js/', import.meta.url);
-const IMPORT = /^import .* from '\.\/(.+)';$/gm;
+const IMPORT = /^import .* from '(\.\.?\/.+)';$/gm;
 const MOST_LINES = 400;
 
-const names = (await readdir(FOLDER)).filter((name) => name.endsWith('.js'));
+const names = (await readdir(FOLDER, { recursive: true })).filter((name) => name.endsWith('.js'));
 const texts = new Map(await Promise.all(names.map(async (name) => [name, await readFile(new URL(name, FOLDER), 'utf8')])));
-const importsOf = (name) => [...texts.get(name).matchAll(IMPORT)].map(([, imported]) => imported);
+const importsOf = (name) => [...texts.get(name).matchAll(IMPORT)].map(([, imported]) => posix.join(posix.dirname(name), imported));
 
 /** The first circle of imports that is reached from `name`, or null. */
 function circleFrom(name, path = []) {

@@ -1,10 +1,9 @@
-//! Sources and addresses that do what they should not: it is told, bounded, and harms nobody.
+//! Sources and addresses that break the protocol: that is reported, bounded, and harms nobody.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use otto_handler::counter::Counter;
 use otto_handler::proto::otto::handler::v1::pulled_log_entry::What;
 use otto_handler::proto::ottoscaler::{WorkerLogEntry, WorkerStatusNotification};
 use otto_handler::pull::PullState;
@@ -12,12 +11,12 @@ use tokio::net::TcpListener;
 use tonic::Status;
 
 use super::{lines_of, reason, until_caught_up};
-use crate::support::source::{Pods, Source, answer, caught_up, ending, endless};
+use crate::support::source::{Pods, Source, caught_up, ending, endless, response};
 use crate::support::{Producer, TestServer, connect, entry, json, numbered, within};
 
 #[tokio::test]
 async fn what_is_wrong_with_answers_is_told_and_what_is_right_with_them_is_kept() {
-    let line = |cursor, message: &str| answer("e", cursor, What::Entry(entry("t", message)));
+    let line = |cursor, message: &str| response("e", cursor, What::Entry(entry("t", message)));
     let no_task = WorkerLogEntry { task_id: String::new(), ..entry("t", "lost") };
     let mut half_numbered = entry("t", "lost");
     half_numbered.metadata.insert("otto.seq".into(), "1".into());
@@ -30,25 +29,25 @@ async fn what_is_wrong_with_answers_is_told_and_what_is_right_with_them_is_kept(
     };
     // An entry whose bytes are none: a length beyond the end.
     let garbled = [&[8, 9, 26, 2][..], &[10, 200]].concat();
-    let answers = vec![
+    let responses = vec![
         line(1, "one"),
         line(2, "two"),
         line(2, "two"),
         line(1, "one"),
-        answer("", 3, What::Entry(no_task)),
+        response("", 3, What::Entry(no_task)),
         line(4, "three"),
-        answer("e", 5, What::Entry(half_numbered)),
-        answer("e", 6, What::Entry(huge)),
-        answer("e", 7, What::Status(status("w", 9))),
-        answer("e", 8, What::Status(status("", 1))),
+        response("e", 5, What::Entry(half_numbered)),
+        response("e", 6, What::Entry(huge)),
+        response("e", 7, What::Status(status("w", 9))),
+        response("e", 8, What::Status(status("", 1))),
         garbled,
         line(10, "four"),
-        answer("e", 11, What::Status(status("w", 2))),
-        answer("e", 12, What::Status(status("w", 2))),
+        response("e", 11, What::Status(status("w", 2))),
+        response("e", 12, What::Status(status("w", 2))),
         line(0, "five"),
         caught_up(""),
     ];
-    let source = Source::start(move |_| endless(answers.clone())).await;
+    let source = Source::start(move |_| endless(responses.clone())).await;
     let from = format!("--pull-from={}", source.url);
     let server = TestServer::start_with(&[&from, "--pull-mode=always"]).await;
     until_caught_up(&server).await;
@@ -56,9 +55,9 @@ async fn what_is_wrong_with_answers_is_told_and_what_is_right_with_them_is_kept(
     let PullState::Pulling { complaint: Some(complaint), .. } = server.pull.state() else {
         panic!("{:?}", server.pull.state());
     };
-    assert_eq!(complaint, "an answer has the cursor 0, the one before had 12");
+    assert_eq!(complaint, "a response has the cursor 0, the one before had 12");
     let counters = server.pull.counters();
-    let count = |counter: &AtomicU64| counter.load(Relaxed);
+    let count = Counter::get;
     assert_eq!((count(&counters.backwards), count(&counters.invalid)), (3, 6));
     assert_eq!((count(&counters.statuses), count(&counters.attempts)), (1, 1));
     let task = json(&server.api("/tasks/t")).await;
@@ -68,10 +67,10 @@ async fn what_is_wrong_with_answers_is_told_and_what_is_right_with_them_is_kept(
 #[tokio::test]
 async fn an_epoch_that_changes_begins_a_numbering_of_its_own() {
     let line =
-        |epoch, cursor, message: &str| answer(epoch, cursor, What::Entry(entry("t", message)));
-    let answers = vec![line("a", 7, "one"), line("b", 1, "two"), line("", 2, "three")];
+        |epoch, cursor, message: &str| response(epoch, cursor, What::Entry(entry("t", message)));
+    let responses = vec![line("a", 7, "one"), line("b", 1, "two"), line("", 2, "three")];
     let source = Source::start(move |request| match request.epoch.as_str() {
-        "" => ending(answers.clone()),
+        "" => ending(responses.clone()),
         _ => endless(vec![line("b", 3, "four"), line("a", 7, "one"), line("", 8, "five")]),
     });
     let source = source.await;
@@ -101,7 +100,7 @@ fn assert_says(reason: &str, expected: &str) {
 }
 
 #[tokio::test]
-async fn an_address_that_gives_no_answer_is_told_and_pushes_go_on() {
+async fn an_address_that_does_not_answer_is_reported_and_pushes_go_on() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     drop(listener);
@@ -127,15 +126,15 @@ async fn an_address_that_gives_no_answer_is_told_and_pushes_go_on() {
 
     let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = hanging.local_addr().unwrap();
-    assert_says(&failure_of(&addr.to_string()).await, "there is no answer after 10s");
+    assert_says(&failure_of(&addr.to_string()).await, "there is no response after 10s");
 }
 
 #[tokio::test]
-async fn a_source_that_breaks_the_protocol_is_told_and_pushes_go_on() {
+async fn a_source_that_breaks_the_protocol_is_reported_and_pushes_go_on() {
     let nameless = Source::start(|_| endless(vec![caught_up("")])).await;
-    assert_says(&failure_of(&nameless.url).await, "the source's first answer names no epoch");
+    assert_says(&failure_of(&nameless.url).await, "the source's first response names no epoch");
     let garbage = Source::start(|_| endless(vec![b"\x08\xff".to_vec()])).await;
-    assert_says(&failure_of(&garbage.url).await, "an answer is no PulledLogEntry");
+    assert_says(&failure_of(&garbage.url).await, "a response is not a PulledLogEntry");
     let refusing = Source::start(|_| {
         futures_util::stream::iter([Err(Status::permission_denied("who are you"))]).boxed()
     });
@@ -152,7 +151,7 @@ async fn a_source_that_ends_every_stream_at_once_is_asked_ever_less_often() {
     let source = Source::start(|_| ending(Vec::new())).await;
     let from = format!("--pull-from={}", source.url);
     let server = TestServer::start_with(&[&from, "--pull-mode=always"]).await;
-    assert_says(&reason(&server).await, "the source ended the stream without an answer");
+    assert_says(&reason(&server).await, "the source ended the stream without a response");
     source.until_requests(4).await;
     // At least half of 1, 2 and 4 seconds.
     assert!(began.elapsed() >= Duration::from_millis(3500), "{:?}", began.elapsed());
@@ -166,7 +165,9 @@ async fn a_source_that_brings_one_line_a_stream_is_asked_again_soon_and_not_at_o
         let next = request.cursor as usize;
         let line = all.get(next).cloned();
         ending(
-            line.map(|line| answer("e", next as u64 + 1, What::Entry(line))).into_iter().collect(),
+            line.map(|line| response("e", next as u64 + 1, What::Entry(line)))
+                .into_iter()
+                .collect(),
         )
     });
     let source = source.await;

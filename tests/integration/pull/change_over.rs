@@ -112,6 +112,6 @@ async fn a_kill_in_the_middle_of_pulling_loses_and_repeats_nothing() {
     assert!(messages(&reader.logs(50_000).await) == expected);
     let kept = text(|path| server.api(path), "t").await;
     assert!(kept.lines().eq(expected.iter().map(String::as_str)), "{}", kept.lines().count());
-    assert_eq!(source.requests(), 6, "it asked anew in between");
+    assert_eq!(source.requests(), 6, "it sent further requests in between");
     assert_eq!(server.terminate().await, Some(0));
 }

@@ -1,4 +1,4 @@
-//! Client mode: logs that nobody pushes are fetched, once and in order, whatever the source does.
+//! Logs that nobody pushes are pulled, once and in order, whatever the source does.
 
 mod bad_sources;
 mod change_over;

@@ -1,4 +1,4 @@
-//! The ways to a source: simulated, over TLS, by the environment; and what it carries.
+//! The ways to a source: simulated, over TLS, by the environment; and what comes from it.
 
 use std::process::Stdio;
 
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 
 use super::until_caught_up;
-use crate::support::source::{List, Pods, Source, answer, caught_up};
+use crate::support::source::{List, Pods, Source, caught_up, response};
 use crate::support::{
     Process, Reader, TestServer, binary, entry, json, messages, ndjson, numbered, within,
 };
@@ -127,7 +127,7 @@ async fn a_source_over_tls_is_pulled_from_when_its_certificate_is_trusted() {
     let list = List::new("list");
     list.add(numbered("t", 3));
     let server = Server::builder().tls_config(tls).unwrap();
-    let source = Source::start_on(server, "https", move |request| list.answers(request)).await;
+    let source = Source::start_on(server, "https", move |request| list.responses(request)).await;
 
     let from = format!("--pull-from={}", source.url);
     let flags = [from.as_str(), "--pull-mode=always"];
@@ -162,7 +162,7 @@ async fn a_task_goes_on_while_it_is_pulled_until_the_source_has_nothing_more() {
     let (end, ended) = watch::channel(false);
     let source = Source::start(move |_| {
         let mut ended = ended.clone();
-        let line = answer("e", 1, What::Entry(entry("t", "one")));
+        let line = response("e", 1, What::Entry(entry("t", "one")));
         let rest = async move {
             ended.wait_for(|ended| *ended).await.unwrap();
             Ok(caught_up(""))

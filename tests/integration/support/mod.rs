@@ -8,7 +8,7 @@ mod reader;
 mod server;
 pub(crate) mod source;
 
-pub(crate) use process::{Process, binary, run};
+pub(crate) use process::{Process, binary, run, run_with_variable};
 pub(crate) use producer::{Producer, ack, connect, entry, numbered};
 pub(crate) use reader::{Reader, get, json, messages, ndjson, text};
 pub(crate) use server::TestServer;

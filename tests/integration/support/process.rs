@@ -13,9 +13,16 @@ use super::within;
 pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_otto-handler"));
     command.kill_on_drop(true);
-    for name in
-        ["JWT_SECRET", "PORT", "FRONTEND_URL", "OTTO_CONFIG", "OTTO_TOKEN", "OTTOSCALER_GRPC_URL"]
-    {
+    for name in [
+        "JWT_SECRET",
+        "PORT",
+        "FRONTEND_URL",
+        "OTTO_CONFIG",
+        "OTTO_THREADS",
+        "OTTO_TOKEN",
+        "OTTO_WORKERS",
+        "OTTOSCALER_GRPC_URL",
+    ] {
         command.env_remove(name);
     }
     command
@@ -23,8 +30,17 @@ pub(crate) fn binary() -> Command {
 
 /// Runs the program to its end, with `input` on its standard input.
 pub(crate) async fn run(arguments: &[&str], input: &[u8]) -> Output {
+    run_with_variable(arguments, None, input).await
+}
+
+/// The same with an environment variable set.
+pub(crate) async fn run_with_variable(
+    arguments: &[&str],
+    variable: Option<(&str, &str)>,
+    input: &[u8],
+) -> Output {
     let mut command = binary();
-    command.args(arguments);
+    command.args(arguments).envs(variable);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();

@@ -63,7 +63,7 @@ impl Producer {
 
     pub(crate) async fn send(&self, entry: WorkerLogEntry) {
         let entries = self.entries.as_ref().expect("not half-closed");
-        within("room to send", entries.send(entry)).await.unwrap();
+        within("space to send", entries.send(entry)).await.unwrap();
     }
 
     /// What sends from another task; the stream is half-closed when it is dropped too.

@@ -51,7 +51,7 @@ impl Reader {
         .await
     }
 
-    /// The next event that is no heartbeat.
+    /// The next event other than a heartbeat.
     pub(crate) async fn event(&mut self) -> Event {
         loop {
             let event = self.next().await.expect("the stream goes on");

@@ -2,7 +2,7 @@
 
 use otto_handler::config::{Config, ServeArgs};
 use otto_handler::pull;
-use otto_handler::server::{Addrs, Server, store_options};
+use otto_handler::server::{Addrs, Server};
 use otto_handler::store;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -23,7 +23,7 @@ impl TestServer {
         Self::start_with(&[]).await
     }
 
-    /// With these flags besides.
+    /// With these flags in addition.
     pub(crate) async fn start_with(flags: &[&str]) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), flags, |_| {}).await
     }
@@ -34,10 +34,9 @@ impl TestServer {
         flags: &[&str],
         change: impl FnOnce(&mut store::StoreOptions),
     ) -> Self {
-        let config = config(&dir, flags);
-        let mut options = store_options(&config);
-        change(&mut options);
-        let server = Server::start_on(&config, options).await.unwrap();
+        let mut config = config(&dir, flags);
+        change(&mut config.store);
+        let server = Server::start(config).await.unwrap();
         let (addrs, pull) = (server.addrs(), server.pull().clone());
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.run_until(async { drop(stopped.await) }));

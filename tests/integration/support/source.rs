@@ -24,12 +24,12 @@ use tonic_prost::ProstDecoder;
 
 use super::within;
 
-/// Encoded answers.
-pub(crate) type Answers = BoxStream<'static, Result<Vec<u8>, Status>>;
+/// Encoded responses.
+pub(crate) type Responses = BoxStream<'static, Result<Vec<u8>, Status>>;
 
-type Script = Arc<dyn Fn(&PullWorkerLogsRequest) -> Answers + Send + Sync>;
+type Script = Arc<dyn Fn(&PullWorkerLogsRequest) -> Responses + Send + Sync>;
 
-/// A source that answers each request by its script.
+/// A source that responds to each request by its script.
 pub(crate) struct Source {
     pub(crate) url: String,
     requests: watch::Receiver<Vec<PullWorkerLogsRequest>>,
@@ -38,7 +38,7 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) async fn start(
-        script: impl Fn(&PullWorkerLogsRequest) -> Answers + Send + Sync + 'static,
+        script: impl Fn(&PullWorkerLogsRequest) -> Responses + Send + Sync + 'static,
     ) -> Self {
         Self::start_on(Server::builder(), "http", script).await
     }
@@ -47,7 +47,7 @@ impl Source {
     pub(crate) async fn start_on(
         mut server: Server,
         scheme: &str,
-        script: impl Fn(&PullWorkerLogsRequest) -> Answers + Send + Sync + 'static,
+        script: impl Fn(&PullWorkerLogsRequest) -> Responses + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("{scheme}://localhost:{}", listener.local_addr().unwrap().port());
@@ -89,54 +89,54 @@ impl Drop for Source {
     }
 }
 
-/// A list of answers as the protocol describes it. Clones share it.
+/// A list of entries as the protocol describes it. Clones share it.
 #[derive(Clone)]
 pub(crate) struct List {
     epoch: &'static str,
-    answers: Arc<watch::Sender<Vec<What>>>,
+    entries: Arc<watch::Sender<Vec<What>>>,
 }
 
 impl List {
     pub(crate) fn new(epoch: &'static str) -> Self {
-        Self { epoch, answers: Arc::new(watch::Sender::new(Vec::new())) }
+        Self { epoch, entries: Arc::new(watch::Sender::new(Vec::new())) }
     }
 
     pub(crate) fn add(&self, entries: impl IntoIterator<Item = WorkerLogEntry>) {
-        self.answers.send_modify(|answers| answers.extend(entries.into_iter().map(What::Entry)));
+        self.entries.send_modify(|list| list.extend(entries.into_iter().map(What::Entry)));
     }
 
     /// A source that serves the list.
     pub(crate) async fn serve(&self) -> Source {
         let list = self.clone();
-        Source::start(move |request| list.answers(request)).await
+        Source::start(move |request| list.responses(request)).await
     }
 
-    /// The answers to a request, without an end.
-    pub(crate) fn answers(&self, request: &PullWorkerLogsRequest) -> Answers {
+    /// The responses to a request, without an end.
+    pub(crate) fn responses(&self, request: &PullWorkerLogsRequest) -> Responses {
         if request.done {
             return stream::empty().boxed();
         }
         let kept = if request.epoch == self.epoch { request.cursor as usize } else { 0 };
-        let told = Told { next: kept, caught_up: false, list: self.answers.subscribe() };
+        let call = PullCall { next: kept, caught_up: false, list: self.entries.subscribe() };
         let epoch = self.epoch;
-        stream::unfold(told, move |told| told.answer(epoch)).boxed()
+        stream::unfold(call, move |call| call.next_response(epoch)).boxed()
     }
 }
 
-struct Told {
+struct PullCall {
     next: usize,
     caught_up: bool,
     list: watch::Receiver<Vec<What>>,
 }
 
-impl Told {
-    async fn answer(mut self, epoch: &str) -> Option<(Result<Vec<u8>, Status>, Self)> {
+impl PullCall {
+    async fn next_response(mut self, epoch: &str) -> Option<(Result<Vec<u8>, Status>, Self)> {
         loop {
             let what = self.list.borrow_and_update().get(self.next).cloned();
             if let Some(what) = what {
                 self.next += 1;
                 self.caught_up = false;
-                return Some((Ok(answer(epoch, self.next as u64, what)), self));
+                return Some((Ok(response(epoch, self.next as u64, what)), self));
             }
             if !self.caught_up {
                 self.caught_up = true;
@@ -147,27 +147,27 @@ impl Told {
     }
 }
 
-/// An encoded answer.
-pub(crate) fn answer(epoch: &str, cursor: u64, what: What) -> Vec<u8> {
+/// An encoded response.
+pub(crate) fn response(epoch: &str, cursor: u64, what: What) -> Vec<u8> {
     PulledLogEntry { cursor, epoch: epoch.into(), what: Some(what) }.encode_to_vec()
 }
 
-/// An encoded answer that there is nothing more.
+/// An encoded `CaughtUp`.
 pub(crate) fn caught_up(epoch: &str) -> Vec<u8> {
-    answer(epoch, 0, What::CaughtUp(CaughtUp {}))
+    response(epoch, 0, What::CaughtUp(CaughtUp {}))
 }
 
-/// These answers, and no end.
-pub(crate) fn endless(answers: Vec<Vec<u8>>) -> Answers {
-    stream::iter(answers.into_iter().map(Ok)).chain(stream::pending()).boxed()
+/// These responses, and no end.
+pub(crate) fn endless(responses: Vec<Vec<u8>>) -> Responses {
+    stream::iter(responses.into_iter().map(Ok)).chain(stream::pending()).boxed()
 }
 
-/// These answers, and the end.
-pub(crate) fn ending(answers: Vec<Vec<u8>>) -> Answers {
-    stream::iter(answers.into_iter().map(Ok)).boxed()
+/// These responses, and the end.
+pub(crate) fn ending(responses: Vec<Vec<u8>>) -> Responses {
+    stream::iter(responses.into_iter().map(Ok)).boxed()
 }
 
-/// `WorkerLogSource` whose answers are any bytes.
+/// `WorkerLogSource` whose responses are any bytes.
 #[derive(Clone)]
 struct RawSource {
     script: Script,
@@ -195,14 +195,14 @@ impl tower::Service<http::Request<Body>> for RawSource {
 
 impl ServerStreamingService<PullWorkerLogsRequest> for RawSource {
     type Response = Vec<u8>;
-    type ResponseStream = Answers;
-    type Future = BoxFuture<'static, Result<Response<Answers>, Status>>;
+    type ResponseStream = Responses;
+    type Future = BoxFuture<'static, Result<Response<Responses>, Status>>;
 
     fn call(&mut self, request: Request<PullWorkerLogsRequest>) -> Self::Future {
         let request = request.into_inner();
-        let answers = (self.script)(&request);
+        let responses = (self.script)(&request);
         self.record.send_modify(|requests| requests.push(request));
-        Box::pin(async move { Ok(Response::new(answers)) })
+        Box::pin(async move { Ok(Response::new(responses)) })
     }
 }
 

@@ -1,9 +1,8 @@
-//! The lines that wait for an answer. Knows no clock but the throttle's, and no network.
+//! The lines that wait for an ACK. Without a network, and without a clock but for the throttle.
 //!
-//! `lines` holds what is unanswered, oldest first. The current stream has taken the first
-//! `sent` of them; ordinals 1 to `passed` of that stream have left already. So ordinal n
-//! stands at index `n - 1 - passed`. A dropped line whose elders are unanswered stays in
-//! place, empty, until they leave.
+//! `lines` holds the lines without an ACK, oldest first. The current stream has sent the first
+//! `sent` of them, and its entries 1 to `removed` are gone from here. So its entry n is at index
+//! `n - 1 - removed`. A dropped line stays in place, empty, until the lines before it are gone.
 
 #[cfg(test)]
 mod tests;
@@ -14,53 +13,53 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Producer;
+use crate::client::push::options::Producer;
 use crate::domain::WorkerState;
 use crate::proto::ottoscaler::WorkerLogEntry;
 
-/// What a waiting line takes beside its message, in bytes.
+/// What a line in the window takes in addition to its message, in bytes.
 const LINE_OVERHEAD_BYTES: usize = 64;
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// When it was written, RFC 3339. Lines read together share it.
+    /// When it was read, in RFC 3339. Lines read together share it.
     pub timestamp: Arc<str>,
     /// Its text, without the line end.
     pub message: String,
 }
 
-/// A line that the server does not keep.
+/// A line that the server refused for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dropped {
-    /// Which one, from 1.
+    /// Its number, from 1.
     pub line: u64,
-    /// The server's words.
+    /// The server's reason.
     pub message: String,
 }
 
 /// Counts of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
-    /// Taken for pushing.
+    /// Read from the input.
     pub pushed: u64,
     /// Kept by the server.
     pub acknowledged: u64,
-    /// TryAppendError by the server.
+    /// Refused by the server for good.
     pub dropped: u64,
 }
 
-/// What a stream does next.
+/// What a stream does next: send an entry, wait, or end.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
-pub(super) enum Next {
+#[expect(clippy::large_enum_variant, reason = "it is matched where it is made and never stored")]
+pub(super) enum NextEntry {
     Send(WorkerLogEntry),
     Wait,
     WaitUntil(Instant),
     End,
 }
 
-/// What became of an offered line.
+/// What happened to an offered line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Offered {
     Taken,
@@ -68,22 +67,22 @@ pub(super) enum Offered {
     Ended,
 }
 
-/// The server answered a line that this stream has not sent.
+/// The server answered an entry that this stream has not sent.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it answered entry {sequence} of a stream of {sent}")]
-pub(super) struct Unsent {
+#[error("it answered entry {sequence}, and {sent} were sent")]
+pub(super) struct UnsentSequence {
     sequence: i64,
     sent: u64,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct UnackedLine {
     seq: u64,
     line: Line,
     dropped: bool,
 }
 
-impl Waiting {
+impl UnackedLine {
     fn bytes(&self) -> usize {
         self.line.message.len() + LINE_OVERHEAD_BYTES
     }
@@ -93,12 +92,12 @@ impl Waiting {
 pub(super) struct ResendWindow {
     producer: Producer,
     session: String,
-    lines: VecDeque<Waiting>,
+    lines: VecDeque<UnackedLine>,
     bytes: usize,
     limit_bytes: usize,
     stream: u64,
     sent: usize,
-    passed: u64,
+    removed: u64,
     throttled_until: Option<Instant>,
     finished: Option<Option<WorkerState>>,
     stopped: bool,
@@ -115,7 +114,7 @@ impl ResendWindow {
             limit_bytes,
             stream: 0,
             sent: 0,
-            passed: 0,
+            removed: 0,
             throttled_until: None,
             finished: None,
             stopped: false,
@@ -131,14 +130,14 @@ impl ResendWindow {
         if self.stopped || self.finished.is_some() {
             return Offered::Ended;
         }
-        let waiting = Waiting { seq: self.progress.pushed + 1, line, dropped: false };
-        let has_room = self.lines.is_empty() || self.bytes + waiting.bytes() <= self.limit_bytes;
-        if !has_room {
-            return Offered::Full(waiting.line);
+        let unacked = UnackedLine { seq: self.progress.pushed + 1, line, dropped: false };
+        let fits = self.lines.is_empty() || self.bytes + unacked.bytes() <= self.limit_bytes;
+        if !fits {
+            return Offered::Full(unacked.line);
         }
         self.progress.pushed += 1;
-        self.bytes += waiting.bytes();
-        self.lines.push_back(waiting);
+        self.bytes += unacked.bytes();
+        self.lines.push_back(unacked);
         Offered::Taken
     }
 
@@ -151,70 +150,70 @@ impl ResendWindow {
         self.stopped = true;
     }
 
-    /// A new stream takes over, from the first unanswered line; returns its number.
+    /// A new stream takes over, from the first line without an ACK; returns its number.
     pub(super) fn begin_stream(&mut self) -> u64 {
-        self.lines.retain(|waiting| !waiting.dropped);
-        self.bytes = self.lines.iter().map(Waiting::bytes).sum();
-        (self.sent, self.passed) = (0, 0);
+        self.lines.retain(|unacked| !unacked.dropped);
+        self.bytes = self.lines.iter().map(UnackedLine::bytes).sum();
+        (self.sent, self.removed) = (0, 0);
         self.stream += 1;
         self.stream
     }
 
-    pub(super) fn next_for(&mut self, stream: u64, now: Instant) -> Next {
+    pub(super) fn next_for(&mut self, stream: u64, now: Instant) -> NextEntry {
         if self.stopped || stream != self.stream {
-            return Next::End;
+            return NextEntry::End;
         }
         if let Some(until) = self.throttled_until.filter(|until| *until > now) {
-            return Next::WaitUntil(until);
+            return NextEntry::WaitUntil(until);
         }
         match self.lines.get(self.sent) {
-            Some(waiting) => {
+            Some(unacked) => {
                 self.sent += 1;
-                Next::Send(self.entry(waiting))
+                NextEntry::Send(self.entry(unacked))
             }
-            None if self.finished.is_some() => Next::End,
-            None => Next::Wait,
+            None if self.finished.is_some() => NextEntry::End,
+            None => NextEntry::Wait,
         }
     }
 
-    fn entry(&self, waiting: &Waiting) -> WorkerLogEntry {
+    fn entry(&self, unacked: &UnackedLine) -> WorkerLogEntry {
         let producer = &self.producer;
         let metadata = HashMap::from([
             ("otto.session".to_owned(), self.session.clone()),
-            ("otto.seq".to_owned(), waiting.seq.to_string()),
+            ("otto.seq".to_owned(), unacked.seq.to_string()),
         ]);
         WorkerLogEntry {
             worker_id: producer.worker.to_string(),
             task_id: producer.task.to_string(),
-            timestamp: waiting.line.timestamp.to_string(),
+            timestamp: unacked.line.timestamp.to_string(),
             level: producer.level.clone(),
             source: producer.source.clone(),
-            message: waiting.line.message.clone(),
+            message: unacked.line.message.clone(),
             pod_metadata: None,
             metadata,
         }
     }
 
-    /// The server keeps every line up to ordinal `sequence` that it has not dropped.
-    pub(super) fn acknowledge(&mut self, sequence: i64) -> Result<(), Unsent> {
+    /// The server keeps every line up to entry `sequence` of the stream, but for dropped ones.
+    pub(super) fn acknowledge(&mut self, sequence: i64) -> Result<(), UnsentSequence> {
         if let Some(index) = self.index_of(sequence)? {
-            (0..=index).for_each(|_| self.pass_first());
-            self.pass_dropped();
+            (0..=index).for_each(|_| self.remove_first());
+            self.remove_dropped();
         }
         Ok(())
     }
 
-    /// The server does not keep the line of ordinal `sequence`; which one that is.
-    pub(super) fn drop_line(&mut self, sequence: i64) -> Result<Option<u64>, Unsent> {
+    /// The server refused entry `sequence` of the stream for good; returns the line's number.
+    pub(super) fn drop_line(&mut self, sequence: i64) -> Result<Option<u64>, UnsentSequence> {
         let index = self.index_of(sequence)?;
         Ok(index.and_then(|index| self.drop_at(index)))
     }
 
-    /// Takes the largest line of the stream for dropped if it is larger than `limit_bytes`;
-    /// which one that is.
+    /// Drops the largest line of the stream if it is larger than `limit_bytes`; returns its
+    /// number.
     pub(super) fn drop_largest_above(&mut self, limit_bytes: usize) -> Option<u64> {
         let sent = self.lines.iter().take(self.sent).enumerate();
-        let (index, largest) = sent.max_by_key(|(_, waiting)| waiting.line.message.len())?;
+        let (index, largest) = sent.max_by_key(|(_, unacked)| unacked.line.message.len())?;
         if largest.line.message.len() <= limit_bytes {
             return None;
         }
@@ -229,48 +228,48 @@ impl ResendWindow {
         self.progress
     }
 
-    /// How many lines wait for an answer.
-    pub(super) fn unanswered(&self) -> usize {
+    /// How many lines wait for an ACK.
+    pub(super) fn unacked_lines(&self) -> usize {
         self.lines.len()
     }
 
-    /// The last status to tell, once no more lines come and all are answered.
-    pub(super) fn settled(&self) -> Option<Option<WorkerState>> {
+    /// The status to send last, once no more lines come and all are acknowledged.
+    pub(super) fn final_status(&self) -> Option<Option<WorkerState>> {
         self.finished.filter(|_| self.lines.is_empty())
     }
 
-    /// Where an ordinal stands; `None` when it was answered before.
-    fn index_of(&self, sequence: i64) -> Result<Option<usize>, Unsent> {
-        let sent = self.passed + self.sent as u64;
+    /// The index of a stream's entry; `None` when it was answered before.
+    fn index_of(&self, sequence: i64) -> Result<Option<usize>, UnsentSequence> {
+        let sent = self.removed + self.sent as u64;
         let ordinal = u64::try_from(sequence).unwrap_or(0);
         if ordinal == 0 || ordinal > sent {
-            return Err(Unsent { sequence, sent });
+            return Err(UnsentSequence { sequence, sent });
         }
-        Ok((ordinal - 1).checked_sub(self.passed).map(|index| index as usize))
+        Ok((ordinal - 1).checked_sub(self.removed).map(|index| index as usize))
     }
 
     fn drop_at(&mut self, index: usize) -> Option<u64> {
-        let waiting = self.lines.get_mut(index).filter(|waiting| !waiting.dropped)?;
-        let seq = waiting.seq;
-        self.bytes -= waiting.line.message.len();
-        waiting.line.message = String::new();
-        waiting.dropped = true;
+        let unacked = self.lines.get_mut(index).filter(|unacked| !unacked.dropped)?;
+        let seq = unacked.seq;
+        self.bytes -= unacked.line.message.len();
+        unacked.line.message = String::new();
+        unacked.dropped = true;
         self.progress.dropped += 1;
-        self.pass_dropped();
+        self.remove_dropped();
         Some(seq)
     }
 
-    fn pass_dropped(&mut self) {
-        while self.lines.front().is_some_and(|waiting| waiting.dropped) {
-            self.pass_first();
+    fn remove_dropped(&mut self) {
+        while self.lines.front().is_some_and(|unacked| unacked.dropped) {
+            self.remove_first();
         }
     }
 
-    fn pass_first(&mut self) {
-        let Some(waiting) = self.lines.pop_front() else { return };
-        self.bytes -= waiting.bytes();
+    fn remove_first(&mut self) {
+        let Some(unacked) = self.lines.pop_front() else { return };
+        self.bytes -= unacked.bytes();
         self.sent -= 1;
-        self.passed += 1;
-        self.progress.acknowledged += u64::from(!waiting.dropped);
+        self.removed += 1;
+        self.progress.acknowledged += u64::from(!unacked.dropped);
     }
 }

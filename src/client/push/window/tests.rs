@@ -1,4 +1,4 @@
-//! Windows without a network: what is sent, what is answered, what is left.
+//! The window without a network: what is sent, what is acknowledged, what is left.
 
 use super::*;
 use crate::domain::{TaskId, WorkerId};
@@ -28,25 +28,28 @@ fn filled(messages: &[&str]) -> ResendWindow {
 /// Takes all that the stream may send: (`otto.seq`, message).
 fn send_all(window: &mut ResendWindow, stream: u64) -> Vec<(String, String)> {
     let mut sent = Vec::new();
-    while let Next::Send(entry) = window.next_for(stream, Instant::now()) {
+    while let NextEntry::Send(entry) = window.next_for(stream, Instant::now()) {
         sent.push((entry.metadata["otto.seq"].clone(), entry.message));
     }
     sent
 }
 
-fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+fn seqs_and_messages(expected: &[(&str, &str)]) -> Vec<(String, String)> {
     expected.iter().map(|(seq, message)| ((*seq).into(), (*message).into())).collect()
 }
 
 #[test]
-fn a_new_stream_resends_from_the_first_unanswered_line_with_the_same_numbers() {
+fn a_new_stream_resends_from_the_first_line_without_an_ack_with_the_same_numbers() {
     let mut window = filled(&["a", "b", "c"]);
     let first = window.begin_stream();
-    assert_eq!(send_all(&mut window, first), pairs(&[("1", "a"), ("2", "b"), ("3", "c")]));
+    assert_eq!(
+        send_all(&mut window, first),
+        seqs_and_messages(&[("1", "a"), ("2", "b"), ("3", "c")])
+    );
     window.acknowledge(1).unwrap();
     let second = window.begin_stream();
-    assert!(matches!(window.next_for(first, Instant::now()), Next::End));
-    assert_eq!(send_all(&mut window, second), pairs(&[("2", "b"), ("3", "c")]));
+    assert!(matches!(window.next_for(first, Instant::now()), NextEntry::End));
+    assert_eq!(send_all(&mut window, second), seqs_and_messages(&[("2", "b"), ("3", "c")]));
     window.acknowledge(2).unwrap();
     assert_eq!(window.progress(), Progress { pushed: 3, acknowledged: 3, dropped: 0 });
 }
@@ -60,11 +63,11 @@ fn a_dropped_line_is_not_resent_and_ordinals_of_the_new_stream_still_fit() {
     assert_eq!(window.drop_line(2), Ok(None), "dropped once only");
     let second = window.begin_stream();
     let sent = send_all(&mut window, second);
-    assert_eq!(sent, pairs(&[("1", "a"), ("3", "c"), ("4", "d")]));
+    assert_eq!(sent, seqs_and_messages(&[("1", "a"), ("3", "c"), ("4", "d")]));
     window.acknowledge(2).unwrap();
     window.acknowledge(3).unwrap();
     assert_eq!(window.progress(), Progress { pushed: 4, acknowledged: 3, dropped: 1 });
-    assert_eq!(window.unanswered(), 0);
+    assert_eq!(window.unacked_lines(), 0);
 }
 
 #[test]
@@ -76,7 +79,7 @@ fn a_cumulative_acknowledgement_passes_over_drops_and_counts_them_apart() {
     window.drop_line(4).unwrap();
     window.acknowledge(3).unwrap();
     assert_eq!(window.progress(), Progress { pushed: 4, acknowledged: 2, dropped: 2 });
-    assert_eq!((window.unanswered(), window.bytes), (0, 0));
+    assert_eq!((window.unacked_lines(), window.bytes), (0, 0));
 }
 
 #[test]
@@ -87,7 +90,7 @@ fn an_answer_given_before_is_ignored_and_one_to_an_unsent_line_is_refused() {
     window.acknowledge(1).unwrap();
     window.acknowledge(1).unwrap();
     for sequence in [2, 0, -1] {
-        assert_eq!(window.acknowledge(sequence), Err(Unsent { sequence, sent: 1 }));
+        assert_eq!(window.acknowledge(sequence), Err(UnsentSequence { sequence, sent: 1 }));
     }
     assert_eq!(window.progress().acknowledged, 1);
 }
@@ -115,7 +118,7 @@ fn only_a_sent_line_above_the_limit_can_be_the_one_that_is_too_large() {
     assert_eq!(window.drop_largest_above(4), Some(2));
     let stream = window.begin_stream();
     let sent = send_all(&mut window, stream);
-    assert_eq!(sent, pairs(&[("1", "a"), ("3", "cc"), ("4", "dddddddd")]));
+    assert_eq!(sent, seqs_and_messages(&[("1", "a"), ("3", "cc"), ("4", "dddddddd")]));
 }
 
 #[test]
@@ -124,19 +127,19 @@ fn a_throttle_holds_lines_back_until_its_time() {
     let stream = window.begin_stream();
     window.throttle(Duration::from_secs(60));
     let now = Instant::now();
-    assert!(matches!(window.next_for(stream, now), Next::WaitUntil(until) if until > now));
-    assert!(matches!(window.next_for(stream, now + Duration::from_secs(61)), Next::Send(_)));
+    assert!(matches!(window.next_for(stream, now), NextEntry::WaitUntil(until) if until > now));
+    assert!(matches!(window.next_for(stream, now + Duration::from_secs(61)), NextEntry::Send(_)));
 }
 
 #[test]
-fn a_finished_window_takes_nothing_and_settles_once_all_is_answered() {
+fn a_finished_window_takes_nothing_and_tells_the_last_status_once_all_is_acknowledged() {
     let mut window = filled(&["a"]);
     window.finish(Some(WorkerState::Failed));
     assert_eq!(window.offer(line("b")), Offered::Ended);
-    assert_eq!(window.settled(), None);
+    assert_eq!(window.final_status(), None);
     let stream = window.begin_stream();
     send_all(&mut window, stream);
-    assert!(matches!(window.next_for(stream, Instant::now()), Next::End));
+    assert!(matches!(window.next_for(stream, Instant::now()), NextEntry::End));
     window.acknowledge(1).unwrap();
-    assert_eq!(window.settled(), Some(Some(WorkerState::Failed)));
+    assert_eq!(window.final_status(), Some(Some(WorkerState::Failed)));
 }

@@ -469,7 +469,7 @@ func (x *WorkerMetadata) GetLabels() map[string]string {
 	return nil
 }
 
-// The answer to one pushed entry, or in cumulative mode to several.
+// Acknowledges one pushed entry, or in cumulative mode several.
 type LogForwardResponse struct {
 	state   protoimpl.MessageState    `protogen:"open.v1"`
 	Status  LogForwardResponse_Status `protobuf:"varint,1,opt,name=status,proto3,enum=ottoscaler.v1.LogForwardResponse_Status" json:"status,omitempty"`
@@ -626,7 +626,7 @@ func (x *WorkerStatusNotification) GetMetadata() map[string]string {
 	return nil
 }
 
-// The answer to a status notification.
+// Acknowledges a status notification.
 type WorkerStatusAck struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Status        WorkerStatusAck_Status `protobuf:"varint,1,opt,name=status,proto3,enum=ottoscaler.v1.WorkerStatusAck_Status" json:"status,omitempty"`
@@ -772,7 +772,7 @@ func (x *LogEntry) GetMetadata() map[string]string {
 	return nil
 }
 
-// The answer to one entry of StreamLogs.
+// Acknowledges one entry of StreamLogs.
 type LogResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Status  LogResponse_Status     `protobuf:"varint,1,opt,name=status,proto3,enum=ottoscaler.v1.LogResponse_Status" json:"status,omitempty"`
@@ -903,7 +903,7 @@ func (x *WorkerRegistration) GetServerEndpoint() string {
 	return ""
 }
 
-// The answer to a registration.
+// The response to a registration.
 type RegistrationResponse struct {
 	state         protoimpl.MessageState      `protogen:"open.v1"`
 	Status        RegistrationResponse_Status `protobuf:"varint,1,opt,name=status,proto3,enum=ottoscaler.v1.RegistrationResponse_Status" json:"status,omitempty"`

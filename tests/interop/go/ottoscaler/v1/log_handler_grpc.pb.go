@@ -34,13 +34,13 @@ const (
 //
 // Served by otto-handler, called by ottoscaler.
 type OttoHandlerLogServiceClient interface {
-	// Pushes a worker's log lines. Every entry is answered in order; an ACK means
+	// Pushes a worker's log lines. Every entry is acknowledged in order; an ACK means
 	// that the entry is durable.
 	//
 	// With request metadata `otto-ack-mode: cumulative` an ACK with sequence n
-	// answers every entry up to n that was not answered before.
+	// acknowledges every entry up to n that has no acknowledgement yet.
 	ForwardWorkerLogs(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WorkerLogEntry, LogForwardResponse], error)
-	// Tells how a worker fares. Kept in the task's log as a `status` event.
+	// Reports a worker's status. Kept in the task's log as a `status` event.
 	NotifyWorkerStatus(ctx context.Context, in *WorkerStatusNotification, opts ...grpc.CallOption) (*WorkerStatusAck, error)
 }
 
@@ -81,13 +81,13 @@ func (c *ottoHandlerLogServiceClient) NotifyWorkerStatus(ctx context.Context, in
 //
 // Served by otto-handler, called by ottoscaler.
 type OttoHandlerLogServiceServer interface {
-	// Pushes a worker's log lines. Every entry is answered in order; an ACK means
+	// Pushes a worker's log lines. Every entry is acknowledged in order; an ACK means
 	// that the entry is durable.
 	//
 	// With request metadata `otto-ack-mode: cumulative` an ACK with sequence n
-	// answers every entry up to n that was not answered before.
+	// acknowledges every entry up to n that has no acknowledgement yet.
 	ForwardWorkerLogs(grpc.BidiStreamingServer[WorkerLogEntry, LogForwardResponse]) error
-	// Tells how a worker fares. Kept in the task's log as a `status` event.
+	// Reports a worker's status. Kept in the task's log as a `status` event.
 	NotifyWorkerStatus(context.Context, *WorkerStatusNotification) (*WorkerStatusAck, error)
 	mustEmbedUnimplementedOttoHandlerLogServiceServer()
 }
@@ -183,9 +183,9 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Served by otto-handler for worker pods that push without ottoscaler between.
+// Served by otto-handler for worker pods that push their own logs.
 type LogStreamingServiceClient interface {
-	// Pushes a registered worker's log lines. Every entry is answered in order.
+	// Pushes a registered worker's log lines. Every entry is acknowledged in order.
 	StreamLogs(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[LogEntry, LogResponse], error)
 	// Announces a worker. Needed before StreamLogs.
 	RegisterWorker(ctx context.Context, in *WorkerRegistration, opts ...grpc.CallOption) (*RegistrationResponse, error)
@@ -226,9 +226,9 @@ func (c *logStreamingServiceClient) RegisterWorker(ctx context.Context, in *Work
 // All implementations must embed UnimplementedLogStreamingServiceServer
 // for forward compatibility.
 //
-// Served by otto-handler for worker pods that push without ottoscaler between.
+// Served by otto-handler for worker pods that push their own logs.
 type LogStreamingServiceServer interface {
-	// Pushes a registered worker's log lines. Every entry is answered in order.
+	// Pushes a registered worker's log lines. Every entry is acknowledged in order.
 	StreamLogs(grpc.BidiStreamingServer[LogEntry, LogResponse]) error
 	// Announces a worker. Needed before StreamLogs.
 	RegisterWorker(context.Context, *WorkerRegistration) (*RegistrationResponse, error)
@@ -325,7 +325,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Served by ottoscaler, called by otto-handler in client mode.
+// Served by ottoscaler, called by otto-handler when it pulls.
 type OttoscalerServiceClient interface {
 	// Lists the worker pods and their Kubernetes phases.
 	GetWorkerStatus(ctx context.Context, in *WorkerStatusRequest, opts ...grpc.CallOption) (*WorkerStatusResponse, error)
@@ -353,7 +353,7 @@ func (c *ottoscalerServiceClient) GetWorkerStatus(ctx context.Context, in *Worke
 // All implementations must embed UnimplementedOttoscalerServiceServer
 // for forward compatibility.
 //
-// Served by ottoscaler, called by otto-handler in client mode.
+// Served by ottoscaler, called by otto-handler when it pulls.
 type OttoscalerServiceServer interface {
 	// Lists the worker pods and their Kubernetes phases.
 	GetWorkerStatus(context.Context, *WorkerStatusRequest) (*WorkerStatusResponse, error)

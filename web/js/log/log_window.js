@@ -6,7 +6,7 @@
 // are added below only until the limit. The rows are *detached* when there are lines between them and the queue that
 // neither of them holds; scrolling down then loads these lines from the history.
 
-import { element } from './dom.js';
+import { element } from '../dom.js';
 import { HistoryPager } from './history_pager.js';
 import { LiveQueue } from './live_queue.js';
 import { MAX_ROWS, RowList } from './row_list.js';

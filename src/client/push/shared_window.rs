@@ -1,4 +1,4 @@
-//! The window as it is shared: pushers wait for room, streams wait for lines.
+//! The window that pushers and streams share: pushers wait for space, streams for lines.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -6,34 +6,34 @@ use futures_util::Stream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::Ended;
-use super::window::{Line, Next, Offered, ResendWindow};
+use super::error::Ended;
+use super::window::{Line, NextEntry, Offered, ResendWindow};
 use crate::domain::WorkerState;
 use crate::proto::ottoscaler::WorkerLogEntry;
 
-pub(super) struct PushShared {
+pub(super) struct SharedWindow {
     window: Mutex<ResendWindow>,
-    /// Streams look again: there is a line, or an end.
+    /// Wakes streams: there is a line, or no more will come.
     lines: Notify,
-    /// Pushers look again: there is room, or an end.
-    room: Notify,
+    /// Wakes pushers: there is space, or pushing has ended.
+    space: Notify,
 }
 
-impl PushShared {
+impl SharedWindow {
     pub(super) fn new(window: ResendWindow) -> Self {
-        Self { window: Mutex::new(window), lines: Notify::new(), room: Notify::new() }
+        Self { window: Mutex::new(window), lines: Notify::new(), space: Notify::new() }
     }
 
     /// The window, for a moment; never held over an await.
-    pub(super) fn window(&self) -> MutexGuard<'_, ResendWindow> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, ResendWindow> {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn push(&self, mut line: Line) -> Result<(), Ended> {
         loop {
-            // Made before the look, so that room made in between still wakes it.
-            let room = self.room.notified();
-            let offered = self.window().offer(line);
+            // Registered before the attempt, so that space made right after it still wakes us.
+            let space = self.space.notified();
+            let offered = self.lock().offer(line);
             match offered {
                 Offered::Taken => {
                     self.lines.notify_waiters();
@@ -42,31 +42,31 @@ impl PushShared {
                 Offered::Ended => return Err(Ended),
                 Offered::Full(back) => line = back,
             }
-            room.await;
+            space.await;
         }
     }
 
     pub(super) fn finish(&self, status: Option<WorkerState>) {
-        self.window().finish(status);
+        self.lock().finish(status);
         self.lines.notify_waiters();
     }
 
     pub(super) fn stop(&self) {
-        self.window().stop();
+        self.lock().stop();
         self.lines.notify_waiters();
-        self.room.notify_waiters();
+        self.space.notify_waiters();
     }
 
-    /// Changes the window by an answer, which may make room.
-    pub(super) fn settle<T>(&self, change: impl FnOnce(&mut ResendWindow) -> T) -> T {
-        let result = change(&mut self.window());
-        self.room.notify_waiters();
+    /// Changes the window by a response, which may make space.
+    pub(super) fn apply<T>(&self, change: impl FnOnce(&mut ResendWindow) -> T) -> T {
+        let result = change(&mut self.lock());
+        self.space.notify_waiters();
         result
     }
 
-    /// The entries of a new stream, from the first unanswered line. Earlier streams end.
+    /// The entries of a new stream, from the first line without an ACK. Earlier streams end.
     pub(super) fn entries(self: &Arc<Self>) -> impl Stream<Item = WorkerLogEntry> + Send + use<> {
-        let stream = self.window().begin_stream();
+        let stream = self.lock().begin_stream();
         self.lines.notify_waiters();
         futures_util::stream::unfold(self.clone(), move |shared| async move {
             let entry = shared.next_entry(stream).await?;
@@ -77,12 +77,12 @@ impl PushShared {
     async fn next_entry(&self, stream: u64) -> Option<WorkerLogEntry> {
         loop {
             let lines = self.lines.notified();
-            let next = self.window().next_for(stream, Instant::now());
+            let next = self.lock().next_for(stream, Instant::now());
             match next {
-                Next::Send(entry) => return Some(entry),
-                Next::End => return None,
-                Next::Wait => lines.await,
-                Next::WaitUntil(until) => sleep_until(until).await,
+                NextEntry::Send(entry) => return Some(entry),
+                NextEntry::End => return None,
+                NextEntry::Wait => lines.await,
+                NextEntry::WaitUntil(until) => sleep_until(until).await,
             }
         }
     }

@@ -1,7 +1,7 @@
 // The rows in the page, at most MAX_ROWS of them, grouped into chunks of elements: adding or removing a chunk
 // costs one layout, however many rows it has.
 
-import { element } from './dom.js';
+import { element } from '../dom.js';
 import { renderEntry } from './entry_row.js';
 
 export const MAX_ROWS = 10_000;

@@ -1,8 +1,8 @@
 // One entry as one row. Log text becomes text nodes only, so that it can never inject markup.
 
-import { parseAnsi } from './ansi.js';
-import { element } from './dom.js';
-import { clock, count, plural, shortId } from './format.js';
+import { parseAnsi } from '../ansi.js';
+import { element } from '../dom.js';
+import { clock, count, plural, shortId } from '../format.js';
 
 /** Of a longer line only this much is shown, with a button for the rest. */
 const SHOWN_CHARACTERS = 8192;

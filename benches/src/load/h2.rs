@@ -2,11 +2,11 @@
 
 use anyhow::{Result, bail, ensure};
 
-pub(crate) use crate::http2_frames::{
+pub(crate) use super::http2_frames::{
     ACK, DATA, HEADER_BYTES, INITIAL_WINDOW, SETTINGS, WINDOW_UPDATE, put_frame, put_preface,
     put_request,
 };
-use crate::http2_frames::{GOAWAY, GREATEST_WINDOW, RST_STREAM, SETTINGS_INITIAL_WINDOW_SIZE};
+use super::http2_frames::{GOAWAY, GREATEST_WINDOW, RST_STREAM, SETTINGS_INITIAL_WINDOW_SIZE};
 
 pub(crate) const PING: u8 = 6;
 

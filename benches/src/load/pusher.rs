@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use mio::{Events, Interest, Poll, Token};
 
-use crate::connection::Connection;
-use crate::feed::Feed;
+use crate::load::connection::Connection;
+use crate::load::feed::Feed;
 use crate::shape::Shape;
 
 /// A load of entries on one server.

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::feed::{Feed, Framing, JsonFeed};
+use crate::load::feed::{Feed, Framing, JsonFeed};
+use crate::load::pusher::Pusher;
+use crate::load::viewers::Viewers;
 use crate::process::Server;
-use crate::pusher::Pusher;
 use crate::rounds::{Bracket, Sample};
 use crate::shape::Shape;
 use crate::stats::percentile;
-use crate::viewers::Viewers;
 
 /// How far publishing leads the slowest viewer when saturated: enough to keep everyone busy,
 /// less than any server here buffers, so that every event is delivered to everyone.

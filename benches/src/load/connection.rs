@@ -9,7 +9,7 @@ use anyhow::Result;
 use mio::net::TcpStream;
 
 use crate::entry::{self, STAMP_DIGITS, STAMP_MARK};
-use crate::h2::{self, AckCounter};
+use crate::load::h2::{self, AckCounter};
 use crate::shape::{Shape, frame};
 
 /// How much is written at once.

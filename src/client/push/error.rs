@@ -1,0 +1,28 @@
+//! Why pushing ended before everything was acknowledged.
+
+/// Why pushing failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The address or the token cannot be used.
+    #[error("{0}")]
+    Unusable(String),
+    /// The server refuses for good.
+    #[error("the server refused: {0}")]
+    Refused(String),
+    /// The server answers what was not sent.
+    #[error("the server broke the protocol: {0}")]
+    Protocol(String),
+    /// No answer came for too long.
+    #[error("gave up after {waited_s} s without an answer: {reason}")]
+    GaveUp {
+        /// How long, in seconds.
+        waited_s: u64,
+        /// What went wrong last.
+        reason: String,
+    },
+}
+
+/// Pushing has ended; the driver's result says why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("pushing has ended")]
+pub struct Ended;

@@ -1,0 +1,54 @@
+//! Where to push, whose lines, and how patiently.
+
+use std::time::Duration;
+
+use tonic::transport::Uri;
+
+use crate::domain::{TaskId, WorkerId, WorkerState};
+
+/// Whose lines are pushed, and what they have in common.
+#[derive(Debug, Clone)]
+pub struct Producer {
+    /// The task that they belong to.
+    pub task: TaskId,
+    /// The worker that they come from.
+    pub worker: WorkerId,
+    /// Their level, such as `INFO`.
+    pub level: String,
+    /// Their source, such as `stdout`.
+    pub source: String,
+}
+
+/// Where to push, and how long to try.
+#[derive(Debug, Clone)]
+pub struct PushOptions {
+    /// The server's gRPC address, `http://host:port`.
+    pub to: Uri,
+    /// Sent as `authorization: Bearer`.
+    pub token: Option<String>,
+    /// The status sent before the first line.
+    pub first_status: Option<WorkerState>,
+    /// What lines without an ACK may take, in bytes. A single larger line is sent alone.
+    pub window_bytes: usize,
+    /// How long to go on without any answer.
+    pub give_up_after: Duration,
+    /// The wait before the second attempt.
+    pub min_backoff: Duration,
+    /// The longest wait between attempts.
+    pub max_backoff: Duration,
+}
+
+impl PushOptions {
+    /// Pushes to `to` with a window of 8 MiB and waits of 0.2 to 10 s; gives up after ten minutes.
+    pub fn new(to: Uri) -> Self {
+        Self {
+            to,
+            token: None,
+            first_status: None,
+            window_bytes: 8 << 20,
+            give_up_after: Duration::from_secs(600),
+            min_backoff: Duration::from_millis(200),
+            max_backoff: Duration::from_secs(10),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What the flags mean to the parts of the server: the options that each is started with.
+
+use http::Uri;
+
+use super::args::{AuthMode, PullMode, ServeArgs};
+use crate::http::{Auth, HttpOptions, Verifier};
+use crate::ingest::Limits;
+use crate::pull::{Mode, Polling, PullOptions};
+use crate::store::StoreOptions;
+
+pub(super) fn store(args: &ServeArgs) -> StoreOptions {
+    StoreOptions {
+        durability: args.durability,
+        segment_bytes: args.segment_bytes.as_u64(),
+        queue_bytes: args.queue_bytes.as_u64() as usize,
+        retention_age: args.retention_age,
+        retention_bytes: args.retention_bytes.map(|size| size.as_u64()),
+        ..StoreOptions::new(&args.data_dir)
+    }
+}
+
+pub(super) fn http(args: &ServeArgs) -> HttpOptions {
+    let auth = match (args.auth, &args.jwt_secret) {
+        (AuthMode::Jwt, Some(secret)) => Auth::Jwt(Verifier::hs256(secret.as_bytes())),
+        _ => Auth::None,
+    };
+    HttpOptions {
+        frontend_url: args.frontend_url.trim_end_matches('/').to_owned(),
+        auth,
+        heartbeat: args.heartbeat,
+        viewer_stall_timeout: args.viewer_stall_timeout,
+        max_viewers: args.max_viewers,
+    }
+}
+
+pub(super) fn limits(args: &ServeArgs) -> Limits {
+    Limits {
+        entry_bytes: args.max_entry_bytes.as_u64() as usize,
+        streams: args.max_push_streams,
+        stall_timeout: args.store_stall_timeout,
+    }
+}
+
+/// `None` where nothing is pulled.
+pub(super) fn pull(args: &ServeArgs, from: Option<Uri>) -> Option<PullOptions> {
+    let mode = match args.pull_mode {
+        PullMode::Off => return None,
+        PullMode::Fallback => Mode::Fallback { after: args.pull_after },
+        PullMode::Always => Mode::Always,
+    };
+    Some(PullOptions::new(from?, mode, Polling::new(args.pull_status_interval)))
+}
+
+/// One thread per core where nothing is said.
+pub(super) fn threads(args: &ServeArgs) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    args.threads.unwrap_or_else(cores)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn args(flags: &[&str]) -> ServeArgs {
+        ServeArgs::read(flags.iter().copied()).unwrap()
+    }
+
+    #[test]
+    fn nothing_is_pulled_without_a_source_or_when_it_is_switched_off() {
+        let from = || Some(Uri::from_static("http://source:1"));
+        let after = Duration::from_secs(5);
+        let cases: [(&[&str], Option<Uri>, Option<Mode>); 4] = [
+            (&[], None, None),
+            (&["--pull-mode=off"], from(), None),
+            (&["--pull-after=5s"], from(), Some(Mode::Fallback { after })),
+            (&["--pull-mode=always"], from(), Some(Mode::Always)),
+        ];
+        for (flags, from, expected) in cases {
+            let mode = pull(&args(flags), from).map(|options| options.mode);
+            assert_eq!(mode, expected, "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn readers_show_a_token_unless_auth_is_none() {
+        let secret = "--jwt-secret=0123456789abcdef0123456789abcdef";
+        assert!(matches!(http(&args(&[secret])).auth, Auth::Jwt(_)));
+        assert!(matches!(http(&args(&[secret, "--auth=none"])).auth, Auth::None));
+    }
+
+    #[test]
+    fn the_front_ends_origin_loses_its_slash() {
+        let options = http(&args(&["--frontend-url=http://ci.example/"]));
+        assert_eq!(options.frontend_url, "http://ci.example");
+    }
+}

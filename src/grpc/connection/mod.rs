@@ -1,0 +1,16 @@
+//! A producer's connection: it is read in turns, and closed with some delay.
+
+mod closing;
+mod pacing;
+
+use tokio::net::TcpStream;
+
+use closing::ClosingConnection;
+use pacing::PacedConnection;
+
+/// What tonic serves.
+pub(super) type Connection = PacedConnection<ClosingConnection>;
+
+pub(super) fn new(stream: TcpStream) -> Connection {
+    PacedConnection::new(ClosingConnection::new(stream))
+}

@@ -1,0 +1,30 @@
+//! What is counted on the way in.
+
+use crate::counter::Counter;
+use crate::store::Committed;
+
+/// What has been taken in since the start, pushed and pulled.
+#[derive(Debug, Default)]
+pub struct IntakeCounters {
+    /// Entries kept.
+    pub kept: Counter,
+    /// Entries that were kept before and were sent again.
+    pub repeated: Counter,
+    /// Entries dropped because they break a rule.
+    pub dropped: Counter,
+    /// Entries acknowledged with RETRY.
+    pub retried: Counter,
+    /// Bytes of entries, as encoded.
+    pub bytes: Counter,
+    /// Streams opened.
+    pub streams: Counter,
+}
+
+impl IntakeCounters {
+    /// Counts a batch that was committed, and the entries dropped beside it.
+    pub(super) fn add_committed(&self, committed: Committed, dropped: u64) {
+        self.kept.add(committed.kept.into());
+        self.repeated.add(committed.repeated.into());
+        self.dropped.add(dropped);
+    }
+}

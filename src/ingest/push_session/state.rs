@@ -1,0 +1,319 @@
+//! The state machine of a push session: read, append, acknowledge.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, Stream, StreamExt};
+use tokio::time::error::Elapsed;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::super::acks::{Ack, AckMode, AckStatus, Acks, PendingAcks};
+use super::super::active_tasks::ActiveTasks;
+use super::super::batch_builder::{BatchBuilder, BuiltBatch, LostLines, lines_lost_with};
+use super::super::intake::{Intake, StreamPermit};
+use super::super::reader::IncomingEntry;
+use crate::domain::Batch;
+use crate::store::{AppendError, Committed, Receipt, TryAppendError};
+
+/// Batches of one stream on their way to the disk at once.
+pub(super) const MAX_IN_FLIGHT: usize = 4;
+
+/// The wait that a RETRY asks for, in milliseconds.
+pub(super) const RETRY_THROTTLE_MS: u32 = 1000;
+
+/// The longest wait that an ACK asks for, in milliseconds, when the log's queue is full.
+const MAX_ACK_THROTTLE_MS: f32 = 100.0;
+
+/// From this share of a full queue on, ACKs ask for a wait.
+const THROTTLE_FROM: f32 = 0.5;
+
+/// Why a session ended before its producer ended it.
+#[derive(Debug)]
+pub enum SessionEnd<E> {
+    /// The transport failed, or the producer broke its rules.
+    Inbound(E),
+    /// The log takes nothing more.
+    Log(AppendError),
+    /// The server is shutting down; everything that arrived is acknowledged.
+    Draining,
+}
+
+type AppendInTime = BoxFuture<'static, Result<Result<Receipt, AppendError>, Elapsed>>;
+
+/// A batch that waits because the log's queue is full.
+struct PendingAppend {
+    /// `Err` when the stall timeout passed.
+    append: AppendInTime,
+    pending_acks: PendingAcks,
+    /// What is lost when it stalls: its own lines, and those of the gaps that it holds.
+    losses: Vec<LostLines>,
+}
+
+/// A batch whose acks are due once its state is final.
+struct InFlight {
+    state: BatchState,
+    pending_acks: PendingAcks,
+}
+
+enum BatchState {
+    /// It is in the log's queue.
+    Queued(Receipt),
+    /// All its entries are dropped, so there is nothing to append.
+    Empty,
+    /// The log's queue stayed full for the stall timeout.
+    Stalled,
+}
+
+/// What a [`PushSession`](super::PushSession) is until it ends.
+pub(super) struct SessionState<S, E> {
+    intake: Intake,
+    // Before the permit: whoever waits for the last permit finds no task active any more.
+    active_tasks: ActiveTasks,
+    _permit: StreamPermit,
+    mode: AckMode,
+    /// `None` once nothing more is read.
+    inbound: Option<S>,
+    /// How the session ends; `None` when the producer ends it.
+    end: Option<SessionEnd<E>>,
+    drain: Pin<Box<WaitForCancellationFutureOwned>>,
+    builder: BatchBuilder,
+    pending_append: Option<PendingAppend>,
+    /// The oldest first.
+    in_flight: VecDeque<InFlight>,
+    acks: Acks,
+    /// Set once a batch was acknowledged with RETRY: numbered entries behind it must not be kept
+    /// before it is sent again, or its numbers would look like repeats.
+    has_stalled: bool,
+}
+
+impl<S, E> SessionState<S, E>
+where
+    S: Stream<Item = Result<IncomingEntry, E>> + Unpin + Send + 'static,
+    E: Send + 'static,
+{
+    pub(super) fn new(intake: Intake, permit: StreamPermit, mode: AckMode, inbound: S) -> Self {
+        let drain = Box::pin(intake.shared().drain.clone().cancelled_owned());
+        Self {
+            intake,
+            active_tasks: ActiveTasks::default(),
+            _permit: permit,
+            mode,
+            inbound: Some(inbound),
+            end: None,
+            drain,
+            builder: BatchBuilder::starting_at(1),
+            pending_append: None,
+            in_flight: VecDeque::new(),
+            acks: Acks::none(mode),
+            has_stalled: false,
+        }
+    }
+
+    /// Whether every entry that arrived is decided; its acks may still have to go.
+    pub(super) fn is_done(&self) -> bool {
+        self.inbound.is_none()
+            && self.builder.is_empty()
+            && self.pending_append.is_none()
+            && self.in_flight.is_empty()
+    }
+
+    /// The next ack; at the end `None`, or why the session ended.
+    pub(super) fn poll_ack(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Ack, SessionEnd<E>>>> {
+        loop {
+            if let Some(ack) = self.acks.next() {
+                return Poll::Ready(Some(Ok(ack)));
+            }
+            let has_acks = self.poll_oldest(context).is_ready();
+            let has_appended = self.poll_pending_append(context).is_ready();
+            let has_read = self.poll_inbound(context).is_ready();
+            if has_acks || has_appended || has_read {
+                continue;
+            }
+            if !self.is_done() {
+                return Poll::Pending;
+            }
+            return Poll::Ready(self.end.take().map(Err));
+        }
+    }
+
+    /// Ready when the oldest batch in flight became acks.
+    fn poll_oldest(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(oldest) = self.in_flight.front_mut() else { return Poll::Pending };
+        let committed = match &mut oldest.state {
+            BatchState::Queued(receipt) => Some(ready!(receipt.poll_unpin(context))),
+            BatchState::Empty => Some(Ok(Committed { kept: 0, repeated: 0 })),
+            BatchState::Stalled => None,
+        };
+        let Some(InFlight { pending_acks, .. }) = self.in_flight.pop_front() else {
+            return Poll::Pending;
+        };
+        match committed {
+            Some(Ok(committed)) => self.on_committed(pending_acks, committed),
+            Some(Err(error)) => self.fail(error),
+            None => self.on_stalled(pending_acks),
+        }
+        Poll::Ready(())
+    }
+
+    fn on_committed(&mut self, pending_acks: PendingAcks, committed: Committed) {
+        let shared = self.intake.shared();
+        shared.counters.add_committed(committed, pending_acks.dropped_count());
+        let throttle_ms = ack_throttle_ms(shared.log.pressure());
+        self.acks = Acks::new(pending_acks, AckStatus::Kept, throttle_ms, self.mode);
+    }
+
+    fn on_stalled(&mut self, pending_acks: PendingAcks) {
+        let status = AckStatus::Retry(stall_reason(&self.intake));
+        self.acks = Acks::new(pending_acks, status, RETRY_THROTTLE_MS, self.mode);
+    }
+
+    /// Ready when the batch that waited is queued, or has waited too long.
+    fn poll_pending_append(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(pending) = &mut self.pending_append else { return Poll::Pending };
+        let appended = ready!(pending.append.poll_unpin(context));
+        let Some(PendingAppend { pending_acks, losses, .. }) = self.pending_append.take() else {
+            return Poll::Pending;
+        };
+        match appended {
+            Ok(Ok(receipt)) => self.push_in_flight(BatchState::Queued(receipt), pending_acks),
+            Ok(Err(error)) => self.fail(error),
+            Err(_elapsed) => {
+                losses.into_iter().for_each(|loss| self.builder.add_loss(loss));
+                self.has_stalled = true;
+                self.push_stalled(pending_acks);
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn push_stalled(&mut self, pending_acks: PendingAcks) {
+        self.intake.shared().counters.retried.add(pending_acks.count());
+        self.push_in_flight(BatchState::Stalled, pending_acks);
+    }
+
+    fn push_in_flight(&mut self, state: BatchState, pending_acks: PendingAcks) {
+        self.in_flight.push_back(InFlight { state, pending_acks });
+    }
+
+    /// Ready when a batch went on its way, or the inbound stream ended.
+    fn poll_inbound(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.pending_append.is_some() {
+            return Poll::Pending;
+        }
+        let had_inbound = self.inbound.is_some();
+        self.read_ready(context);
+        let has_ended = had_inbound && self.inbound.is_none();
+        if !self.builder.is_empty() && self.may_submit() {
+            self.submit();
+            return Poll::Ready(());
+        }
+        if has_ended { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// A batch goes at once when none is in flight, and otherwise when it is full: what comes
+    /// while one is being committed shares the next commit. At the end all goes.
+    fn may_submit(&self) -> bool {
+        let may_add = self.in_flight.len() < MAX_IN_FLIGHT;
+        self.in_flight.is_empty() || self.inbound.is_none() || (self.builder.is_full() && may_add)
+    }
+
+    /// Reads what is ready, up to a full batch.
+    fn read_ready(&mut self, context: &mut Context<'_>) {
+        let max_bytes = self.intake.shared().limits.entry_bytes;
+        while !self.builder.is_full()
+            && let Some(inbound) = &mut self.inbound
+        {
+            match inbound.poll_next_unpin(context) {
+                Poll::Ready(Some(Ok(incoming))) => {
+                    self.activate(&incoming);
+                    self.builder.add(incoming, max_bytes);
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.stop_reading(Some(SessionEnd::Inbound(error)))
+                }
+                Poll::Ready(None) => self.stop_reading(None),
+                Poll::Pending => return self.poll_drain(context),
+            }
+        }
+    }
+
+    /// Called when all that has arrived is read: stops there when the server is shutting down.
+    fn poll_drain(&mut self, context: &mut Context<'_>) {
+        if self.drain.as_mut().poll_unpin(context).is_ready() {
+            self.stop_reading(Some(SessionEnd::Draining));
+        }
+    }
+
+    fn stop_reading(&mut self, end: Option<SessionEnd<E>>) {
+        self.inbound = None;
+        self.end = end;
+    }
+
+    /// Notes which tasks the stream keeps active; nearly always one.
+    fn activate(&mut self, incoming: &IncomingEntry) {
+        if let Ok(accepted) = &incoming.entry
+            && !self.builder.is_of(&accepted.ids)
+        {
+            self.active_tasks.activate(&self.intake.shared().tasks, &accepted.ids.task);
+        }
+    }
+
+    fn submit(&mut self) {
+        let next = BatchBuilder::starting_at(self.builder.next_sequence());
+        let BuiltBatch { batch, pending_acks, noted_losses } =
+            std::mem::replace(&mut self.builder, next).finish();
+        if batch.runs.is_empty() {
+            return self.push_in_flight(BatchState::Empty, pending_acks);
+        }
+        if self.has_stalled && batch.runs.iter().any(|run| run.session.is_some()) {
+            return self.push_stalled(pending_acks);
+        }
+        let shared = self.intake.shared();
+        shared.counters.bytes.add(batch.bytes() as u64);
+        match shared.log.try_append(batch) {
+            Ok(receipt) => self.push_in_flight(BatchState::Queued(receipt), pending_acks),
+            Err(TryAppendError::Full(batch)) => {
+                let losses = self.losses(&batch, noted_losses);
+                let append = self.append_in_time(batch);
+                self.pending_append = Some(PendingAppend { append, pending_acks, losses });
+            }
+            Err(TryAppendError::Failed(error)) => self.fail(error),
+        }
+    }
+
+    /// What is lost when `batch` stalls, which holds gaps for `noted_losses`.
+    fn losses(&self, batch: &Batch, noted_losses: Vec<LostLines>) -> Vec<LostLines> {
+        let mut losses = noted_losses;
+        losses.extend(lines_lost_with(batch, &stall_reason(&self.intake)));
+        losses
+    }
+
+    fn append_in_time(&self, batch: Batch) -> AppendInTime {
+        let shared = self.intake.shared();
+        let append = shared.log.append(batch);
+        tokio::time::timeout(shared.limits.stall_timeout, append).boxed()
+    }
+
+    /// The log takes nothing more: no entry without an ack will be kept.
+    fn fail(&mut self, error: AppendError) {
+        self.stop_reading(Some(SessionEnd::Log(error)));
+        self.builder = BatchBuilder::starting_at(self.builder.next_sequence());
+        self.pending_append = None;
+        self.in_flight.clear();
+    }
+}
+
+fn stall_reason(intake: &Intake) -> String {
+    let waited = humantime::format_duration(intake.shared().limits.stall_timeout);
+    format!("the log's queue was full for {waited}")
+}
+
+pub(super) fn ack_throttle_ms(pressure: f32) -> u32 {
+    let over = (pressure - THROTTLE_FROM).max(0.0) / (1.0 - THROTTLE_FROM);
+    (over * MAX_ACK_THROTTLE_MS) as u32
+}
