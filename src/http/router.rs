@@ -33,6 +33,7 @@ fn api() -> Router<AppState> {
         .merge(streams())
         .route("/tasks", get(tasks::list))
         .route("/tasks/{task_id}", get(tasks::one))
+        .route("/tasks/{task_id}/workers", get(tasks::workers))
         .route("/tasks/{task_id}/logs", get(logs::history))
         .route("/health", get(health::health))
         .route("/session", get(sign_in::show).post(sign_in::enter).delete(sign_in::leave))

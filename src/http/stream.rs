@@ -53,7 +53,7 @@ async fn open(
     let source = state.viewer_source();
     let epoch = source.log.epoch();
     let session = ReaderSession::open(source, scope, query.start, query.follow).await?;
-    if query.is_resumed && session.finished().is_some() {
+    if query.is_resumed && session.finished().await?.is_some() {
         // The only response that keeps an EventSource from reconnecting.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }

@@ -1,5 +1,8 @@
 //! Tasks, without their logs: one, or a page of the list.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use axum::Json;
 use axum::extract::State;
 use http::Uri;
@@ -10,12 +13,18 @@ use super::auth::identity::Identity;
 use super::problem::Problem;
 use super::request::params::Params;
 use super::request::task_path::TaskPath;
-use crate::domain::{EventId, Offset, TaskId, WorkerId, WorkerState, WorkerSummary};
+use crate::domain::{EventId, Offset, TaskId, WorkerCounts, WorkerId, WorkerState, WorkerSummary};
 use crate::encode::format_ms;
+use crate::store::TaskQuery;
 use crate::tasks::{Task, TaskState};
 
 const DEFAULT_LIMIT: u64 = 100;
 const MAX_LIMIT: u64 = 1000;
+
+/// How many tasks are looked at in one piece, and how long a page is searched for: a filter may hide
+/// any number. A page that is not full then has a `next` all the same.
+const SCANNED_AT_ONCE: usize = 20_000;
+const SEARCH_TIME: Duration = Duration::from_millis(250);
 
 /// One task, as readers see it.
 #[derive(Serialize)]
@@ -31,6 +40,8 @@ pub(super) struct TaskView {
     bytes: u64,
     first_time: String,
     last_time: String,
+    worker_counts: WorkerCounts,
+    /// The first of them, in the order in which they appeared.
     workers: Vec<WorkerView>,
 }
 
@@ -50,6 +61,8 @@ pub(super) struct TaskOutcome {
     lines: u64,
     lost_lines: u64,
     failed: bool,
+    worker_counts: WorkerCounts,
+    /// The first of them, in the order in which they appeared.
     workers: Vec<WorkerView>,
 }
 
@@ -73,6 +86,7 @@ impl From<&Task> for TaskView {
             bytes: summary.bytes,
             first_time: format_ms(summary.first_time_ms),
             last_time: format_ms(summary.last_time_ms),
+            worker_counts: summary.worker_counts,
             workers: summary.workers.iter().map(WorkerView::from).collect(),
         }
     }
@@ -92,6 +106,7 @@ impl From<&Task> for TaskOutcome {
             lines: task.summary.last_line,
             lost_lines: lost_lines(task),
             failed: task.has_failed(),
+            worker_counts: task.summary.worker_counts,
             workers: task.summary.workers.iter().map(WorkerView::from).collect(),
         }
     }
@@ -111,8 +126,42 @@ pub(super) async fn one(
 ) -> Result<Json<TaskView>, Problem> {
     Params::read(&uri, &[])?;
     identity.check(&task)?;
-    let found = state.source().tasks.get(&task).ok_or_else(|| Problem::no_such_task(&task))?;
+    let found =
+        state.source().tasks.get(&task).await?.ok_or_else(|| Problem::no_such_task(&task))?;
     Ok(Json(TaskView::from(&found)))
+}
+
+/// A page of a task's workers, in the order in which they appeared.
+pub(super) async fn workers(
+    State(state): State<AppState>,
+    identity: Identity,
+    TaskPath(task): TaskPath,
+    uri: Uri,
+) -> Result<Json<WorkerPage>, Problem> {
+    let params = Params::read(&uri, &[&["limit", "skip"]])?;
+    identity.check(&task)?;
+    let limit = params.number("limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
+    let skip = params.number("skip", 0..=u64::from(u32::MAX))?.unwrap_or(0) as usize;
+    let log = &state.source().log;
+    let known = log.task(&task).await?.ok_or_else(|| Problem::no_such_task(&task))?;
+    let workers = log.workers(task, skip, limit).await?;
+    let next = skip + workers.len();
+    let has_more = !workers.is_empty() && next < known.worker_counts.total as usize;
+    Ok(Json(WorkerPage {
+        worker_counts: known.worker_counts,
+        workers: workers.iter().map(WorkerView::from).collect(),
+        next_skip: has_more.then_some(next),
+    }))
+}
+
+/// A page of a task's workers.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WorkerPage {
+    worker_counts: WorkerCounts,
+    workers: Vec<WorkerView>,
+    /// The `skip` of the next page.
+    next_skip: Option<usize>,
 }
 
 /// A page of tasks, the one with the newest entry first.
@@ -121,29 +170,35 @@ pub(super) async fn list(
     identity: Identity,
     uri: Uri,
 ) -> Result<Json<TaskPage>, Problem> {
-    let query = ListQuery::read(&state, &uri)?;
-    let tasks = state.source().tasks.list();
-    let mut matching = tasks
-        .iter()
-        .filter(|task| identity.tasks.allows(&task.summary.task) && query.matches(task));
-    let page: Vec<&Task> = matching.by_ref().take(query.limit).collect();
-    let next = match (matching.next(), page.last()) {
-        (Some(_), Some(last)) => Some(cursor(&state, last.summary.last_offset)),
-        _ => None,
-    };
-    Ok(Json(TaskPage { tasks: page.into_iter().map(TaskView::from).collect(), next }))
+    let mut query = ListQuery::read(&state, &uri)?;
+    let mut found = Vec::new();
+    let deadline = Instant::now() + SEARCH_TIME;
+    loop {
+        let page = state.source().tasks.page(query.store_query(&identity, found.len())).await?;
+        found.extend(page.tasks.into_iter().filter(|task| query.matches(task)));
+        query.before = page.next;
+        let is_enough = found.len() >= query.limit || Instant::now() >= deadline;
+        if is_enough || page.next.is_none() {
+            break;
+        }
+    }
+    // The store was asked for not more than what was missing, so nothing is cut off here.
+    let next = query.before.map(|offset| cursor(&state, offset));
+    Ok(Json(TaskPage { tasks: found.iter().map(TaskView::from).collect(), next }))
 }
 
 struct ListQuery {
     limit: usize,
-    /// Only tasks whose newest entry is before this one, the last of the previous page.
+    /// Only tasks whose newest entry is before this one.
     before: Option<Offset>,
     is_complete: Option<bool>,
+    /// Only tasks whose id contains it, whatever the case.
+    name: Option<String>,
 }
 
 impl ListQuery {
     fn read(state: &AppState, uri: &Uri) -> Result<Self, Problem> {
-        let params = Params::read(uri, &[&["limit", "cursor", "state"]])?;
+        let params = Params::read(uri, &[&["limit", "cursor", "state", "name"]])?;
         let limit = params.number("limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
         let epoch = state.source().log.epoch();
         let before = params.parsed("cursor", "it must be the `next` of a page before", |text| {
@@ -157,13 +212,28 @@ impl ListQuery {
                 _ => return None,
             })
         })?;
-        Ok(Self { limit, before, is_complete })
+        let name = params.text("name")?.filter(|name| !name.is_empty()).map(str::to_lowercase);
+        Ok(Self { limit, before, is_complete, name })
+    }
+
+    /// What the store is asked for, once `found` tasks are there.
+    fn store_query(&self, identity: &Identity, found: usize) -> TaskQuery {
+        let (access, name) = (identity.tasks.clone(), self.name.clone());
+        let wants = move |task: &TaskId| {
+            let has_name = |name: &String| task.as_str().to_lowercase().contains(name);
+            access.allows(task) && name.as_ref().is_none_or(has_name)
+        };
+        TaskQuery {
+            before: self.before,
+            limit: self.limit - found,
+            max_scanned: SCANNED_AT_ONCE,
+            filter: Some(Arc::new(wants)),
+        }
     }
 
     fn matches(&self, task: &Task) -> bool {
         let is_complete = task.state == TaskState::Complete;
-        self.before.is_none_or(|before| task.summary.last_offset < before)
-            && self.is_complete.is_none_or(|asked| asked == is_complete)
+        self.is_complete.is_none_or(|asked| asked == is_complete)
     }
 }
 

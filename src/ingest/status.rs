@@ -87,11 +87,8 @@ impl Intake {
 
     async fn repeats_last(&self, run: &Run) -> Result<bool, ReadError> {
         let log = &self.shared().log;
-        let known = log.task(&run.task).and_then(|task| {
-            let mut workers = task.workers.into_iter();
-            workers.find(|worker| worker.worker == run.worker)?.state_offset
-        });
-        let Some(offset) = known else { return Ok(false) };
+        let known = log.worker(run.task.clone(), run.worker.clone()).await?;
+        let Some(offset) = known.and_then(|worker| worker.state_offset) else { return Ok(false) };
         let read = log.read(Scope::Task(run.task.clone()), offset, 1).await?;
         let mut entries = read.blocks.iter().flat_map(|block| block.entries());
         let last = entries.find(|entry| entry.offset == offset);

@@ -9,7 +9,7 @@ use super::connection::connect;
 use super::options::{Polling, PullOptions};
 use super::reason;
 use super::state::{Handle, PullState};
-use crate::domain::{TaskId, WorkerState};
+use crate::domain::{TaskId, WorkerId, WorkerState};
 use crate::encode::StatusParts;
 use crate::ingest::{Intake, Notified, StatusError};
 use crate::proto::ottoscaler::ottoscaler_service_client::OttoscalerServiceClient;
@@ -71,7 +71,7 @@ impl Poller {
             self.handle.counters().invalid.add(1);
             return Ok(());
         };
-        if self.known(pod).is_some_and(|known| progress(known) >= progress(state)) {
+        if self.known(pod).await?.is_some_and(|known| progress(known) >= progress(state)) {
             return Ok(());
         }
         match self.intake.notify(parts(pod, state)).await {
@@ -86,10 +86,13 @@ impl Poller {
         Ok(())
     }
 
-    fn known(&self, pod: &WorkerPodStatus) -> Option<WorkerState> {
-        let task = self.log.task(&TaskId::new(&pod.task_id).ok()?)?;
-        let mut workers = task.workers.into_iter();
-        workers.find(|worker| worker.worker.as_str() == pod.pod_name)?.state
+    async fn known(&self, pod: &WorkerPodStatus) -> Result<Option<WorkerState>, String> {
+        let (Ok(task), Ok(worker)) = (TaskId::new(&pod.task_id), WorkerId::new(&pod.pod_name))
+        else {
+            return Ok(None);
+        };
+        let known = self.log.worker(task, worker).await;
+        known.map(|known| known.and_then(|worker| worker.state)).map_err(|error| error.to_string())
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, oneshot, watch};
 use tokio::task::spawn_blocking;
 
@@ -19,13 +19,16 @@ use super::commit::{
 use super::counters::Stats;
 use super::data_dir;
 use super::format::FilePosition;
-use super::log::{AppendError, Log, Read, ReadError, Receipt, TryAppendError};
+use super::log::{AppendError, Log, Read, ReadError, Receipt, TaskPage, TaskQuery, TryAppendError};
 use super::open_error::OpenError;
 use super::options::{Durability, StoreOptions};
-use super::read::{OpenFiles, Reader};
+use super::read::{OpenFiles, Reader, TaskReader};
 use super::recovery::{self, Recovered};
 use super::shared::StoreShared;
-use crate::domain::{Batch, Cursor, Epoch, LineNumber, Offset, Scope, TaskId, TaskSummary};
+use super::task_index::TaskIndex;
+use crate::domain::{
+    Batch, Cursor, Epoch, LineNumber, Offset, Scope, TaskId, TaskSummary, WorkerId, WorkerSummary,
+};
 
 /// The queue's bytes are counted in units of this many.
 const QUEUE_UNIT_BYTES: usize = 64;
@@ -72,15 +75,25 @@ pub fn recover(options: StoreOptions) -> Result<RecoveredStore, OpenError> {
         let (epoch, segments) = (data_dir::random_epoch(), MemorySegments::new(&options));
         let (catalog, files) = (catalog_without_files(), Arc::default());
         let segments = Box::new(segments);
-        return Ok(RecoveredStore { options, epoch, catalog, segments, files, next_commit: 1 });
+        let index = None;
+        return Ok(RecoveredStore {
+            options,
+            epoch,
+            catalog,
+            index,
+            segments,
+            files,
+            next_commit: 1,
+        });
     }
     let lock = data_dir::lock(&options.dir)?;
     let epoch = data_dir::epoch(&options.dir)?;
-    let Recovered { catalog, active, next_commit } = recovery::recover(&options, epoch)?;
+    let Recovered { catalog, index, active, next_commit } = recovery::recover(&options, epoch)?;
     let files = Arc::new(OpenFiles::default());
     let segments = FileSegments::new(options.clone(), epoch, active, Arc::clone(&files), lock);
     let segments = Box::new(segments);
-    Ok(RecoveredStore { options, epoch, catalog, segments, files, next_commit })
+    let index = Some(Arc::new(index));
+    Ok(RecoveredStore { options, epoch, catalog, index, segments, files, next_commit })
 }
 
 fn catalog_without_files() -> Catalog {
@@ -94,6 +107,8 @@ pub struct RecoveredStore {
     options: StoreOptions,
     epoch: Epoch,
     catalog: Catalog,
+    /// `None` where there are no files.
+    index: Option<Arc<TaskIndex>>,
     segments: Box<dyn SegmentWriter>,
     files: Arc<OpenFiles>,
     next_commit: u64,
@@ -117,10 +132,10 @@ impl RecoveredStore {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(self, on_commit: OnCommit) -> Result<Store, OpenError> {
-        let Self { options, epoch, catalog, segments, files, next_commit } = self;
+        let Self { options, epoch, catalog, index, segments, files, next_commit } = self;
         let queue_units = options.queue_bytes.div_ceil(QUEUE_UNIT_BYTES).max(1);
         let is_in_memory = options.durability == Durability::Memory;
-        let shared = Arc::new(StoreShared::new(epoch, is_in_memory, queue_units, catalog));
+        let shared = Arc::new(StoreShared::new(epoch, is_in_memory, queue_units, catalog, index));
         let reader = Arc::new(Reader::new(Arc::clone(&shared), files, options.index_cache_bytes));
         let (sender, receiver) = mpsc::channel();
         let committer = Committer::new(
@@ -131,6 +146,7 @@ impl RecoveredStore {
             segments,
             next_commit,
         );
+        let committer = committer.map_err(OpenError::io("start the indexer of", &options.dir))?;
         let watch = PanicWatch(Arc::clone(&shared));
         let run = move || {
             let _watch = watch;
@@ -163,6 +179,10 @@ impl Store {
         if self.0.sender.send(Message::Close(done)).is_ok() {
             let _closed_or_already_gone = closed.await;
         }
+    }
+
+    fn tasks_reader(&self) -> TaskReader {
+        TaskReader::new(Arc::clone(&self.0.shared))
     }
 
     /// A few numbers.
@@ -258,12 +278,39 @@ impl Log for Store {
         off_runtime(move || reader.locate(&task, LineNumber(line)))
     }
 
-    fn task(&self, task: &TaskId) -> Option<TaskSummary> {
-        self.0.shared.catalog().summary(task)
+    fn task(&self, task: &TaskId) -> BoxFuture<'static, Result<Option<TaskSummary>, ReadError>> {
+        let tasks = self.tasks_reader();
+        match tasks.resident(task) {
+            Some(summary) => ready(Ok(Some(summary))).boxed(),
+            None => {
+                let task = task.clone();
+                off_runtime(move || tasks.summary(&task))
+            }
+        }
     }
 
-    fn tasks(&self) -> Vec<TaskSummary> {
-        self.0.shared.catalog().summaries()
+    fn tasks(&self, query: TaskQuery) -> BoxFuture<'static, Result<TaskPage, ReadError>> {
+        let tasks = self.tasks_reader();
+        off_runtime(move || tasks.page(&query))
+    }
+
+    fn workers(
+        &self,
+        task: TaskId,
+        skip: usize,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<WorkerSummary>, ReadError>> {
+        let tasks = self.tasks_reader();
+        off_runtime(move || tasks.workers(&task, skip, limit))
+    }
+
+    fn worker(
+        &self,
+        task: TaskId,
+        worker: WorkerId,
+    ) -> BoxFuture<'static, Result<Option<WorkerSummary>, ReadError>> {
+        let tasks = self.tasks_reader();
+        off_runtime(move || tasks.worker(&task, &worker))
     }
 
     fn cursors(&self) -> Vec<Cursor> {

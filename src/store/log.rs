@@ -8,7 +8,9 @@ use std::task::{Context, Poll};
 use futures_util::future::BoxFuture;
 use tokio::sync::{oneshot, watch};
 
-use crate::domain::{Batch, Block, Cursor, Epoch, Gap, Offset, Scope, TaskId, TaskSummary};
+use crate::domain::{
+    Batch, Block, Cursor, Epoch, Gap, Offset, Scope, TaskId, TaskSummary, WorkerId, WorkerSummary,
+};
 
 /// What a read found.
 #[derive(Debug, Clone)]
@@ -60,6 +62,37 @@ pub enum ReadError {
     /// What was kept cannot be read back.
     #[error("the log cannot be read: {0}")]
     Failed(Arc<str>),
+}
+
+/// Whether a task is wanted, by its id.
+pub type TaskFilter = Arc<dyn Fn(&TaskId) -> bool + Send + Sync>;
+
+/// Which tasks are asked for.
+#[derive(Clone)]
+pub struct TaskQuery {
+    /// Only those whose last entry is before this one.
+    pub before: Option<Offset>,
+    /// Not more than so many.
+    pub limit: usize,
+    /// Not more than so many are looked at: `filter` may hide any number.
+    pub max_scanned: usize,
+    /// Those whose id passes; all, where there is none.
+    pub filter: Option<TaskFilter>,
+}
+
+impl TaskQuery {
+    pub(super) fn wants(&self, task: &TaskId) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter(task))
+    }
+}
+
+/// A page of tasks.
+#[derive(Debug, Clone, Default)]
+pub struct TaskPage {
+    /// The one with the newest entry first.
+    pub tasks: Vec<TaskSummary>,
+    /// Where to go on, as [`TaskQuery::before`]; `None` at the end.
+    pub next: Option<Offset>,
 }
 
 /// Resolves once the batch is durable under the chosen mode, or never will be.
@@ -119,11 +152,26 @@ pub trait Log: Send + Sync + 'static {
     /// when there is none.
     fn locate(&self, task: TaskId, line: u64) -> BoxFuture<'static, Result<Offset, ReadError>>;
 
-    /// What is known of one task.
-    fn task(&self, task: &TaskId) -> Option<TaskSummary>;
+    /// What is known of one task, with the first hundred of its workers.
+    fn task(&self, task: &TaskId) -> BoxFuture<'static, Result<Option<TaskSummary>, ReadError>>;
 
-    /// What is known of every task, the one with the newest entry first.
-    fn tasks(&self) -> Vec<TaskSummary>;
+    /// A page of tasks, the one with the newest entry first, each with a few of its workers.
+    fn tasks(&self, query: TaskQuery) -> BoxFuture<'static, Result<TaskPage, ReadError>>;
+
+    /// Up to `limit` workers of `task` after the first `skip`, in the order in which they appeared.
+    fn workers(
+        &self,
+        task: TaskId,
+        skip: usize,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<WorkerSummary>, ReadError>>;
+
+    /// One worker of `task`.
+    fn worker(
+        &self,
+        task: TaskId,
+        worker: WorkerId,
+    ) -> BoxFuture<'static, Result<Option<WorkerSummary>, ReadError>>;
 
     /// How far pulled sources have been read, the source advanced last at the end.
     fn cursors(&self) -> Vec<Cursor>;

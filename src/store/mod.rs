@@ -36,6 +36,7 @@ mod counters;
 mod data_dir;
 mod disk;
 pub mod faults;
+mod footers;
 mod format;
 mod handle;
 mod locks;
@@ -54,6 +55,9 @@ pub use commit::OnCommit;
 pub use counters::Stats;
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use handle::{RecoveredStore, Store, open, recover};
-pub use log::{AppendError, Committed, Log, Read, ReadError, Receipt, TryAppendError};
+pub use log::{
+    AppendError, Committed, Log, Read, ReadError, Receipt, TaskFilter, TaskPage, TaskQuery,
+    TryAppendError,
+};
 pub use open_error::OpenError;
 pub use options::{Durability, StoreOptions, UnknownDurability};

@@ -8,6 +8,7 @@ use tokio::sync::{Semaphore, watch};
 use super::catalog::Catalog;
 use super::counters::{Counters, Stats};
 use super::locks::unpoisoned;
+use super::task_index::TaskIndex;
 use crate::domain::{Epoch, Offset};
 
 /// What the handle, the committer and readers share.
@@ -18,6 +19,8 @@ pub(super) struct StoreShared {
     pub(super) is_in_memory: bool,
     /// The queue's free bytes, in units; closed when no more is taken.
     pub(super) queue_permits: Arc<Semaphore>,
+    /// The tasks of sealed segments; `None` where there are no files.
+    pub(super) index: Option<Arc<TaskIndex>>,
     pub(super) counters: Counters,
     pub(super) failure: watch::Sender<Option<Arc<str>>>,
     catalog: RwLock<Catalog>,
@@ -31,11 +34,13 @@ impl StoreShared {
         is_in_memory: bool,
         queue_units: usize,
         catalog: Catalog,
+        index: Option<Arc<TaskIndex>>,
     ) -> Self {
         Self {
             epoch,
             is_in_memory,
             queue_permits: Arc::new(Semaphore::new(queue_units)),
+            index,
             counters: Counters::default(),
             failure: watch::Sender::new(None),
             tail: AtomicU64::new(catalog.tail.0),

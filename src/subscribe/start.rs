@@ -64,7 +64,7 @@ async fn tail_start(
         Scope::All => return Ok(Offset(tail.0.saturating_sub(lines).max(1))),
         Scope::Task(task) => task,
     };
-    match source.log.task(task) {
+    match source.log.task(task).await? {
         Some(summary) if lines > 0 => {
             let line = (summary.last_line + 1).saturating_sub(lines).max(summary.first_line);
             source.log.locate(task.clone(), line).await

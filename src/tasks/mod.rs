@@ -7,9 +7,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::domain::{IdMap, TaskId, TaskSummary, WorkerState, now_ms};
+use crate::domain::{IdMap, Offset, TaskId, TaskSummary, now_ms};
 use crate::hub::Hub;
-use crate::store::Log;
+use crate::store::{Log, ReadError, TaskPage, TaskQuery};
 
 /// How many tasks are remembered with the time at which their last stream ended. The quiet period
 /// of a forgotten one counts from its last entry instead.
@@ -39,8 +39,17 @@ pub struct Task {
 impl Task {
     /// Whether one of its workers failed.
     pub fn has_failed(&self) -> bool {
-        self.summary.workers.iter().any(|worker| worker.state == Some(WorkerState::Failed))
+        self.summary.worker_counts.failed > 0
     }
+}
+
+/// A page of tasks.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The one with the newest entry first.
+    pub tasks: Vec<Task>,
+    /// Where to go on, as [`TaskQuery::before`]; `None` at the end.
+    pub next: Option<Offset>,
 }
 
 /// All tasks. Clones share the same view.
@@ -78,13 +87,22 @@ impl Tasks {
     }
 
     /// One task.
-    pub fn get(&self, task: &TaskId) -> Option<Task> {
-        self.0.log.task(task).map(|summary| self.with_state(summary))
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn get(&self, task: &TaskId) -> Result<Option<Task>, ReadError> {
+        let summary = self.0.log.task(task).await?;
+        Ok(summary.map(|summary| self.with_state(summary)))
     }
 
-    /// Every task, the one with the newest entry first.
-    pub fn list(&self) -> Vec<Task> {
-        self.0.log.tasks().into_iter().map(|summary| self.with_state(summary)).collect()
+    /// A page of tasks, the one with the newest entry first.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn page(&self, query: TaskQuery) -> Result<Page, ReadError> {
+        let TaskPage { tasks, next } = self.0.log.tasks(query).await?;
+        let tasks = tasks.into_iter().map(|summary| self.with_state(summary)).collect();
+        Ok(Page { tasks, next })
     }
 
     fn with_state(&self, summary: TaskSummary) -> Task {
@@ -103,9 +121,8 @@ impl TasksShared {
         if activity.is_some_and(|activity| activity.open_streams > 0) {
             return TaskState::Running { quiet_in: None };
         }
-        let has_ended = |state: Option<WorkerState>| state.is_some_and(WorkerState::has_ended);
-        let all_ended = summary.workers.iter().all(|worker| has_ended(worker.state));
-        if all_ended && !summary.workers.is_empty() {
+        let workers = &summary.worker_counts;
+        if workers.total > 0 && workers.ended() == workers.total {
             return TaskState::Complete;
         }
         let since_entry = Duration::from_millis(now_ms().saturating_sub(summary.last_time_ms));

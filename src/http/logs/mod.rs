@@ -42,7 +42,7 @@ pub(super) async fn history(
     identity.check(&task)?;
     let query = HistoryQuery::read(&uri, &headers)?;
     let log = &state.source().log;
-    let summary = log.task(&task).ok_or_else(|| Problem::no_such_task(&task))?;
+    let summary = log.task(&task).await?.ok_or_else(|| Problem::no_such_task(&task))?;
     let range = query.range(&summary);
     let reader = LineReader::open(log.clone(), task.clone(), range, query.filter.clone()).await?;
     if query.format == Format::Json {

@@ -114,7 +114,7 @@ async fn a_viewer_is_told_what_retention_removed_and_gets_the_rest() {
     }
     let task = TaskId::new("build").unwrap();
     let dropped = async {
-        while server.tasks.get(&task).unwrap().summary.first_line == 1 {
+        while server.tasks.get(&task).await.unwrap().unwrap().summary.first_line == 1 {
             tokio::task::yield_now().await;
         }
     };

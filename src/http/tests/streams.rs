@@ -120,6 +120,10 @@ async fn statuses_and_gaps_are_sent_and_a_complete_task_ends_with_its_outcome() 
     assert_eq!(all[2].json()["status"], "FAILED");
     let expected = serde_json::json!({
         "taskId": "build", "lines": 1, "lostLines": 3, "failed": true,
+        "workerCounts": {
+            "total": 1, "unknown": 0, "created": 0, "running": 0, "completed": 0, "failed": 1,
+            "terminated": 0,
+        },
         "workers": [{ "workerId": "w", "lines": 1, "state": "FAILED" }],
     });
     assert_eq!(all[3].json(), expected);

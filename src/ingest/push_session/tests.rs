@@ -73,8 +73,9 @@ impl Fixture {
         assert!(matches!(full, Some(TryAppendError::Full(_))));
     }
 
-    fn lines_of(&self, task: &str) -> u64 {
-        self.log.task(&TaskId::new(task).unwrap()).map_or(0, |task| task.last_line)
+    async fn lines_of(&self, task: &str) -> u64 {
+        let known = self.log.task(&TaskId::new(task).unwrap()).await.unwrap();
+        known.map_or(0, |task| task.last_line)
     }
 }
 
@@ -240,7 +241,7 @@ async fn a_full_queue_means_retry_and_a_gap_and_then_numbered_entries_get_retry_
     drop(sender);
     let (acks, end) = finish(&mut session).await;
     assert!(acks.is_empty() && end.is_none(), "{acks:?}, {end:?}");
-    let task = fixture.log.task(&TaskId::new("stalled").unwrap()).unwrap();
+    let task = fixture.log.task(&TaskId::new("stalled").unwrap()).await.unwrap().unwrap();
     assert_eq!((task.last_line, task.lost_lines), (2, 2));
     assert_eq!(fixture.intake.counters().retried.get(), 3);
 }
@@ -258,7 +259,7 @@ async fn a_session_that_is_dropped_keeps_what_arrives_until_its_stream_ends() {
     fixture.disk.release();
     drop(sender);
     fixture.intake.drained().await;
-    assert_eq!(fixture.lines_of("cancelled"), 2);
+    assert_eq!(fixture.lines_of("cancelled").await, 2);
 }
 
 #[test]

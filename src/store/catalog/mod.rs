@@ -14,7 +14,7 @@ mod workers;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::domain::{IdMap, Offset, TaskId, TaskSummary};
+use crate::domain::{IdMap, Offset, TaskId, TaskSummary, WorkerId};
 use crate::store::format::{
     ChecksumSeed, ChunkRef, Cursors, FilePosition, FooterBuilder, IndexAt, LastCommit,
     SealedSegment,
@@ -148,6 +148,16 @@ impl Catalog {
         self.bytes += task.cost(id);
         self.tasks.insert(id.clone(), task);
         Some(())
+    }
+
+    /// The last kept number of a session of a resident task.
+    pub(in crate::store) fn last_seq(
+        &self,
+        task: &TaskId,
+        worker: &WorkerId,
+        session: &str,
+    ) -> Option<u64> {
+        self.tasks.get(task)?.workers.last_seq(worker.as_str(), session)
     }
 
     /// The segment that begins with `base`, where it is still there.

@@ -95,11 +95,8 @@ impl Task {
     ) -> Option<Self> {
         let spans = indexed.spans.iter();
         let spans = spans.filter_map(|row| Some(Span::of_row(&segment_at(row.segment)?, row)));
-        let mut task = Self {
-            spans: spans.collect(),
-            lost_lines: indexed.row.lost_lines,
-            ..Self::default()
-        };
+        let mut task =
+            Self { spans: spans.collect(), lost_lines: indexed.row.lost_lines, ..Self::default() };
         let first = task.spans.first()?.first;
         for worker in &indexed.workers {
             task.workers.restore(&worker.record()?)?;

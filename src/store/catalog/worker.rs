@@ -39,7 +39,7 @@ impl Worker {
     }
 
     /// A worker as a footer or the task index has it; `None` where that says nonsense.
-    pub(super) fn of_record(record: &WorkerRecord<'_>) -> Option<Self> {
+    pub(in crate::store) fn of_record(record: &WorkerRecord<'_>) -> Option<Self> {
         let mut worker = Self {
             id: WorkerId::new(record.worker).ok()?,
             ordinal: record.ordinal,
@@ -90,7 +90,7 @@ impl Worker {
         self.state.map(|(state, _)| state)
     }
 
-    pub(super) fn summary(&self) -> WorkerSummary {
+    pub(in crate::store) fn summary(&self) -> WorkerSummary {
         WorkerSummary {
             worker: self.id.clone(),
             lines: self.lines,

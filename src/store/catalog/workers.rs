@@ -32,16 +32,16 @@ impl Workers {
     }
 
     /// The last kept number of a worker's session.
-    pub(super) fn last_seq(&self, worker: &str, session: &str) -> Option<u64> {
+    pub(in crate::store) fn last_seq(&self, worker: &str, session: &str) -> Option<u64> {
         self.rows[self.position(worker)?].last_seq(session)
     }
 
-    pub(super) fn summary(&self, worker: &str) -> Option<WorkerSummary> {
+    pub(in crate::store) fn summary(&self, worker: &str) -> Option<WorkerSummary> {
         Some(self.rows[self.position(worker)?].summary())
     }
 
     /// Up to `limit` workers from the `skip`th on.
-    pub(super) fn page(&self, skip: usize, limit: usize) -> Vec<WorkerSummary> {
+    pub(in crate::store) fn page(&self, skip: usize, limit: usize) -> Vec<WorkerSummary> {
         self.rows.iter().skip(skip).take(limit).map(Worker::summary).collect()
     }
 

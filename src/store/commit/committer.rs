@@ -1,5 +1,6 @@
 //! The committer: takes what is queued, stages, writes and syncs it, publishes, acknowledges.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -8,16 +9,17 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::ack::{AckSender, send_acks};
 use super::group_commit::CommitDelay;
+use super::indexer::Indexer;
 use super::queue::{Message, QueuedBatch};
 use super::segment_writer::{CommitStamp, SegmentWriter};
 use super::staging::Staging;
-use crate::domain::{Block, Offset};
-use crate::store::catalog::Catalog;
+use crate::domain::{Block, Offset, TaskId};
 use crate::store::format::Millis;
 use crate::store::log::{AppendError, Committed};
 use crate::store::options::StoreOptions;
 use crate::store::retention::Retention;
 use crate::store::shared::StoreShared;
+use crate::store::task_index::TaskIndex;
 
 /// How often age and retention are looked at.
 pub(super) const MAINTENANCE_PERIOD: Duration = Duration::from_secs(1);
@@ -32,8 +34,12 @@ pub(in crate::store) struct Committer {
     on_commit: OnCommit,
     pub(super) segments: Box<dyn SegmentWriter>,
     pub(super) retention: Retention,
+    /// `None` where there are no files.
+    pub(super) indexer: Option<Indexer>,
+    pub(super) catalog_bytes: usize,
     pub(super) next_commit: u64,
     pub(super) maintenance_at: Instant,
+    pub(super) sealed_at: Option<Instant>,
     commit_bytes: usize,
     commit_entries: usize,
     delay: CommitDelay,
@@ -52,6 +58,8 @@ struct PendingAcks {
 }
 
 impl Committer {
+    /// # Errors
+    /// When the system gives no thread for the task index.
     pub(in crate::store) fn new(
         options: &StoreOptions,
         shared: Arc<StoreShared>,
@@ -59,15 +67,20 @@ impl Committer {
         on_commit: OnCommit,
         segments: Box<dyn SegmentWriter>,
         next_commit: u64,
-    ) -> Self {
-        Self {
+    ) -> io::Result<Self> {
+        let start = |index: &Arc<TaskIndex>| Indexer::start(Arc::clone(index), shared.epoch);
+        let indexer = shared.index.as_ref().map(start).transpose()?;
+        Ok(Self {
             shared,
             receiver,
             on_commit,
             segments,
             retention: Retention::new(options),
+            indexer,
+            catalog_bytes: options.catalog_bytes,
             next_commit,
             maintenance_at: Instant::now() + MAINTENANCE_PERIOD,
+            sealed_at: None,
             commit_bytes: options.commit_bytes,
             commit_entries: options.commit_entries,
             delay: CommitDelay::new(options.commit_interval),
@@ -75,7 +88,7 @@ impl Committer {
             acks: PendingAcks::default(),
             blocks: Vec::new(),
             closing: Vec::new(),
-        }
+        })
     }
 
     /// Works until told to close, or until nobody is left who could tell.
@@ -122,15 +135,13 @@ impl Committer {
 
     /// Takes `first` and what else is queued, up to a commit's bounds.
     fn take(&mut self, first: QueuedBatch) {
-        let shared = self.shared.clone();
-        let known = shared.catalog();
         let mut bytes = first.batch.bytes();
-        let mut entries = self.take_batch(first, &known);
+        let mut entries = self.take_batch(first);
         while bytes < self.commit_bytes && entries < self.commit_entries {
             match self.receiver.try_recv() {
                 Ok(Message::Append(queued)) => {
                     bytes += queued.batch.bytes();
-                    entries += self.take_batch(queued, &known);
+                    entries += self.take_batch(queued);
                 }
                 Ok(Message::Close(done)) => self.closing.push(done),
                 Err(_) => break,
@@ -139,11 +150,27 @@ impl Committer {
     }
 
     /// Returns how many entries the batch adds.
-    fn take_batch(&mut self, queued: QueuedBatch, known: &Catalog) -> usize {
+    fn take_batch(&mut self, queued: QueuedBatch) -> usize {
         let QueuedBatch { batch, receipt, queue_permits } = queued;
-        let committed = self.staging.add(batch, known);
+        batch.runs.iter().for_each(|run| self.make_resident(&run.task));
+        let committed = self.staging.add(batch, &self.shared.catalog());
         self.acks.push(receipt, committed, queue_permits);
         (committed.kept + committed.repeated) as usize
+    }
+
+    /// Loads what the index has of `task`. Only the committer makes tasks resident or lets them go,
+    /// so it stays until the commit is made.
+    fn make_resident(&mut self, task: &TaskId) {
+        let Some(index) = &self.shared.index else { return };
+        if self.staging.has(task) || self.shared.catalog().tasks.contains_key(task) {
+            return;
+        }
+        match index.reader().and_then(|reader| reader.load(task.as_str())) {
+            Ok(None) => {}
+            Ok(Some(indexed)) => drop(self.shared.catalog_mut().add_indexed(task, &indexed)),
+            // Going on would number the task's lines anew.
+            Err(error) => drop(self.shared.poison("the task index", &io::Error::other(error))),
+        }
     }
 
     fn stage(&mut self, commit: CommitStamp) {
@@ -205,6 +232,7 @@ impl Committer {
             let _reason =
                 written.map_err(|error| self.shared.poison("the closing control chunk", &error));
         }
+        self.finish_index();
         self.segments.close();
         for done in self.closing.drain(..) {
             let _nobody_waits = done.send(());

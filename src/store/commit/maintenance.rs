@@ -1,10 +1,24 @@
 //! What the committer does between two commits: it seals the active segment and drops the oldest.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::committer::{Committer, MAINTENANCE_PERIOD};
+use super::indexer::{IndexJob, Indexer};
 use super::segment_writer::CommitStamp;
+use crate::store::catalog::Sealing;
 use crate::store::format::Millis;
+
+/// How many sealed segments may wait for the task index.
+const MAX_UNINDEXED: usize = 4;
+
+/// How long a closing store waits for the task index.
+const INDEX_PATIENCE: Duration = Duration::from_secs(2);
+
+/// From so many resident tasks on, a segment is sealed as soon as they take too much memory. Fewer,
+/// which are large then, do it once in [`MIN_SEAL_INTERVAL`] at most.
+const CROWDED_TASKS: usize = 4096;
+const MIN_SEAL_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Committer {
     /// Does what is due between two commits.
@@ -14,10 +28,14 @@ impl Committer {
             self.maintenance_at = Instant::now() + MAINTENANCE_PERIOD;
             return;
         }
-        let must_seal = self.segments.is_full() || (is_due && self.segments.is_old(Millis::now()));
+        self.take_index_progress();
+        let must_seal = self.segments.is_full()
+            || self.has_many_tasks()
+            || (is_due && self.segments.is_old(Millis::now()));
         if must_seal && self.shared.catalog().active_has_entries() {
             self.seal_or_poison();
         }
+        self.wait_for_index();
         if is_due {
             self.maintenance_at = Instant::now() + MAINTENANCE_PERIOD;
             self.apply_retention();
@@ -28,9 +46,65 @@ impl Committer {
     fn seal_or_poison(&mut self) {
         let sealed = self.segments.seal(&self.shared.catalog(), self.next_commit);
         match sealed {
-            Ok(sealing) => self.shared.catalog_mut().seal(sealing),
+            Ok(sealing) => self.on_sealed(sealing),
             Err(error) => drop(self.shared.poison("a new segment", &error)),
         }
+    }
+
+    fn on_sealed(&mut self, sealing: Sealing) {
+        self.sealed_at = Some(Instant::now());
+        let mut catalog = self.shared.catalog_mut();
+        let sealed = Arc::clone(catalog.active());
+        catalog.seal(sealing);
+        drop(catalog);
+        if let Some(indexer) = &self.indexer {
+            indexer.push(IndexJob::Add(sealed));
+        }
+    }
+
+    /// Whether resident tasks take so much memory that some must become evictable, which takes a
+    /// sealed segment. The other half of the budget is for those that the index is taking in.
+    fn has_many_tasks(&self) -> bool {
+        let Some(indexer) = &self.indexer else { return false };
+        let is_time = self.sealed_at.is_none_or(|at| at.elapsed() >= MIN_SEAL_INTERVAL);
+        let catalog = self.shared.catalog();
+        let is_crowded = catalog.tasks.len() >= CROWDED_TASKS || is_time;
+        indexer.waiting() == 0 && is_crowded && catalog.bytes > self.catalog_bytes / 2
+    }
+
+    /// Memory for resident tasks is bounded: where the index cannot keep up, producers wait.
+    fn wait_for_index(&mut self) {
+        while self.is_index_behind() {
+            if let Some(indexer) = &self.indexer {
+                indexer.wait(MAINTENANCE_PERIOD);
+            }
+            self.take_index_progress();
+        }
+    }
+
+    fn is_index_behind(&self) -> bool {
+        let waiting = self.indexer.as_ref().map_or(0, Indexer::waiting);
+        let is_over = self.shared.catalog().bytes > self.catalog_bytes;
+        waiting >= MAX_UNINDEXED || (waiting > 0 && is_over)
+    }
+
+    /// At the end, lets the index finish what would otherwise be done at the next start.
+    pub(super) fn finish_index(&mut self) {
+        if let Some(indexer) = &self.indexer {
+            indexer.wait_until_idle(INDEX_PATIENCE);
+        }
+        self.take_index_progress();
+        self.segments.run_pending_deletes();
+    }
+
+    /// Lets go of what the index has, and of the files that nothing refers to any more.
+    fn take_index_progress(&mut self) {
+        let Some(indexer) = &self.indexer else { return };
+        let progress = indexer.progress();
+        if let Some(end) = progress.indexed_to {
+            self.shared.catalog_mut().evict_indexed(end);
+        }
+        progress.removed.iter().for_each(|segment| self.segments.delete(segment));
     }
 
     /// Drops the oldest segments while there is a reason to.
@@ -68,6 +142,9 @@ impl Committer {
     fn drop_oldest(&mut self, reason: &'static str) {
         let Some(segment) = self.shared.catalog_mut().forget_oldest() else { return };
         tracing::info!(segment = %segment.path.display(), reason, "dropped the oldest segment");
-        self.segments.delete(&segment);
+        match &self.indexer {
+            Some(indexer) => indexer.push(IndexJob::Remove(segment)),
+            None => self.segments.delete(&segment),
+        }
     }
 }

@@ -8,12 +8,14 @@
 //!
 //! `queue` is what waits, `staging` makes blocks of it, `segment_writer` is where they go: files
 //! (`file_segments`) or nowhere (`memory_segments`). `group_commit` decides when, `committer` is
-//! the loop, `maintenance` what it does between two commits, `ack` answers.
+//! the loop, `maintenance` what it does between two commits, `indexer` keeps the task index, `ack`
+//! answers.
 
 mod ack;
 mod committer;
 mod file_segments;
 mod group_commit;
+mod indexer;
 mod maintenance;
 mod memory_segments;
 mod queue;

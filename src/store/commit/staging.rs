@@ -95,6 +95,11 @@ impl Staging {
         committed
     }
 
+    /// Whether the commit has something of `task`.
+    pub(super) fn has(&self, task: &TaskId) -> bool {
+        self.by_task.contains_key(task)
+    }
+
     fn task_index(&mut self, task: &TaskId) -> usize {
         if let Some(&index) = self.by_task.get(task) {
             return index;
@@ -119,7 +124,7 @@ impl Staging {
         let Some(session) = &run.session else { return run };
         let key = (task, run.worker.clone(), session.id.clone());
         let staged = self.sessions.get(&key).copied();
-        let kept_before = || known.tasks.get(&run.task)?.last_seq(&run.worker, &session.id);
+        let kept_before = || known.last_seq(&run.task, &run.worker, &session.id);
         let last = staged.or_else(kept_before);
         self.note(key, increasing(run, last))
     }

@@ -1,9 +1,13 @@
-//! Reading back: looks a place up in the catalog, then reads files without holding it.
+//! Reading back: looks a place up in the catalog or the task index, then reads files without holding
+//! either.
 
 mod index_cache;
 mod locate;
 mod open_files;
 mod reader;
+mod spans;
+mod tasks;
 
 pub(super) use open_files::OpenFiles;
 pub(super) use reader::Reader;
+pub(super) use tasks::TaskReader;

@@ -9,18 +9,20 @@ use std::sync::Arc;
 
 use super::index_cache::{IndexCache, IndexKey};
 use super::locate::{
-    ChunkSource, LineLocation, ReadStep, SegmentChunks, chunk_of_line, locate_line,
-    next_step_of_all, next_step_of_task, scan_start,
+    ChunkSource, LineLocation, LogRange, ScanStep, SegmentChunks, TaskStep, forgotten_gap,
+    locate_line, next_step_of_all, next_step_of_task, scan_start,
 };
 use super::open_files::OpenFiles;
+use super::spans::{FoundSpan, IndexedSpans, ResidentSpans, chunk_of_line};
 use crate::domain::{Block, Gap, LineNumber, Offset, Scope, TaskId};
-use crate::store::catalog::{Segment, Task};
+use crate::store::catalog::{Catalog, Segment, Task};
 use crate::store::format::{
     ChecksumSeed, ChunkRef, FIRST_CHUNK, FilePosition, IndexAt, ScanBuffer, ScanItem, decode_block,
     decode_header, decode_index, read_footer_part,
 };
 use crate::store::log::{Read, ReadError};
 use crate::store::shared::StoreShared;
+use crate::store::task_index::IndexError;
 
 /// What a scan in store order reads at once, at most.
 const MAX_READ_AHEAD_BYTES: usize = 1024 * 1024;
@@ -85,7 +87,7 @@ impl Reader {
         let mut gathered = Gathered { blocks: Vec::new(), bytes: 0, max_bytes, next: from };
         let mut gap = None;
         while !gathered.is_full() {
-            let step = self.next_step(scope, &gathered);
+            let step = self.next_step(scope, &gathered)?;
             match step.gap {
                 Some(_) if !gathered.blocks.is_empty() => break,
                 found => gap = gap_or_earlier(found, gap, &gathered),
@@ -109,14 +111,56 @@ impl Reader {
         Ok(Read { gap, blocks: gathered.blocks, next: gathered.next })
     }
 
-    fn next_step(&self, scope: &Scope, gathered: &Gathered) -> ReadStep {
-        let catalog = self.shared.catalog();
+    fn next_step(&self, scope: &Scope, gathered: &Gathered) -> Result<ScanStep, ReadError> {
         match scope {
-            Scope::Task(task) => {
-                next_step_of_task(&catalog, task, gathered.next, gathered.max_bytes)
-            }
-            Scope::All => next_step_of_all(&catalog, gathered.next),
+            Scope::Task(task) => self.next_step_of_task(task, gathered),
+            Scope::All => Ok(next_step_of_all(&self.shared.catalog(), gathered.next)),
         }
+    }
+
+    /// Of a task that is not resident, the index has everything before the tail that is taken here.
+    fn next_step_of_task(&self, id: &TaskId, gathered: &Gathered) -> Result<ScanStep, ReadError> {
+        let (from, max_bytes) = (gathered.next, gathered.max_bytes);
+        loop {
+            let (log, step) = self.with_spans(id, |log, spans| match spans {
+                AnySpans::Resident(spans) => next_step_of_task(log, &spans, from, max_bytes),
+                AnySpans::Indexed(spans) => next_step_of_task(log, &spans, from, max_bytes),
+                AnySpans::Unknown => Ok(TaskStep { gap: forgotten_gap(log, from), span: None }),
+            })?;
+            // None where retention took the segment meanwhile: look again.
+            if let Some(step) = self.scan_step(log, step) {
+                return Ok(step);
+            }
+        }
+    }
+
+    fn scan_step(&self, log: LogRange, step: TaskStep) -> Option<ScanStep> {
+        let catalog = self.shared.catalog();
+        let chunks = match step.span {
+            Some(span) => Some(chunks_of(&catalog, span)?),
+            None => None,
+        };
+        Some(ScanStep { gap: step.gap, chunks, data_end: catalog.active_end, tail: log.tail })
+    }
+
+    /// What `look` finds among the spans of `id`.
+    fn with_spans<T>(
+        &self,
+        id: &TaskId,
+        look: impl FnOnce(LogRange, AnySpans<'_>) -> Result<T, IndexError>,
+    ) -> Result<(LogRange, T), ReadError> {
+        let catalog = self.shared.catalog();
+        let log = LogRange::of(&catalog);
+        if let Some(task) = catalog.tasks.get(id) {
+            return Ok((log, look(log, AnySpans::Resident(ResidentSpans(task)))?));
+        }
+        drop(catalog);
+        let Some(index) = &self.shared.index else {
+            return Ok((log, look(log, AnySpans::Unknown)?));
+        };
+        let reader = &index.reader()?;
+        let spans = IndexedSpans { reader, task: id.as_str(), start: log.start };
+        Ok((log, look(log, AnySpans::Indexed(spans))?))
     }
 
     /// Without files there is nothing to read, and all of it is a gap.
@@ -253,10 +297,17 @@ impl Reader {
         line: LineNumber,
     ) -> Result<Offset, ReadError> {
         loop {
-            let LineLocation { task_end, line } = locate_line(&self.shared.catalog(), task, line);
-            let Some((line, chunks)) = line.filter(|_| !self.shared.is_in_memory) else {
-                return Ok(task_end);
+            let (log, found) = self.with_spans(task, |log, spans| match spans {
+                AnySpans::Resident(spans) => locate_line(log, &spans, line),
+                AnySpans::Indexed(spans) => locate_line(log, &spans, line),
+                AnySpans::Unknown => Ok(LineLocation { task_end: log.tail, line: None }),
+            })?;
+            let Some((line, span)) = found.line.filter(|_| !self.shared.is_in_memory) else {
+                return Ok(found.task_end.min(log.tail));
             };
+            // Where retention took the segment meanwhile, look again.
+            let chunks = chunks_of(&self.shared.catalog(), span);
+            let Some(chunks) = chunks else { continue };
             match self.locate_in(&chunks, task, line) {
                 Ok(found) => return Ok(found),
                 Err(Failure::Gone) => {}
@@ -284,6 +335,20 @@ impl Reader {
         let found = block.entries().find(|entry| entry.line == Some(line.0));
         Ok(found.map_or(block.end(), |entry| entry.offset))
     }
+}
+
+/// The spans of a task, wherever they are.
+enum AnySpans<'a> {
+    Resident(ResidentSpans<'a>),
+    Indexed(IndexedSpans<'a>),
+    /// There is no such task.
+    Unknown,
+}
+
+/// The chunks of a span; `None` where its segment is gone.
+fn chunks_of(catalog: &Catalog, span: FoundSpan) -> Option<SegmentChunks> {
+    let segment = catalog.segment(span.segment)?.clone();
+    Some(SegmentChunks { segment, source: span.chunks })
 }
 
 /// The gap of a read that has no block yet; one that was found before stays.

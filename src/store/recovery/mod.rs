@@ -1,4 +1,5 @@
-//! Opening: reads the footers of sealed segments and walks the last segment.
+//! Opening: reads the ends of sealed segments, brings the task index up to them, and walks the last
+//! segment.
 //!
 //! A place in the last segment that holds no intact chunk is the torn tail of a commit that
 //! nobody was told about, and is truncated. Unless a later chunk proves otherwise: commit N + 1 is
@@ -7,6 +8,7 @@
 //! changing anything. Commits that were not synced prove nothing; behind the first damage they
 //! are truncated with a warning that says what is lost.
 
+mod index;
 mod walk;
 
 use std::fs::{self, File};
@@ -16,13 +18,14 @@ use std::sync::Arc;
 use super::catalog::{Catalog, Segment};
 use super::commit::ActiveSegment;
 use super::disk::DiskFile;
+use super::footers::{FooterError, trailer, with_footer};
 use super::format::{
-    ChecksumSeed, Cursors, FIRST_CHUNK, FilePosition, SEGMENT_HEADER_BYTES, ScanBuffer,
-    SegmentHeader, TRAILER_BYTES, TaskRecord, Trailer, VERSION, base_in_name, read_footer_part,
-    read_trailer, segment_path,
+    ChecksumSeed, FIRST_CHUNK, FilePosition, SEGMENT_HEADER_BYTES, ScanBuffer, SegmentHeader,
+    Trailer, VERSION, base_in_name, segment_path,
 };
 use super::open_error::OpenError;
 use super::options::StoreOptions;
+use super::task_index::TaskIndex;
 use crate::domain::{Epoch, Offset};
 use walk::Walk;
 
@@ -30,6 +33,7 @@ use walk::Walk;
 #[derive(Debug)]
 pub(super) struct Recovered {
     pub(super) catalog: Catalog,
+    pub(super) index: TaskIndex,
     pub(super) active: ActiveSegment,
     pub(super) next_commit: u64,
 }
@@ -48,18 +52,35 @@ pub(super) fn recover(options: &StoreOptions, epoch: Epoch) -> Result<Recovered,
     let files = segment_files(&options.dir)?;
     let mut recovery =
         Recovery { options, epoch, catalog: Catalog::new(), next_commit: 1, expected: None };
-    let Some((last, sealed)) = files.split_last() else {
-        return recovery.begin_segment(Offset::FIRST);
-    };
-    for file in sealed {
+    let start = files.first().map_or(Offset::FIRST, |file| file.base);
+    for (at, file) in files.iter().enumerate() {
         recovery.check_base(file)?;
-        if !recovery.take_sealed(file)? {
-            let trailer = file_bytes(&file.path)?.saturating_sub(TRAILER_BYTES as u64);
-            let what = "the sealed segment has no footer";
-            return Err(OpenError::damaged(&file.path, FilePosition(trailer), what));
+        let is_last = at + 1 == files.len();
+        match trailer(epoch, file.base, &file.path) {
+            Ok(found) => recovery.add_sealed(file, &found),
+            // The footer of the last segment is written anew.
+            Err(FooterError::Missing { .. }) if is_last => {
+                let index = recovery.open_index(start)?;
+                return recovery.take_unsealed(file, index);
+            }
+            Err(error) => return Err(footer_error(error)),
         }
     }
-    recovery.take_last(last)
+    let index = recovery.open_index(start)?;
+    let next = recovery.catalog.tail;
+    recovery.begin_segment(next, index)
+}
+
+fn footer_error(error: FooterError) -> OpenError {
+    match error {
+        FooterError::Io { path, source } => OpenError::Io { action: "read", path, source },
+        FooterError::Missing { path, position } => {
+            OpenError::damaged(&path, position, "the sealed segment has no footer")
+        }
+        FooterError::Damaged { path, position } => {
+            OpenError::damaged(&path, position, "the footer's list of tasks is damaged")
+        }
+    }
 }
 
 /// The segments in `dir`, oldest first.
@@ -76,29 +97,6 @@ fn segment_files(dir: &Path) -> Result<Vec<SegmentFile>, OpenError> {
 
 fn file_bytes(path: &Path) -> Result<u64, OpenError> {
     Ok(fs::metadata(path).map_err(OpenError::io("look at", path))?.len())
-}
-
-/// A sealed segment's trailer and encoded task records.
-struct FoundFooter {
-    trailer: Trailer,
-    records: Arc<[u8]>,
-}
-
-/// The footer of a segment; `None` where there is no trailer.
-fn read_footer(path: &Path, seed: ChecksumSeed) -> Result<Option<FoundFooter>, OpenError> {
-    let failed = OpenError::io("read", path);
-    let file = File::open(path).map_err(OpenError::io("open", path))?;
-    let trailer = read_trailer(&file, file_bytes(path)?, seed).map_err(&failed)?;
-    let Some(trailer) = trailer else { return Ok(None) };
-    let records = read_footer_part(&file, trailer.records).map_err(&failed)?;
-    match records {
-        Some(records) => Ok(Some(FoundFooter { trailer, records })),
-        None => Err(records_damaged(path, &trailer)),
-    }
-}
-
-fn records_damaged(path: &Path, trailer: &Trailer) -> OpenError {
-    OpenError::damaged(path, trailer.records.position, "the footer's list of tasks is damaged")
 }
 
 struct Recovery<'a> {
@@ -121,53 +119,47 @@ impl Recovery<'_> {
         }
     }
 
-    /// Takes a segment in by its footer; false where it has none.
-    fn take_sealed(&mut self, file: &SegmentFile) -> Result<bool, OpenError> {
-        let seed = ChecksumSeed::new(self.epoch, file.base);
-        let Some(footer) = read_footer(&file.path, seed)? else { return Ok(false) };
-        self.add_sealed(file, &footer)?;
-        Ok(true)
-    }
-
-    fn add_sealed(&mut self, file: &SegmentFile, footer: &FoundFooter) -> Result<(), OpenError> {
-        let FoundFooter { trailer, records } = footer;
-        let damaged = || records_damaged(&file.path, trailer);
-        let (records, cursors): (Vec<TaskRecord<'_>>, _) =
-            postcard::take_from_bytes(records).map_err(|_| damaged())?;
-        self.catalog.cursors = Cursors::decode(cursors).ok_or_else(damaged)?;
+    fn add_sealed(&mut self, file: &SegmentFile, trailer: &Trailer) {
         let segment = Segment::new(file.base, file.path.clone());
-        for record in &records {
-            self.catalog.add_sealed_task(&segment, record).ok_or_else(damaged)?;
-        }
-        self.catalog.segments.push_back(segment.clone());
+        segment.sealed.set(trailer.sealed).expect("the segment was made just now");
+        self.catalog.segments.push_back(segment);
         self.catalog.tail = trailer.sealed.end_offset;
         self.expected = Some(trailer.sealed.end_offset);
         self.next_commit = trailer.last_commit + 1;
-        segment.sealed.set(trailer.sealed).expect("the segment was made just now");
-        Ok(())
+    }
+
+    /// The index, brought up to the sealed segments; and the cursors of the last of them.
+    fn open_index(&mut self, start: Offset) -> Result<TaskIndex, OpenError> {
+        let segments = self.catalog.segments.make_contiguous();
+        if let Some(last) = segments.last() {
+            let cursors =
+                with_footer(self.epoch, last.base, &last.path, |footer| footer.cursors().clone());
+            self.catalog.cursors = cursors.map_err(footer_error)?;
+        }
+        index::open(&self.options.dir, self.epoch, segments, start)
     }
 
     /// Begins a segment where the last one ends.
-    fn begin_segment(mut self, base: Offset) -> Result<Recovered, OpenError> {
+    fn begin_segment(mut self, base: Offset, index: TaskIndex) -> Result<Recovered, OpenError> {
         let path = segment_path(&self.options.dir, base);
         let active = ActiveSegment::create(self.options, self.epoch, base, self.next_commit)
             .map_err(OpenError::io("create", &path))?;
         self.catalog.tail = base;
         self.catalog.begin_segment(Segment::new(base, path), active.position);
-        Ok(Recovered { catalog: self.catalog, active, next_commit: self.next_commit })
+        let next_commit = self.next_commit;
+        Ok(Recovered { catalog: self.catalog, index, active, next_commit })
     }
 
-    fn take_last(mut self, last: &SegmentFile) -> Result<Recovered, OpenError> {
+    fn take_unsealed(
+        mut self,
+        last: &SegmentFile,
+        index: TaskIndex,
+    ) -> Result<Recovered, OpenError> {
         let SegmentFile { base, path } = last;
-        self.check_base(last)?;
-        if self.take_sealed_last(last)? {
-            let next = self.catalog.tail;
-            return self.begin_segment(next);
-        }
         let file = File::open(path).map_err(OpenError::io("open", path))?;
         let end = FilePosition(file_bytes(path)?);
         let Some(header) = last_header(&file, path, end)? else {
-            return self.begin_segment(*base);
+            return self.begin_segment(*base, index);
         };
         if header.epoch != self.epoch || header.base != *base {
             let what = "the segment belongs to another store";
@@ -176,7 +168,7 @@ impl Recovery<'_> {
         self.catalog.tail = *base;
         self.catalog.begin_segment(Segment::new(*base, path.clone()), FIRST_CHUNK);
         let seed = ChecksumSeed::new(self.epoch, *base);
-        let mut walk = Walk::new(path, &file, end, seed, &header, &mut self.catalog);
+        let mut walk = Walk::new(path, &file, end, seed, &header, &mut self.catalog, &index);
         walk.run()?;
         let next_commit = walk.next_commit;
         let position = walk.position;
@@ -184,17 +176,7 @@ impl Recovery<'_> {
         let file = self.truncate(path, position, end)?;
         let created = header.created;
         let active = ActiveSegment { file, seed, position, created, chunks, last_time };
-        Ok(Recovered { catalog: self.catalog, active, next_commit })
-    }
-
-    /// Whether the last segment is sealed. A footer that is damaged there, behind all chunks, is
-    /// written anew, so its damage is no error.
-    fn take_sealed_last(&mut self, last: &SegmentFile) -> Result<bool, OpenError> {
-        match read_footer(&last.path, ChecksumSeed::new(self.epoch, last.base)) {
-            Ok(Some(footer)) => self.add_sealed(last, &footer).map(|()| true),
-            Ok(None) | Err(OpenError::Damaged { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
+        Ok(Recovered { catalog: self.catalog, index, active, next_commit })
     }
 
     /// Truncates the segment's file to `position`, and makes durable what it keeps.

@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use crate::domain::{Block, Offset};
+use crate::domain::{Block, Offset, TaskId};
 use crate::store::catalog::{Catalog, CommittedChunk, RunStats};
 use crate::store::format::{
     ChecksumSeed, ChunkRef, Cursors, FIRST_CHUNK, FilePosition, FoundChunk, Millis, ScanBuffer,
     ScanItem, SegmentHeader, decode_block, decode_payload,
 };
 use crate::store::open_error::OpenError;
+use crate::store::task_index::TaskIndex;
 
 /// How much of the last segment is read at once.
 const READ_AHEAD_BYTES: usize = 1024 * 1024;
@@ -21,6 +22,7 @@ pub(super) struct Walk<'a> {
     seed: ChecksumSeed,
     buffer: ScanBuffer<'a>,
     catalog: &'a mut Catalog,
+    index: &'a TaskIndex,
     pub(super) next_commit: u64,
     /// Where the last whole commit ends.
     pub(super) position: FilePosition,
@@ -71,12 +73,14 @@ impl<'a> Walk<'a> {
         seed: ChecksumSeed,
         header: &SegmentHeader,
         catalog: &'a mut Catalog,
+        index: &'a TaskIndex,
     ) -> Self {
         Self {
             path,
             seed,
             buffer: ScanBuffer::new(file, end, READ_AHEAD_BYTES),
             catalog,
+            index,
             next_commit: header.first_commit,
             position: FIRST_CHUNK,
             chunks: 0,
@@ -110,20 +114,25 @@ impl<'a> Walk<'a> {
                     commit.push(Seen::new(content, &found, position));
                     position = position + found.bytes();
                     if commit.len() == found.header.chunks_in_commit as usize {
-                        self.on_commit(&mut commit, position);
+                        self.on_commit(&mut commit, position)?;
                     }
                 }
             }
         }
     }
 
-    fn on_commit(&mut self, commit: &mut Vec<Seen>, position: FilePosition) {
+    fn on_commit(
+        &mut self,
+        commit: &mut Vec<Seen>,
+        position: FilePosition,
+    ) -> Result<(), OpenError> {
         self.chunks += commit.len();
         for seen in commit.drain(..) {
             self.last_time = seen.time;
             match &seen.content {
                 Content::Cursors(cursors) => self.catalog.cursors.advance_all(cursors),
                 Content::Entries(block) => {
+                    self.make_resident(&block.task)?;
                     let (previous, location) = (seen.previous, Some(seen.location));
                     let chunk = CommittedChunk { block, previous, location };
                     self.catalog.add_chunk(&chunk, RunStats::of_block(block));
@@ -132,6 +141,21 @@ impl<'a> Walk<'a> {
         }
         self.next_commit += 1;
         self.position = position;
+        Ok(())
+    }
+
+    /// Loads what sealed segments have of `task`.
+    fn make_resident(&mut self, task: &TaskId) -> Result<(), OpenError> {
+        if self.catalog.tasks.contains_key(task) {
+            return Ok(());
+        }
+        let indexed = self.index.reader().and_then(|reader| reader.load(task.as_str()));
+        let failed = OpenError::io("read the task index beside", self.path);
+        if let Some(indexed) = indexed.map_err(|error| failed(io::Error::other(error)))? {
+            // None where nothing of it is left.
+            let _known = self.catalog.add_indexed(task, &indexed);
+        }
+        Ok(())
     }
 
     /// Decides whether what is not intact from `position` on may go.

@@ -30,6 +30,7 @@ use redb::backends::InMemoryBackend;
 use redb::{Builder, Database, ReadableDatabase};
 
 use crate::domain::{Epoch, Offset};
+use crate::store::log::ReadError;
 
 pub(super) use lookup::{IndexReader, IndexedTask};
 pub(super) use rows::{SpanRow, TaskRow, WorkerRow};
@@ -57,6 +58,12 @@ pub(super) enum IndexError {
     Damaged(String),
 }
 
+impl From<IndexError> for ReadError {
+    fn from(error: IndexError) -> Self {
+        Self::Failed(error.to_string().into())
+    }
+}
+
 impl<E: Into<redb::Error>> From<E> for IndexError {
     fn from(error: E) -> Self {
         Self::Database(Box::new(error.into()))
@@ -69,6 +76,8 @@ pub(super) struct Progress {
     pub(super) epoch: Epoch,
     /// The offset after the last entry of the last segment that was taken in.
     pub(super) indexed_to: Offset,
+    /// That segment's [`SegmentRange::crc`].
+    pub(super) last_crc: u32,
 }
 
 /// The tasks of sealed segments.
@@ -119,11 +128,6 @@ impl TaskIndex {
         }
     }
 
-    /// Whether it is in memory.
-    pub(super) fn is_in_memory(&self) -> bool {
-        self.path.is_none()
-    }
-
     /// How far it has come; `None` when it is empty or of another version.
     ///
     /// # Errors
@@ -131,9 +135,22 @@ impl TaskIndex {
     pub(super) fn progress(&self) -> Result<Option<Progress>, IndexError> {
         let meta = self.database.begin_read()?.open_table(META)?;
         let number = |name| Ok::<_, IndexError>(meta.get(name)?.map(|value| value.value()));
-        let (version, epoch, to) = (number("version")?, number("epoch")?, number("indexed_to")?);
-        let (Some(VERSION), Some(epoch), Some(to)) = (version, epoch, to) else { return Ok(None) };
-        Ok(Some(Progress { epoch: Epoch(epoch as u32), indexed_to: Offset(to) }))
+        let (version, epoch) = (number("version")?, number("epoch")?);
+        let (to, crc) = (number("indexed_to")?, number("last_crc")?);
+        let (Some(VERSION), Some(epoch), Some(to), Some(crc)) = (version, epoch, to, crc) else {
+            return Ok(None);
+        };
+        let (epoch, last_crc) = (Epoch(epoch as u32), crc as u32);
+        Ok(Some(Progress { epoch, indexed_to: Offset(to), last_crc }))
+    }
+
+    /// Whether nothing was ever taken in.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn is_empty(&self) -> Result<bool, IndexError> {
+        let meta = self.database.begin_read()?.open_table(META)?;
+        Ok(meta.get("version")?.is_none())
     }
 
     /// What stands in it now.

@@ -36,7 +36,7 @@ fn record<'a>(
 }
 
 fn range(base: u64, end: u64) -> SegmentRange {
-    SegmentRange { base: Offset(base), end: Offset(end) }
+    SegmentRange { base: Offset(base), end: Offset(end), crc: 5 }
 }
 
 /// Two segments: `a` in both, `b` in the first, `c` in the second.
@@ -75,7 +75,7 @@ fn a_task_has_the_spans_and_workers_of_all_segments_and_the_list_is_newest_first
     assert_eq!(task.workers[1].record().unwrap().last, Offset(12));
     assert_eq!(newest(&index, u64::MAX), ["c", "a", "b"]);
     assert_eq!(newest(&index, 12), ["b"]);
-    let progress = Progress { epoch: EPOCH, indexed_to: Offset(20) };
+    let progress = Progress { epoch: EPOCH, indexed_to: Offset(20), last_crc: 5 };
     assert_eq!(index.progress().unwrap(), Some(progress));
 }
 

@@ -14,6 +14,8 @@ pub(in crate::store) struct SegmentRange {
     pub(in crate::store) base: Offset,
     /// The offset after its last entry.
     pub(in crate::store) end: Offset,
+    /// The checksum of its index in store order: tells it from another segment of the same range.
+    pub(in crate::store) crc: u32,
 }
 
 impl TaskIndex {
@@ -36,6 +38,7 @@ impl TaskIndex {
             meta.insert("version", VERSION)?;
             meta.insert("epoch", u64::from(epoch.0))?;
             meta.insert("indexed_to", segment.end.0)?;
+            meta.insert("last_crc", u64::from(segment.crc))?;
             Ok(())
         })
     }

@@ -68,7 +68,7 @@ async fn a_summary_tells_lines_workers_states_and_lost_lines_also_after_reopenin
     keep(&store, Batch::of(vec![first])).await;
     keep(&store, Batch::of(vec![gap])).await;
     keep(&store, Batch::of(vec![run("a", "w2", None, &[(ended, "\"s\":2}")])])).await;
-    let before = store.task(&task("a")).unwrap();
+    let before = known(&store, "a").await.unwrap();
     assert_eq!((before.first_offset, before.last_offset), (Offset(1), Offset(5)));
     assert_eq!((before.first_line, before.last_line, before.lost_lines), (1, 2, 7));
     let workers: Vec<_> = before
@@ -80,7 +80,7 @@ async fn a_summary_tells_lines_workers_states_and_lost_lines_also_after_reopenin
     assert_eq!(workers, [("w2", 1, failed, Some(Offset(5))), ("w1", 1, None, None)]);
     store.close().await;
     let store = open_store(StoreOptions::new(dir.path()));
-    assert_eq!(store.tasks(), [before]);
+    assert_eq!(all_tasks(&store).await, [before]);
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn a_store_in_memory_keeps_offsets_and_repeats_and_tells_a_gap_for_what_it
     assert_eq!((read.gap, read.blocks.len(), read.next), (Some(gap), 0, Offset(5)));
     let end = store.read(Scope::Task(task("a")), Offset(4), 100).await.unwrap();
     assert_eq!((end.gap, end.next), (None, Offset(5)));
-    assert_eq!(store.tasks().len(), 2);
+    assert_eq!(all_tasks(&store).await.len(), 2);
     store.close().await;
 }
 

@@ -1,5 +1,7 @@
 //! Cursors of pulled sources are as durable as the entries they stand for.
 
+use std::time::Duration;
+
 use super::*;
 use crate::domain::Cursor;
 
@@ -63,12 +65,13 @@ async fn cursors_of_several_sources_survive_sealing_closing_and_reopening() {
 #[tokio::test]
 async fn a_cursor_outlives_all_its_entries() {
     let dir = tempfile::tempdir().unwrap();
-    // Too small for anything: every segment is sealed and dropped.
-    let options = StoreOptions { catalog_bytes: 100, ..StoreOptions::new(dir.path()) };
+    // Too short for anything: every segment is sealed and dropped.
+    let retention_age = Some(Duration::from_millis(50));
+    let options = StoreOptions { retention_age, ..StoreOptions::new(dir.path()) };
     let store = open_store(options.clone());
     keep(&store, pulled("x", "s", 41)).await;
-    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(20));
-    while !store.tasks().is_empty() {
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    while !all_tasks(&store).await.is_empty() {
         ticks.tick().await;
     }
     let killed = copy_dir(dir.path());

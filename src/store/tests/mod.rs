@@ -6,6 +6,7 @@ mod faulty_disk;
 mod opening;
 mod property;
 mod retention;
+mod tasks;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::domain::{
-    Batch, Block, Gap, Kind, Offset, ProducerSession, Records, Run, Scope, TaskId, WorkerId,
+    Batch, Block, Gap, Kind, Offset, ProducerSession, Records, Run, Scope, TaskId, TaskSummary,
+    WorkerId,
 };
 
 /// One entry as a reader sees it: offset, task, line, body.
@@ -63,6 +65,29 @@ fn open_watched(options: StoreOptions) -> (Store, PublishedCommits) {
         sender.send((blocks.to_vec(), tail)).unwrap();
     });
     (open(options, on_commit).unwrap(), receiver)
+}
+
+/// What the store knows of `id`.
+async fn known(store: &Store, id: &str) -> Option<TaskSummary> {
+    store.task(&task(id)).await.unwrap()
+}
+
+/// Every task, the one with the newest entry first, read in pages of `limit`.
+async fn pages(store: &Store, limit: usize) -> Vec<TaskSummary> {
+    let mut all = Vec::new();
+    let mut query = TaskQuery { before: None, limit, max_scanned: usize::MAX, filter: None };
+    loop {
+        let page = store.tasks(query.clone()).await.unwrap();
+        all.extend(page.tasks);
+        query.before = page.next;
+        if page.next.is_none() {
+            return all;
+        }
+    }
+}
+
+async fn all_tasks(store: &Store) -> Vec<TaskSummary> {
+    pages(store, 1000).await
 }
 
 async fn keep(store: &Store, batch: Batch) -> Committed {

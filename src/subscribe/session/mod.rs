@@ -76,11 +76,16 @@ impl ReaderSession {
     }
 
     /// The task, when it is complete and the session has yielded all of it.
-    pub fn finished(&self) -> Option<Task> {
-        let Scope::Task(task) = &self.scope else { return None };
-        let task = self.source.tasks.get(task)?;
-        let at_end = self.cursor > task.summary.last_offset && !self.is_reset;
-        (at_end && task.state == TaskState::Complete).then_some(task)
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn finished(&self) -> Result<Option<Task>, ReadError> {
+        let Scope::Task(task) = &self.scope else { return Ok(None) };
+        let task = self.source.tasks.get(task).await?;
+        Ok(task.filter(|task| {
+            let at_end = self.cursor > task.summary.last_offset && !self.is_reset;
+            at_end && task.state == TaskState::Complete
+        }))
     }
 
     /// The next event; waits for one. Dropped before it resolves, nothing is lost.
@@ -95,13 +100,17 @@ impl ReaderSession {
             self.wait_for_tick().await;
             // Marked as seen before the read, so that a change during it is not missed.
             self.changes.borrow_and_update();
-            if let Some(event) = self.read().await? {
+            let event = self.read().await?;
+            if let Some(event @ (Event::Entries { .. } | Event::Gap(_))) = event {
                 return Ok(event);
             }
-            if let Some(task) = self.finished() {
+            if let Some(task) = self.finished().await? {
                 return Ok(Event::Complete(task));
             }
-            self.wait().await;
+            match event {
+                Some(end) => return Ok(end),
+                None => self.wait().await?,
+            }
         }
     }
 
@@ -157,13 +166,14 @@ impl ReaderSession {
     }
 
     /// Waits until the window changes, or the quiet period of the task is over.
-    async fn wait(&mut self) {
-        let quiet_in = match &self.scope {
-            Scope::Task(task) => self.source.tasks.get(task).and_then(|task| match task.state {
-                TaskState::Running { quiet_in } => quiet_in,
-                TaskState::Complete => None,
-            }),
+    async fn wait(&mut self) -> Result<(), ReadError> {
+        let task = match &self.scope {
+            Scope::Task(task) => self.source.tasks.get(task).await?,
             Scope::All => None,
+        };
+        let quiet_in = match task.map(|task| task.state) {
+            Some(TaskState::Running { quiet_in }) => quiet_in,
+            Some(TaskState::Complete) | None => None,
         };
         let changed = self.changes.changed();
         // It cannot fail: the subscription holds the window, which sends the changes.
@@ -171,6 +181,7 @@ impl ReaderSession {
             Some(quiet_in) => drop(tokio::time::timeout(quiet_in, changed).await),
             None => drop(changed.await),
         }
+        Ok(())
     }
 }
 

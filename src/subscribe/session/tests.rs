@@ -130,7 +130,7 @@ async fn what_retention_removed_is_a_gap_and_the_rest_follows() {
         let noise: String = (0..10_000).map(|_| fastrand::alphanumeric()).collect();
         fixture.push("a", &[&format!("\"message\":\"{noise}\"}}")]).await;
     }
-    while fixture.source.log.task(&task("a")).unwrap().first_line == 1 {
+    while fixture.source.log.task(&task("a")).await.unwrap().unwrap().first_line == 1 {
         tokio::task::yield_now().await;
     }
     let mut session = open(&fixture, in_task("a"), Start::Beginning, true).await;
@@ -163,7 +163,7 @@ async fn a_session_that_follows_ends_once_its_task_is_complete() {
     assert_eq!(next(&mut session).await, Seen::Entries(vec![1]));
     fixture.push_status("a", WorkerState::Completed).await;
     assert_eq!(next(&mut session).await, Seen::Entries(vec![2]));
-    assert!(session.finished().is_none(), "a stream of the task is still open");
+    assert!(session.finished().await.unwrap().is_none(), "a stream of the task is still open");
     drop(active);
     assert_eq!(next(&mut session).await, Seen::Complete);
 }
@@ -182,7 +182,7 @@ async fn a_session_that_is_to_be_reset_is_not_finished_before_it_says_so() {
     let fixture = Fixture::new(1 << 20);
     fixture.push_status("a", WorkerState::Failed).await;
     let mut session = open(&fixture, in_task("a"), Start::After(fixture.id(2)), true).await;
-    assert!(session.finished().is_none());
+    assert!(session.finished().await.unwrap().is_none());
     assert_eq!(next(&mut session).await, Seen::Reset);
     assert_eq!(next(&mut session).await, Seen::Entries(vec![1]));
     assert_eq!(next(&mut session).await, Seen::Complete);

@@ -217,11 +217,7 @@ impl Viewer {
 
     fn on_end(&mut self) -> Option<Vec<u8>> {
         self.has_ended = true;
-        let hidden = self.hidden.take();
-        match self.session.finished() {
-            Some(task) => Some(self.frames.complete(&task)),
-            None => hidden.map(|hidden| self.frames.id_only(hidden)),
-        }
+        self.hidden.take().map(|hidden| self.frames.id_only(hidden))
     }
 
     fn end_with(&mut self, code: &str, message: &str, retryable: bool) -> Vec<u8> {

@@ -1,0 +1,109 @@
+//! Reading the footer of a sealed segment.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::format::{
+    ChecksumSeed, Cursors, FilePosition, TaskRecord, Trailer, read_footer_part, read_trailer,
+};
+use super::task_index::SegmentRange;
+use crate::domain::{Epoch, Offset};
+
+/// Why a footer cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FooterError {
+    /// The file system refused.
+    #[error("cannot read {path}: {source}")]
+    Io {
+        /// The segment's file.
+        path: PathBuf,
+        /// The refusal.
+        source: io::Error,
+    },
+    /// There is no footer.
+    #[error("{path} has no footer")]
+    Missing {
+        /// The segment's file.
+        path: PathBuf,
+        /// Where it should begin.
+        position: FilePosition,
+    },
+    /// What it says of tasks is damaged.
+    #[error("{path} has a damaged list of tasks in its footer, at byte {}", position.0)]
+    Damaged {
+        /// The segment's file.
+        path: PathBuf,
+        /// Where the list begins.
+        position: FilePosition,
+    },
+}
+
+/// What a footer says.
+#[derive(Debug)]
+pub(super) struct Footer<'a> {
+    trailer: Trailer,
+    records: Vec<TaskRecord<'a>>,
+    cursors: Cursors,
+}
+
+impl<'a> Footer<'a> {
+    pub(super) fn records(&self) -> &[TaskRecord<'a>] {
+        &self.records
+    }
+
+    pub(super) fn cursors(&self) -> &Cursors {
+        &self.cursors
+    }
+
+    /// The segment's place, for the task index; it begins with `base`.
+    pub(super) fn range(&self, base: Offset) -> SegmentRange {
+        let sealed = &self.trailer.sealed;
+        SegmentRange { base, end: sealed.end_offset, crc: sealed.sparse.crc }
+    }
+}
+
+/// The end of a segment's file; cheap, for those who need nothing of its tasks.
+///
+/// # Errors
+/// As the file system reports them, and when there is none.
+pub(super) fn trailer(epoch: Epoch, base: Offset, path: &Path) -> Result<Trailer, FooterError> {
+    let io = |source| FooterError::Io { path: path.to_owned(), source };
+    let file = File::open(path).map_err(io)?;
+    trailer_of(&file, epoch, base, path)
+}
+
+fn trailer_of(
+    file: &File,
+    epoch: Epoch,
+    base: Offset,
+    path: &Path,
+) -> Result<Trailer, FooterError> {
+    let io = |source| FooterError::Io { path: path.to_owned(), source };
+    let bytes = fs::metadata(path).map_err(io)?.len();
+    let trailer = read_trailer(file, bytes, ChecksumSeed::new(epoch, base)).map_err(io)?;
+    let position = FilePosition(bytes.saturating_sub(super::format::TRAILER_BYTES as u64));
+    trailer.ok_or_else(|| FooterError::Missing { path: path.to_owned(), position })
+}
+
+/// Reads the footer of the segment that begins with `base`, for `use_it`.
+///
+/// # Errors
+/// As the file system reports them, and when it is missing or damaged.
+pub(super) fn with_footer<T>(
+    epoch: Epoch,
+    base: Offset,
+    path: &Path,
+    use_it: impl FnOnce(&Footer<'_>) -> T,
+) -> Result<T, FooterError> {
+    let io = |source| FooterError::Io { path: path.to_owned(), source };
+    let file = File::open(path).map_err(io)?;
+    let trailer = trailer_of(&file, epoch, base, path)?;
+    let position = trailer.records.position;
+    let damaged = || FooterError::Damaged { path: path.to_owned(), position };
+    let encoded = read_footer_part(&file, trailer.records).map_err(io)?.ok_or_else(damaged)?;
+    let (records, cursors): (Vec<TaskRecord<'_>>, _) =
+        postcard::take_from_bytes(&encoded).map_err(|_| damaged())?;
+    let cursors = Cursors::decode(cursors).ok_or_else(damaged)?;
+    Ok(use_it(&Footer { trailer, records, cursors }))
+}

@@ -1,0 +1,226 @@
+//! What is known of tasks, without their logs: resident ones by the catalog, others by the task index.
+
+use std::sync::Arc;
+
+use crate::domain::{LineNumber, Offset, TaskId, TaskSummary, WorkerId, WorkerSummary};
+use crate::store::catalog::{Task, Worker};
+use crate::store::log::{ReadError, TaskPage, TaskQuery};
+use crate::store::shared::StoreShared;
+use crate::store::task_index::{IndexError, IndexReader, SpanRow, TaskRow, WorkerRow};
+
+/// How many workers a summary of one task names.
+pub(in crate::store) const SUMMARY_WORKERS: usize = 100;
+
+/// How many workers a summary in a list names.
+const LISTED_WORKERS: usize = 10;
+
+/// Reads what is known of tasks.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct TaskReader {
+    shared: Arc<StoreShared>,
+}
+
+impl TaskReader {
+    pub(in crate::store) fn new(shared: Arc<StoreShared>) -> Self {
+        Self { shared }
+    }
+
+    /// What is known of a resident task.
+    pub(in crate::store) fn resident(&self, task: &TaskId) -> Option<TaskSummary> {
+        self.shared.catalog().summary(task, SUMMARY_WORKERS)
+    }
+
+    /// What is known of `task`.
+    ///
+    /// # Errors
+    /// When the task index cannot be read; this holds for all that follow.
+    pub(in crate::store) fn summary(
+        &self,
+        task: &TaskId,
+    ) -> Result<Option<TaskSummary>, ReadError> {
+        let (start, resident) = {
+            let catalog = self.shared.catalog();
+            (catalog.log_start_offset(), catalog.summary(task, SUMMARY_WORKERS))
+        };
+        let (None, Some(index)) = (&resident, &self.shared.index) else { return Ok(resident) };
+        let indexed = Indexed { reader: index.reader()?, start };
+        Ok(indexed.summary(task, SUMMARY_WORKERS)?)
+    }
+
+    /// Up to `limit` workers of `task` after the first `skip`, in the order in which they appeared.
+    pub(in crate::store) fn workers(
+        &self,
+        task: &TaskId,
+        skip: usize,
+        limit: usize,
+    ) -> Result<Vec<WorkerSummary>, ReadError> {
+        let catalog = self.shared.catalog();
+        if let Some(task) = catalog.tasks.get(task) {
+            return Ok(task.workers.page(skip, limit));
+        }
+        drop(catalog);
+        let Some(index) = &self.shared.index else { return Ok(Vec::new()) };
+        let rows = index.reader()?.workers_from(task.as_str(), skip, limit)?;
+        Ok(rows.iter().filter_map(worker_summary).collect())
+    }
+
+    /// One worker of `task`.
+    pub(in crate::store) fn worker(
+        &self,
+        task: &TaskId,
+        worker: &WorkerId,
+    ) -> Result<Option<WorkerSummary>, ReadError> {
+        let catalog = self.shared.catalog();
+        if let Some(task) = catalog.tasks.get(task) {
+            return Ok(task.workers.summary(worker.as_str()));
+        }
+        drop(catalog);
+        let Some(index) = &self.shared.index else { return Ok(None) };
+        let row = index.reader()?.worker(task.as_str(), worker.as_str())?;
+        Ok(row.as_ref().and_then(worker_summary))
+    }
+
+    /// A page of tasks, the one with the newest entry first.
+    pub(in crate::store) fn page(&self, query: &TaskQuery) -> Result<TaskPage, ReadError> {
+        let before = query.before.unwrap_or(Offset(u64::MAX));
+        let mut page = Page { query, tasks: Vec::new(), scanned: 0, last: before, is_cut: false };
+        let Residents { summaries, start, tail } = self.residents_before(before, query);
+        for summary in summaries {
+            if !page.has_room() {
+                return Ok(page.finish());
+            }
+            page.push(summary);
+        }
+        let Some(index) = &self.shared.index else { return Ok(page.finish()) };
+        let indexed = Indexed { reader: index.reader()?, start };
+        indexed.reader.newest_before(before, |task, last| {
+            if !page.has_room() {
+                return Ok(false);
+            }
+            page.scan(last);
+            let Ok(task) = TaskId::new(task) else { return Ok(true) };
+            if page.query.wants(&task) && !page.has(&task) && !self.is_newer(&task, tail) {
+                page.tasks.extend(indexed.summary(&task, LISTED_WORKERS)?);
+            }
+            Ok(true)
+        })?;
+        Ok(page.finish())
+    }
+
+    /// Whether the catalog had more of `task` than the index when the tail was `tail`.
+    fn is_newer(&self, task: &TaskId, tail: Offset) -> bool {
+        let catalog = self.shared.catalog();
+        catalog.tasks.get(task).and_then(Task::last).is_some_and(|last| last < tail)
+    }
+
+    /// The resident tasks whose last entry is before `before`, newest first, as many as a page may
+    /// need.
+    fn residents_before(&self, before: Offset, query: &TaskQuery) -> Residents {
+        let catalog = self.shared.catalog();
+        let newest = catalog.tasks.iter().filter_map(|(id, task)| Some((task.last()?, id)));
+        let mut newest: Vec<_> =
+            newest.filter(|(last, id)| *last < before && query.wants(id)).collect();
+        // One more than fits tells that there is more.
+        let wanted = query.limit + 1;
+        if newest.len() > wanted {
+            newest.select_nth_unstable_by_key(wanted, |(last, _)| std::cmp::Reverse(*last));
+            newest.truncate(wanted);
+        }
+        newest.sort_unstable_by_key(|(last, _)| std::cmp::Reverse(*last));
+        let summaries =
+            newest.into_iter().filter_map(|(_, id)| catalog.summary(id, LISTED_WORKERS));
+        Residents {
+            summaries: summaries.collect(),
+            start: catalog.log_start_offset(),
+            tail: catalog.tail,
+        }
+    }
+}
+
+/// Resident tasks, and the catalog's ends when they were looked up.
+struct Residents {
+    summaries: Vec<TaskSummary>,
+    start: Offset,
+    tail: Offset,
+}
+
+/// The page under way.
+struct Page<'a> {
+    query: &'a TaskQuery,
+    tasks: Vec<TaskSummary>,
+    scanned: usize,
+    /// The last entry of the last task that was looked at.
+    last: Offset,
+    /// Whether there was no room for more.
+    is_cut: bool,
+}
+
+impl Page<'_> {
+    fn has_room(&mut self) -> bool {
+        let has_room = self.tasks.len() < self.query.limit && self.scanned < self.query.max_scanned;
+        self.is_cut |= !has_room;
+        has_room
+    }
+
+    fn has(&self, task: &TaskId) -> bool {
+        self.tasks.iter().any(|summary| summary.task == *task)
+    }
+
+    fn scan(&mut self, last: Offset) {
+        self.scanned += 1;
+        self.last = last;
+    }
+
+    fn push(&mut self, summary: TaskSummary) {
+        self.scan(summary.last_offset);
+        self.tasks.push(summary);
+    }
+
+    fn finish(self) -> TaskPage {
+        TaskPage { tasks: self.tasks, next: self.is_cut.then_some(self.last) }
+    }
+}
+
+/// The index, of which nothing before `start` is kept any more.
+struct Indexed {
+    reader: IndexReader,
+    start: Offset,
+}
+
+impl Indexed {
+    /// `None` where nothing of the task is kept.
+    fn summary(&self, task: &TaskId, workers: usize) -> Result<Option<TaskSummary>, IndexError> {
+        let id = task.as_str();
+        let Some(row) = self.reader.row(id)? else { return Ok(None) };
+        let spans = self.reader.spans_from(id, self.start, usize::MAX)?;
+        let workers = self.reader.workers_from(id, 0, workers)?;
+        Ok(summary(task, &row, &spans, &workers))
+    }
+}
+
+fn summary(
+    task: &TaskId,
+    row: &TaskRow,
+    spans: &[SpanRow],
+    workers: &[WorkerRow],
+) -> Option<TaskSummary> {
+    let (first, last) = (spans.first()?, spans.last()?);
+    let LineNumber(end_line) = last.end_line();
+    Some(TaskSummary {
+        task: task.clone(),
+        first_offset: first.first,
+        last_offset: last.last,
+        first_line: first.first_line.0,
+        last_line: end_line - 1,
+        bytes: spans.iter().map(|span| span.bytes).sum(),
+        lost_lines: row.lost_lines,
+        first_time_ms: first.first_time.0,
+        last_time_ms: last.last_time.0,
+        worker_counts: row.counts,
+        workers: workers.iter().filter_map(worker_summary).collect(),
+    })
+}
+
+fn worker_summary(row: &WorkerRow) -> Option<WorkerSummary> {
+    Worker::of_record(&row.record()?).map(|worker| worker.summary())
+}
