@@ -36,7 +36,6 @@ mod counters;
 mod data_dir;
 mod disk;
 pub mod faults;
-mod footers;
 mod format;
 mod handle;
 mod locks;

@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use crate::domain::{Epoch, Offset};
 use crate::store::catalog::Segment;
-use crate::store::footers::{FooterError, with_footer};
 use crate::store::locks::unpoisoned;
-use crate::store::task_index::{IndexError, TaskIndex};
+use crate::store::task_index::{FooterError, IndexError, TaskIndex, with_footer};
 
 /// The wait before an update that failed is tried again; doubled each time, up to the longest.
 const FIRST_RETRY: Duration = Duration::from_millis(100);

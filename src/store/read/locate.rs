@@ -2,19 +2,11 @@
 
 use std::sync::Arc;
 
-use super::spans::{FoundSpan, Spans};
+use super::spans::{ChunkSource, FoundSpan, Spans};
 use crate::domain::{Gap, LineNumber, Offset};
 use crate::store::catalog::{Catalog, Segment};
-use crate::store::format::{ChunkRef, FIRST_CHUNK, FilePosition, IndexAt};
+use crate::store::format::{ChunkRef, FIRST_CHUNK, FilePosition};
 use crate::store::task_index::IndexError;
-
-/// Where entries stand in one segment.
-pub(super) enum ChunkSource {
-    /// In these chunks.
-    Chunks(Vec<ChunkRef>),
-    /// In those of an index in the footer.
-    Index(IndexAt),
-}
 
 /// Chunks of one segment.
 pub(super) struct SegmentChunks {

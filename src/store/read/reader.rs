@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use super::index_cache::{IndexCache, IndexKey};
 use super::locate::{
-    ChunkSource, LineLocation, LogRange, ScanStep, SegmentChunks, TaskStep, forgotten_gap,
-    locate_line, next_step_of_all, next_step_of_task, scan_start,
+    LineLocation, LogRange, ScanStep, SegmentChunks, TaskStep, forgotten_gap, locate_line,
+    next_step_of_all, next_step_of_task, scan_start,
 };
 use super::open_files::OpenFiles;
-use super::spans::{FoundSpan, IndexedSpans, ResidentSpans, chunk_of_line};
+use super::spans::{ChunkSource, FoundSpan, IndexedSpans, ResidentSpans, chunk_of_line};
 use crate::domain::{Block, Gap, LineNumber, Offset, Scope, TaskId};
 use crate::store::catalog::{Catalog, Segment, Task};
 use crate::store::format::{

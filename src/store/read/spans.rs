@@ -1,11 +1,18 @@
 //! Where the entries of one task stand: in the catalog while the task is resident, otherwise in the
 //! task index.
 
-use super::locate::ChunkSource;
 use crate::domain::{LineNumber, Offset};
 use crate::store::catalog::{Span, Task};
-use crate::store::format::ChunkRef;
+use crate::store::format::{ChunkRef, IndexAt};
 use crate::store::task_index::{IndexError, IndexReader, SpanRow};
+
+/// Where entries stand in one segment.
+pub(super) enum ChunkSource {
+    /// In these chunks.
+    Chunks(Vec<ChunkRef>),
+    /// In those of an index in the footer.
+    Index(IndexAt),
+}
 
 /// What one segment has of the task.
 pub(super) struct FoundSpan {

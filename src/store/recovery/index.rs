@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use crate::domain::{Epoch, Offset};
 use crate::store::catalog::Segment;
-use crate::store::footers::with_footer;
 use crate::store::open_error::OpenError;
-use crate::store::task_index::{IndexError, TaskIndex};
+use crate::store::task_index::{IndexError, TaskIndex, with_footer};
 
 /// The index in `dir`, brought up to `segments`, which are sealed and in order; `start` is where the
 /// first of all segments begins. One that is damaged

@@ -18,14 +18,13 @@ use std::sync::Arc;
 use super::catalog::{Catalog, Segment};
 use super::commit::ActiveSegment;
 use super::disk::DiskFile;
-use super::footers::{FooterError, trailer, with_footer};
 use super::format::{
     ChecksumSeed, FIRST_CHUNK, FilePosition, SEGMENT_HEADER_BYTES, ScanBuffer, SegmentHeader,
     Trailer, VERSION, base_in_name, segment_path,
 };
 use super::open_error::OpenError;
 use super::options::StoreOptions;
-use super::task_index::TaskIndex;
+use super::task_index::{FooterError, TaskIndex, trailer, with_footer};
 use crate::domain::{Epoch, Offset};
 use walk::Walk;
 

@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use redb::{Database, ReadOnlyTable, ReadableDatabase};
 
-use super::IndexError;
+use super::error::IndexError;
 use super::rows::{SpanRow, TaskRow, WorkerRow, decode};
 use super::tables::{NEWEST, ORDINALS, SPANS, TASKS, WORKERS};
 use crate::domain::{LineNumber, Offset};

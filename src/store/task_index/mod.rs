@@ -18,6 +18,8 @@
 //! ```
 //! The file is a `redb` database; why, stands in `docs/adr/0011-tasks-on-disk.md`.
 
+mod error;
+mod footers;
 mod lookup;
 mod rows;
 mod tables;
@@ -30,45 +32,22 @@ use redb::backends::InMemoryBackend;
 use redb::{Builder, Database, ReadableDatabase};
 
 use crate::domain::{Epoch, Offset};
-use crate::store::log::ReadError;
+use crate::store::format::TaskRecord;
 
+pub(super) use error::IndexError;
+pub(super) use footers::{FooterError, trailer, with_footer};
 pub(super) use lookup::{IndexReader, IndexedTask};
 pub(super) use rows::{SpanRow, TaskRow, WorkerRow};
 pub(super) use update::SegmentRange;
 
 use tables::{META, create_tables};
+use update::VERSION;
 
 /// The index's file in the data directory.
 const FILE: &str = "TASKS";
 
-/// The version of the tables; another one is made anew.
-const VERSION: u64 = 1;
-
 /// What the database may cache in memory, in bytes.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
-
-/// Why the index cannot be read or changed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum IndexError {
-    /// The database refused.
-    #[error("the task index failed: {0}")]
-    Database(Box<redb::Error>),
-    /// A row cannot be decoded.
-    #[error("the task index has a damaged row of task {0:?}")]
-    Damaged(String),
-}
-
-impl From<IndexError> for ReadError {
-    fn from(error: IndexError) -> Self {
-        Self::Failed(error.to_string().into())
-    }
-}
-
-impl<E: Into<redb::Error>> From<E> for IndexError {
-    fn from(error: E) -> Self {
-        Self::Database(Box::new(error.into()))
-    }
-}
 
 /// How far an index has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,6 +138,32 @@ impl TaskIndex {
     /// When it cannot be read.
     pub(super) fn reader(&self) -> Result<IndexReader, IndexError> {
         IndexReader::new(&self.database)
+    }
+
+    /// Takes in what the footer of a segment says; segments come in order.
+    ///
+    /// # Errors
+    /// When the index cannot be changed; nothing is changed then.
+    pub(super) fn add_segment(
+        &self,
+        epoch: Epoch,
+        segment: SegmentRange,
+        records: &[TaskRecord<'_>],
+    ) -> Result<(), IndexError> {
+        update::add_segment(&self.database, epoch, segment, records)
+    }
+
+    /// Lets go of what the footer of the oldest segment says: the tasks that have nothing else,
+    /// and the workers that have nothing later.
+    ///
+    /// # Errors
+    /// When the index cannot be changed; nothing is changed then.
+    pub(super) fn remove_segment(
+        &self,
+        segment: SegmentRange,
+        records: &[TaskRecord<'_>],
+    ) -> Result<(), IndexError> {
+        update::remove_segment(&self.database, segment, records)
     }
 
     fn prepare(&self) -> Result<(), IndexError> {

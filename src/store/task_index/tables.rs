@@ -2,7 +2,7 @@
 
 use redb::{TableDefinition, WriteTransaction};
 
-use super::IndexError;
+use super::error::IndexError;
 
 /// Task and the segment's first offset, to a `SpanRow`.
 pub(super) const SPANS: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("spans");

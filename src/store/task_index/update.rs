@@ -1,10 +1,10 @@
 //! Taking a sealed segment in, and letting one go.
 
-use redb::{ReadableTable, Table, WriteTransaction};
+use redb::{Database, ReadableTable, Table, WriteTransaction};
 
+use super::error::IndexError;
 use super::rows::{SpanRow, TaskRow, decode, encode};
 use super::tables::{META, NEWEST, ORDINALS, SPANS, TASKS, WORKERS};
-use super::{IndexError, TaskIndex, VERSION};
 use crate::domain::{Epoch, Offset, WorkerState};
 use crate::store::format::{TaskRecord, WorkerRecord};
 
@@ -18,61 +18,62 @@ pub(in crate::store) struct SegmentRange {
     pub(in crate::store) crc: u32,
 }
 
-impl TaskIndex {
-    /// Takes in what the footer of a segment says; segments come in order.
-    ///
-    /// # Errors
-    /// When the index cannot be changed; nothing is changed then.
-    pub(in crate::store) fn add_segment(
-        &self,
-        epoch: Epoch,
-        segment: SegmentRange,
-        records: &[TaskRecord<'_>],
-    ) -> Result<(), IndexError> {
-        self.change(|write| {
-            let mut tables = Tables::open(write)?;
-            for record in records {
-                tables.add(segment.base, record)?;
-            }
-            let mut meta = write.open_table(META)?;
-            meta.insert("version", VERSION)?;
-            meta.insert("epoch", u64::from(epoch.0))?;
-            meta.insert("indexed_to", segment.end.0)?;
-            meta.insert("last_crc", u64::from(segment.crc))?;
-            Ok(())
-        })
-    }
+/// The version of the tables; an index of another one is made anew.
+pub(super) const VERSION: u64 = 1;
 
-    /// Lets go of what the footer of the oldest segment says: the tasks that have nothing else, and
-    /// the workers that have nothing later.
-    ///
-    /// # Errors
-    /// When the index cannot be changed; nothing is changed then.
-    pub(in crate::store) fn remove_segment(
-        &self,
-        segment: SegmentRange,
-        records: &[TaskRecord<'_>],
-    ) -> Result<(), IndexError> {
-        self.change(|write| {
-            let mut tables = Tables::open(write)?;
-            for record in records {
-                tables.remove(segment.base, record)?;
-            }
-            Ok(())
-        })
-    }
-
-    fn change(
-        &self,
-        change: impl FnOnce(&WriteTransaction) -> Result<(), IndexError>,
-    ) -> Result<(), IndexError> {
-        let mut write = self.database.begin_write()?;
-        // A crash must not cost the next start a walk through the whole file.
-        write.set_quick_repair(true);
-        change(&write)?;
-        write.commit()?;
+/// Takes in what the footer of a segment says; segments come in order.
+///
+/// # Errors
+/// When the index cannot be changed; nothing is changed then.
+pub(super) fn add_segment(
+    database: &Database,
+    epoch: Epoch,
+    segment: SegmentRange,
+    records: &[TaskRecord<'_>],
+) -> Result<(), IndexError> {
+    change(database, |write| {
+        let mut tables = Tables::open(write)?;
+        for record in records {
+            tables.add(segment.base, record)?;
+        }
+        let mut meta = write.open_table(META)?;
+        meta.insert("version", VERSION)?;
+        meta.insert("epoch", u64::from(epoch.0))?;
+        meta.insert("indexed_to", segment.end.0)?;
+        meta.insert("last_crc", u64::from(segment.crc))?;
         Ok(())
-    }
+    })
+}
+
+/// Lets go of what the footer of the oldest segment says: the tasks that have nothing else, and
+/// the workers that have nothing later.
+///
+/// # Errors
+/// When the index cannot be changed; nothing is changed then.
+pub(super) fn remove_segment(
+    database: &Database,
+    segment: SegmentRange,
+    records: &[TaskRecord<'_>],
+) -> Result<(), IndexError> {
+    change(database, |write| {
+        let mut tables = Tables::open(write)?;
+        for record in records {
+            tables.remove(segment.base, record)?;
+        }
+        Ok(())
+    })
+}
+
+fn change(
+    database: &Database,
+    change: impl FnOnce(&WriteTransaction) -> Result<(), IndexError>,
+) -> Result<(), IndexError> {
+    let mut write = database.begin_write()?;
+    // A crash must not cost the next start a walk through the whole file.
+    write.set_quick_repair(true);
+    change(&write)?;
+    write.commit()?;
+    Ok(())
 }
 
 struct Tables<'a> {

@@ -1,18 +1,19 @@
-//! Reading the footer of a sealed segment.
+//! Reading the footers of sealed segments, which the index is made of.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::format::{
-    ChecksumSeed, Cursors, FilePosition, TaskRecord, Trailer, read_footer_part, read_trailer,
-};
-use super::task_index::SegmentRange;
+use super::update::SegmentRange;
 use crate::domain::{Epoch, Offset};
+use crate::store::format::{
+    ChecksumSeed, Cursors, FilePosition, TRAILER_BYTES, TaskRecord, Trailer, read_footer_part,
+    read_trailer,
+};
 
 /// Why a footer cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FooterError {
+pub(in crate::store) enum FooterError {
     /// The file system refused.
     #[error("cannot read {path}: {source}")]
     Io {
@@ -41,23 +42,23 @@ pub(super) enum FooterError {
 
 /// What a footer says.
 #[derive(Debug)]
-pub(super) struct Footer<'a> {
+pub(in crate::store) struct Footer<'a> {
     trailer: Trailer,
     records: Vec<TaskRecord<'a>>,
     cursors: Cursors,
 }
 
 impl<'a> Footer<'a> {
-    pub(super) fn records(&self) -> &[TaskRecord<'a>] {
+    pub(in crate::store) fn records(&self) -> &[TaskRecord<'a>] {
         &self.records
     }
 
-    pub(super) fn cursors(&self) -> &Cursors {
+    pub(in crate::store) fn cursors(&self) -> &Cursors {
         &self.cursors
     }
 
     /// The segment's place, for the task index; it begins with `base`.
-    pub(super) fn range(&self, base: Offset) -> SegmentRange {
+    pub(in crate::store) fn range(&self, base: Offset) -> SegmentRange {
         let sealed = &self.trailer.sealed;
         SegmentRange { base, end: sealed.end_offset, crc: sealed.sparse.crc }
     }
@@ -67,7 +68,11 @@ impl<'a> Footer<'a> {
 ///
 /// # Errors
 /// As the file system reports them, and when there is none.
-pub(super) fn trailer(epoch: Epoch, base: Offset, path: &Path) -> Result<Trailer, FooterError> {
+pub(in crate::store) fn trailer(
+    epoch: Epoch,
+    base: Offset,
+    path: &Path,
+) -> Result<Trailer, FooterError> {
     let io = |source| FooterError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io)?;
     trailer_of(&file, epoch, base, path)
@@ -82,7 +87,7 @@ fn trailer_of(
     let io = |source| FooterError::Io { path: path.to_owned(), source };
     let bytes = fs::metadata(path).map_err(io)?.len();
     let trailer = read_trailer(file, bytes, ChecksumSeed::new(epoch, base)).map_err(io)?;
-    let position = FilePosition(bytes.saturating_sub(super::format::TRAILER_BYTES as u64));
+    let position = FilePosition(bytes.saturating_sub(TRAILER_BYTES as u64));
     trailer.ok_or_else(|| FooterError::Missing { path: path.to_owned(), position })
 }
 
@@ -90,7 +95,7 @@ fn trailer_of(
 ///
 /// # Errors
 /// As the file system reports them, and when it is missing or damaged.
-pub(super) fn with_footer<T>(
+pub(in crate::store) fn with_footer<T>(
     epoch: Epoch,
     base: Offset,
     path: &Path,
