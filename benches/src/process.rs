@@ -29,6 +29,9 @@ pub struct Server {
     pub dir: TempDir,
 }
 
+/// How long a server may take to end after SIGTERM.
+const STOP_SECONDS: u64 = 30;
+
 /// The path of another binary in the directory of this one.
 pub fn sibling(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
@@ -42,11 +45,15 @@ pub fn temp_dir() -> Result<TempDir> {
 
 /// The real server, without auth, on free ports.
 pub fn handler(flags: &[&str]) -> Result<Server> {
+    handler_in(temp_dir()?, flags)
+}
+
+/// The same on the data in `dir`.
+pub fn handler_in(dir: TempDir, flags: &[&str]) -> Result<Server> {
     let mut command = Command::new(sibling("otto-handler")?);
     for name in ["JWT_SECRET", "PORT", "FRONTEND_URL", "OTTO_CONFIG", "OTTO_TOKEN"] {
         command.env_remove(name);
     }
-    let dir = temp_dir()?;
     command.args(["serve", "--auth=none", "--print-addrs", "--log=warn"]);
     command.args(["--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--data-dir"]);
     command.arg(dir.path()).args(flags);
@@ -127,6 +134,18 @@ impl Server {
         let io = fs::read_to_string(format!("/proc/{}/io", self.child.id()))?;
         let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
         Ok(line.context("no write_bytes")?.trim().parse()?)
+    }
+
+    /// Ends it by SIGTERM and returns the directory that it wrote to.
+    pub fn stop(mut self) -> Result<TempDir> {
+        Command::new("kill").arg(self.child.id().to_string()).status()?;
+        for _attempt in 0..STOP_SECONDS * 50 {
+            if self.child.try_wait()?.is_some() {
+                return Ok(std::mem::replace(&mut self.dir, temp_dir()?));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        anyhow::bail!("the server did not end within {STOP_SECONDS} s")
     }
 
     /// Fails when it has ended.

@@ -5,6 +5,7 @@ mod committer;
 mod fanout;
 mod growth;
 mod ingest;
+mod tasks;
 
 use anyhow::Result;
 
@@ -53,5 +54,6 @@ pub const CASES: &[Case] = &[
         what: "five million entries over 50 tasks: memory, disk, replay, resume",
         run: big::run,
     },
+    Case { name: "tasks", what: "a million tasks: memory, start, list, look-ups", run: tasks::run },
     Case { name: "growth", what: "CPU over tasks and viewers", run: growth::run },
 ];
