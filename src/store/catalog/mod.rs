@@ -1,7 +1,7 @@
 //! What is known in memory: the tasks, where their entries stand, and the segments.
 //!
-//! The committer changes it, after each commit and under one short lock; readers look places up
-//! in it and then read the files without holding it.
+//! The committer changes it, after each commit and under one short lock; readers locate
+//! chunks in it and then read the files without holding it.
 
 mod committed;
 mod segment;
@@ -33,6 +33,15 @@ const SPARSE_INDEX_BYTES: usize = 64 * 1024;
 pub(in crate::store) struct TaskIndex {
     pub(in crate::store) task: TaskId,
     pub(in crate::store) at: IndexAt,
+}
+
+/// The active segment as its footer ends it.
+#[derive(Debug)]
+pub(in crate::store) struct SegmentFooter {
+    pub(in crate::store) sealed: SealedSegment,
+    pub(in crate::store) indexes: Vec<TaskIndex>,
+    /// The footer, as it is written.
+    pub(in crate::store) bytes: Vec<u8>,
 }
 
 /// The active segment's end, and the segment after it.
@@ -162,7 +171,7 @@ impl Catalog {
         seed: ChecksumSeed,
         data_end: FilePosition,
         last: LastCommit,
-    ) -> (SealedSegment, Vec<TaskIndex>, Vec<u8>) {
+    ) -> SegmentFooter {
         let active = self.active();
         let mut footer = FooterBuilder::new(seed, data_end);
         let mut indexes = Vec::new();
@@ -173,7 +182,7 @@ impl Catalog {
             records.extend(task.record(id, active, at));
         }
         let (sealed, bytes) = footer.finish(&self.sparse, &records, &self.cursors, self.tail, last);
-        (sealed, indexes, bytes)
+        SegmentFooter { sealed, indexes, bytes }
     }
 
     /// Ends the active segment and begins the next.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::stats::RunStats;
-use crate::domain::{Offset, WorkerId, WorkerState, WorkerSummary};
-use crate::store::format::WorkerRecord;
+use crate::domain::{Offset, WorkerId, WorkerSummary};
+use crate::store::format::{NotifiedState, WorkerRecord};
 
 /// Sessions remembered per worker; a producer has one, and a new one when it restarts.
 const MAX_SESSIONS: usize = 4;
@@ -18,7 +18,7 @@ pub(super) struct Worker {
     /// Its place among the task's workers.
     pub(super) ordinal: u32,
     lines: u64,
-    state: Option<(WorkerState, Offset)>,
+    state: Option<NotifiedState>,
     /// Its last entry.
     pub(super) last: Offset,
     /// The session used last stands at the end.
@@ -85,8 +85,8 @@ impl Worker {
         WorkerSummary {
             worker: id.clone(),
             lines: self.lines,
-            state: self.state.map(|(state, _)| state),
-            state_offset: self.state.map(|(_, offset)| offset),
+            state: self.state.map(|notified| notified.state),
+            state_offset: self.state.map(|notified| notified.offset),
         }
     }
 

@@ -8,7 +8,7 @@
 //!
 //! `queue` is what waits, `staging` makes blocks of it, `segment_writer` is where they go: files
 //! (`file_segments`) or nowhere (`memory_segments`). `group_commit` decides when, `committer` is
-//! the loop, `maintenance` what it does between two commits, `ack` answers.
+//! the loop, `maintenance` what it does between two commits, `ack` tells producers.
 
 mod ack;
 mod committer;

@@ -1,4 +1,4 @@
-//! Reading back: looks a place up in the catalog, then reads files without holding it.
+//! Reading back: locates chunks in the catalog, then reads them from the files.
 
 mod index_cache;
 mod locate;

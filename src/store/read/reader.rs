@@ -1,4 +1,4 @@
-//! Reads: looks a place up in the catalog, then reads files without holding it.
+//! Reads: locates chunks in the catalog under its lock, then reads the files without the lock.
 //!
 //! Retention may remove a segment between the two. The file is then not found, and the read
 //! looks again: by then the catalog says that those entries are gone, and a gap is returned.
@@ -25,7 +25,7 @@ use crate::store::shared::StoreShared;
 /// What a scan in store order reads at once, at most.
 const MAX_READ_AHEAD_BYTES: usize = 1024 * 1024;
 
-/// Why a read of one place gave nothing.
+/// Why the chunks of one segment were not read.
 enum Failure {
     /// Retention took the file away meanwhile.
     Gone,
@@ -33,15 +33,15 @@ enum Failure {
     Read(ReadError),
 }
 
-/// What a read has gathered.
-struct Gathered {
+/// What a read has found so far.
+struct PartialRead {
     blocks: Vec<Arc<Block>>,
     bytes: usize,
     max_bytes: usize,
     next: Offset,
 }
 
-impl Gathered {
+impl PartialRead {
     fn is_full(&self) -> bool {
         !self.blocks.is_empty() && self.bytes >= self.max_bytes
     }
@@ -82,40 +82,38 @@ impl Reader {
         if self.shared.is_in_memory {
             return Ok(self.read_nothing(scope, from));
         }
-        let mut gathered = Gathered { blocks: Vec::new(), bytes: 0, max_bytes, next: from };
+        let mut partial = PartialRead { blocks: Vec::new(), bytes: 0, max_bytes, next: from };
         let mut gap = None;
-        while !gathered.is_full() {
-            let step = self.next_step(scope, &gathered);
+        while !partial.is_full() {
+            let step = self.next_step(scope, &partial);
             match step.gap {
-                Some(_) if !gathered.blocks.is_empty() => break,
-                found => gap = gap_or_earlier(found, gap, &gathered),
+                Some(_) if !partial.blocks.is_empty() => break,
+                found => gap = gap_or_earlier(found, gap, &partial),
             }
             let Some(chunks) = &step.chunks else {
-                gathered.next = gathered.next.max(step.tail);
+                partial.next = partial.next.max(step.tail);
                 break;
             };
-            let before = gathered.next;
-            let outcome = match scope {
-                Scope::Task(task) => self.read_chunks(chunks, task, &mut gathered),
-                Scope::All => self.scan(chunks, step.data_end, &mut gathered),
+            let before = partial.next;
+            let result = match scope {
+                Scope::Task(task) => self.read_chunks(chunks, task, &mut partial),
+                Scope::All => self.scan(chunks, step.data_end, &mut partial),
             };
-            match outcome {
-                Ok(()) if gathered.next > before => {}
+            match result {
+                Ok(()) if partial.next > before => {}
                 Ok(()) => return Err(failed(&chunks.segment, "its index leads nowhere")),
                 Err(Failure::Gone) => {}
                 Err(Failure::Read(error)) => return Err(error),
             }
         }
-        Ok(Read { gap, blocks: gathered.blocks, next: gathered.next })
+        Ok(Read { gap, blocks: partial.blocks, next: partial.next })
     }
 
-    fn next_step(&self, scope: &Scope, gathered: &Gathered) -> ReadStep {
+    fn next_step(&self, scope: &Scope, partial: &PartialRead) -> ReadStep {
         let catalog = self.shared.catalog();
         match scope {
-            Scope::Task(task) => {
-                next_step_of_task(&catalog, task, gathered.next, gathered.max_bytes)
-            }
-            Scope::All => next_step_of_all(&catalog, gathered.next),
+            Scope::Task(task) => next_step_of_task(&catalog, task, partial.next, partial.max_bytes),
+            Scope::All => next_step_of_all(&catalog, partial.next),
         }
     }
 
@@ -141,7 +139,7 @@ impl Reader {
         &self,
         SegmentChunks { segment, source }: &SegmentChunks,
         task: &TaskId,
-        gathered: &mut Gathered,
+        partial: &mut PartialRead,
     ) -> Result<(), Failure> {
         let file = self.file(segment)?;
         let loaded;
@@ -152,10 +150,10 @@ impl Reader {
                 &loaded[..]
             }
         };
-        let start = chunks.partition_point(|chunk| chunk.end() <= gathered.next);
+        let start = chunks.partition_point(|chunk| chunk.end() <= partial.next);
         for chunk in &chunks[start..] {
-            gathered.push(self.read_chunk(&file, segment, chunk)?);
-            if gathered.is_full() {
+            partial.push(self.read_chunk(&file, segment, chunk)?);
+            if partial.is_full() {
                 break;
             }
         }
@@ -167,7 +165,7 @@ impl Reader {
         &self,
         SegmentChunks { segment, source }: &SegmentChunks,
         data_end: FilePosition,
-        gathered: &mut Gathered,
+        partial: &mut PartialRead,
     ) -> Result<(), Failure> {
         let file = self.file(segment)?;
         let mut position = match source {
@@ -176,22 +174,22 @@ impl Reader {
             }
             ChunkSource::Index(at) => {
                 let sparse = self.index(&file, segment, None, *at)?;
-                scan_start(&sparse, gathered.next)
+                scan_start(&sparse, partial.next)
             }
         };
         let seed = self.seed(segment);
-        let read_ahead = gathered.max_bytes.min(MAX_READ_AHEAD_BYTES);
+        let read_ahead = partial.max_bytes.min(MAX_READ_AHEAD_BYTES);
         let mut buffer = ScanBuffer::new(&file, data_end, read_ahead);
-        while !gathered.is_full() {
+        while !partial.is_full() {
             let item = buffer.item(position, seed).map_err(|error| io_failed(segment, &error))?;
             let ScanItem::Chunk(found, bytes) = item else {
                 let is_end = matches!(item, ScanItem::End);
                 return if is_end { Ok(()) } else { Err(damaged(segment, position)) };
             };
             let header = found.header;
-            if header.end() > gathered.next && header.count > 0 {
+            if header.end() > partial.next && header.count > 0 {
                 let block = decode_block(bytes, &found);
-                gathered.push(block.ok_or_else(|| damaged(segment, position))?);
+                partial.push(block.ok_or_else(|| damaged(segment, position))?);
             }
             position = position + found.bytes();
         }
@@ -287,8 +285,8 @@ impl Reader {
 }
 
 /// The gap of a read that has no block yet; one that was found before stays.
-fn gap_or_earlier(found: Option<Gap>, earlier: Option<Gap>, gathered: &Gathered) -> Option<Gap> {
-    if gathered.blocks.is_empty() { found } else { earlier }
+fn gap_or_earlier(found: Option<Gap>, earlier: Option<Gap>, partial: &PartialRead) -> Option<Gap> {
+    if partial.blocks.is_empty() { found } else { earlier }
 }
 
 fn failed(segment: &Segment, what: &str) -> ReadError {
