@@ -211,9 +211,8 @@ impl SegmentWriter for FileSegments {
         while let Some(segment) = self.pending_deletes.front() {
             let removed = self.options.disk.remove(&segment.path);
             self.open_files.forget(segment.base);
-            let outcome =
-                removed.and_then(|()| self.options.disk.sync_directory(&self.options.dir));
-            match outcome {
+            let result = removed.and_then(|()| self.options.disk.sync_directory(&self.options.dir));
+            match result {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     let file = segment.path.display();
                     tracing::warn!(%error, %file, "cannot remove a segment that was dropped");

@@ -3,14 +3,14 @@
 //! What a lone entry costs is its commit: two thread switches, a write, an fsync. Where many
 //! producers send a little each, waiting a moment shares that cost. Where they wait for their
 //! acknowledgements before they send more, waiting gains nothing and slows them down. So the
-//! committer tries: it waits as long as waiting gathers enough, and asks again now and then.
+//! committer tries: it waits as long as waiting brings enough, and asks again now and then.
 //!
 //! Nor does it wait longer than until a commit has plenty: entries are cheapest while the cache
 //! has them. The faster they come, the closer the commits.
 
 use std::time::{Duration, Instant};
 
-/// Batches that a wait must gather to be worth it.
+/// Batches that a wait must bring to be worth it.
 const WORTHWHILE_BATCHES: usize = 4;
 
 /// Entries with which a commit has plenty.
@@ -19,7 +19,7 @@ const PLENTY_OF_ENTRIES: u32 = 512;
 /// Where so many entries come in an interval, commits may be two intervals apart.
 const MANY_ENTRIES: u32 = 16;
 
-/// Shorter waits cost more than they gather.
+/// Shorter waits cost more than they save.
 const SHORTEST_WAIT: Duration = Duration::from_micros(100);
 
 /// Commits made at once after a delay that was not worth it; twice as many after each further one.
@@ -76,7 +76,7 @@ impl CommitDelay {
         }
     }
 
-    /// Moves the distance halfway to the one that would have gathered plenty.
+    /// Moves the distance halfway to the one that would have brought plenty.
     fn fit(&mut self, took: Duration, entries: usize) {
         let entries = u32::try_from(entries).unwrap_or(u32::MAX).max(1);
         let fitting = took.saturating_mul(PLENTY_OF_ENTRIES) / entries;
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_that_gathers_too_little_is_not_repeated_for_a_while() {
+    fn a_wait_that_brings_too_little_is_not_repeated_for_a_while() {
         let mut now = Instant::now();
         let mut delay = CommitDelay::new(INTERVAL);
         delay.note(now, true, size(WORTHWHILE_BATCHES, 20));

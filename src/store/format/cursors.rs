@@ -45,8 +45,8 @@ impl Cursors {
         postcard::to_stdvec(&pairs).expect("texts and numbers always encode into memory")
     }
 
-    /// Reads what [`Cursors::encode`] wrote. No bytes are no cursors: a footer from before
-    /// there were any, or the control chunk of a clean end.
+    /// Reads what [`Cursors::encode`] wrote. Empty bytes give no cursors: they
+    /// stand in a footer from before there were any, and in the control chunk of a clean close.
     pub(in crate::store) fn decode(bytes: &[u8]) -> Option<Self> {
         if bytes.is_empty() {
             return Some(Self::default());

@@ -230,7 +230,7 @@ pub(in crate::store) fn read_footer_part(
     let mut bytes = vec![0; at.bytes as usize];
     match file.read_exact_at(&mut bytes, at.position.0) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        outcome => outcome?,
+        result => result?,
     }
     Ok((crc32c::crc32c(&bytes) == at.crc).then(|| bytes.into()))
 }

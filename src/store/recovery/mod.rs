@@ -187,8 +187,8 @@ impl Recovery<'_> {
         Ok(Recovered { catalog: self.catalog, active, next_commit })
     }
 
-    /// Whether the last segment is sealed. A footer that is damaged there, behind all chunks, is
-    /// written anew, so its damage is no error.
+    /// Whether the last segment is sealed. A damaged footer counts as none there: it stands
+    /// behind all chunks and is written anew.
     fn take_sealed_last(&mut self, last: &SegmentFile) -> Result<bool, OpenError> {
         match read_footer(&last.path, ChecksumSeed::new(self.epoch, last.base)) {
             Ok(Some(footer)) => self.add_sealed(last, &footer).map(|()| true),
