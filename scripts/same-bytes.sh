@@ -3,7 +3,7 @@
 #   scripts/same-bytes.sh OLD NEW
 #
 # Compared byte by byte, once with several tasks and once with one alone: META, the segments
-# (sealed by age and by size), every answer to a producer, and every SSE stream, NDJSON, text and
+# (sealed by age and by size), every response to a producer, and every SSE stream, NDJSON, text and
 # JSON body, read while the program holds the entries in memory and again after a restart.
 #
 # The input, and where commits begin and end, is fixed by tests/integration/fixture/input.rs. What

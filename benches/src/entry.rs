@@ -4,10 +4,10 @@ use otto_handler::proto::ottoscaler::{WorkerLogEntry, WorkerMetadata};
 use serde_json::json;
 
 /// Comes before the time of sending in a message.
-pub const STAMP_MARK: &[u8] = b"t=";
+pub const SENT_AT_PREFIX: &[u8] = b"t=";
 
-/// Digits of a stamp: nanoseconds since the run began.
-pub const STAMP_DIGITS: usize = 15;
+/// Digits of the time of sending: nanoseconds since the run began.
+pub const SENT_AT_DIGITS: usize = 15;
 
 const CRATES: [&str; 8] = ["serde", "tokio", "hyper", "axum", "bytes", "tracing", "regex", "rand"];
 const STEPS: [&str; 5] = ["Compiling", "Checking", "Downloaded", "Running", "Fresh"];
@@ -66,20 +66,20 @@ pub fn json(entry: &WorkerLogEntry) -> String {
     members.to_string().replacen('{', "{\"offset\":1000000,\"line\":10000,", 1)
 }
 
-/// Writes `nanos` as a stamp's digits.
-pub fn write_stamp(digits: &mut [u8], mut nanos: u64) {
-    for digit in digits[..STAMP_DIGITS].iter_mut().rev() {
+/// Writes `nanos` as the digits of a time of sending.
+pub fn write_sent_at(digits: &mut [u8], mut nanos: u64) {
+    for digit in digits[..SENT_AT_DIGITS].iter_mut().rev() {
         *digit = b'0' + (nanos % 10) as u8;
         nanos /= 10;
     }
 }
 
-/// Where in `bytes` the digits of the last stamp begin.
-pub fn stamp_at(bytes: &[u8]) -> Option<usize> {
-    memchr::memmem::rfind(bytes, STAMP_MARK).map(|at| at + STAMP_MARK.len())
+/// Where in `bytes` the digits of the last time of sending begin.
+pub fn sent_at_position(bytes: &[u8]) -> Option<usize> {
+    memchr::memmem::rfind(bytes, SENT_AT_PREFIX).map(|at| at + SENT_AT_PREFIX.len())
 }
 
-/// Reads a stamp's digits.
-pub fn read_stamp(digits: &[u8]) -> Option<u64> {
-    std::str::from_utf8(digits.get(..STAMP_DIGITS)?).ok()?.parse().ok()
+/// Reads the digits of a time of sending.
+pub fn read_sent_at(digits: &[u8]) -> Option<u64> {
+    std::str::from_utf8(digits.get(..SENT_AT_DIGITS)?).ok()?.parse().ok()
 }

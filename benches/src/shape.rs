@@ -19,7 +19,7 @@ pub struct Shape {
     /// How many different frames a stream sends before they repeat.
     pub cycle: usize,
     /// Whether messages carry their time of sending.
-    pub stamped: bool,
+    pub has_sent_at: bool,
 }
 
 impl Default for Shape {
@@ -32,7 +32,7 @@ impl Default for Shape {
             mixed: false,
             heavy_every: 0,
             cycle: 32,
-            stamped: false,
+            has_sent_at: false,
         }
     }
 }

@@ -104,9 +104,9 @@ fn link(server: &Server, secret: &str) -> anyhow::Result<String> {
     let now = now_ms() / 1000;
     let claims = Claims { sub: "demo".into(), exp: now + SESSION_SECONDS, tasks: None };
     let code = server.http().login_codes().issue(sign(secret.as_bytes(), &claims)?)?;
-    let http = server.addrs().http;
+    let addr = server.addrs().http;
     Ok(format!(
-        "\n  Open http://{http}/login?code={code}\n\n  Two builds at a time scroll by. Ctrl-C ends the demo.\n"
+        "\n  Open http://{addr}/login?code={code}\n\n  Two builds at a time scroll by. Ctrl-C ends the demo.\n"
     ))
 }
 

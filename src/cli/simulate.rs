@@ -11,7 +11,7 @@ use super::serve::stop_signal;
 use crate::domain::TaskId;
 use crate::simulate::{Pace, Plan, push, serve_pull};
 
-/// Simulate an ottoscaler: push simulated CI builds over gRPC, or let them be pulled.
+/// Simulate an ottoscaler: push simulated CI builds over gRPC, or let them be pulled
 ///
 ///   otto-handler simulate --push-to http://127.0.0.1:8080 --tasks 2 --workers 3 --fail 2
 ///   otto-handler simulate --serve-pull 127.0.0.1:9090 --seed 7

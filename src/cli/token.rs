@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::config::MIN_SECRET_BYTES;
 use crate::domain::now_ms;
 
-/// Make a token (JWT, HS256) and print it, alone, on standard output.
+/// Make a token (JWT, HS256) and print it, alone, on standard output
 ///
 ///   otto-handler token --sub me --task 'build-*' --ttl 8h
 #[derive(Debug, Clone, clap::Args)]

@@ -39,7 +39,7 @@ pub enum PullMode {
 /// How the server's own log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text.
     Text,
     /// One JSON object a line.
     Json,
@@ -102,7 +102,8 @@ pub struct ServeArgs {
     )]
     pub jwt_secret: Option<String>,
 
-    /// Who may push: everyone who reaches --grpc-addr (none). Must be set when that is not on loopback
+    /// Who may push: everyone who reaches --grpc-addr (none). Must be given when that address is not
+    /// on loopback
     #[arg(long, env = "OTTO_PUSH_AUTH", help_heading = "Access")]
     pub push_auth: Option<PushAuth>,
 
@@ -280,7 +281,7 @@ pub struct ServeArgs {
     )]
     pub heartbeat: Duration,
 
-    /// Count a task as complete when nothing came for this long, even if its workers sent no end
+    /// Count a task as complete when nothing came for this long, even if its workers sent no final status
     #[arg(
         long,
         env = "OTTO_TASK_QUIET_PERIOD",

@@ -101,7 +101,7 @@ impl Intake {
         &self.0.limits
     }
 
-    /// Resolves once every stream has ended and what it sent is settled, cancelled ones too.
+    /// Resolves once every stream has ended and what it sent is decided, of cancelled ones too.
     pub async fn drained(&self) {
         self.0.streams.all_released().await;
     }

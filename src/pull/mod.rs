@@ -18,10 +18,10 @@
 
 mod codec;
 mod connection;
+mod http1;
 mod numbering;
 mod options;
 mod poller;
-mod probe;
 mod reason;
 mod service;
 mod session;

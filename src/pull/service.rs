@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::http1::explained;
 use super::options::{Mode, PullOptions};
 use super::poller::Poller;
-use super::probe::explained;
 use super::session::PullSession;
 use super::state::{Handle, PullReporter, PullState};
 use crate::client::backoff::Backoff;

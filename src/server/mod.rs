@@ -2,7 +2,7 @@
 //!
 //! Start: lock and recover the data directory, bind, serve. Shutdown, in this order and within
 //! the drain timeout: readiness and health say no, ports close, producers' streams take what has
-//! arrived and are answered, viewers are sent away with a hint, the store commits the rest and
+//! arrived and acknowledge it, viewers are sent away with a hint, the store commits the rest and
 //! marks its end.
 
 mod accept;

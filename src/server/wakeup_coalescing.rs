@@ -3,7 +3,7 @@
 //! At a few thousand entries a second nearly every entry wakes its thread, and waking costs more
 //! than the entry does. Network cards solve the same problem by interrupt coalescing. So a thread
 //! pauses for a moment before it waits for input, and then takes all that has arrived. It does so
-//! as long as a pause gathers enough messages. Where it does not, the next attempt comes after
+//! as long as a pause brings enough messages. Where it does not, the next attempt comes after
 //! twice as many waits: a producer that waits for each ACK gains nothing from a pause.
 
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 /// How long a pause is; by so much at most an entry comes later.
 const PAUSE: Duration = Duration::from_millis(4);
 
-/// Messages that a pause must gather to be worth it.
+/// Messages that a pause must bring to be worth it.
 const WORTHWHILE_MESSAGES: u64 = 8;
 
-/// How many pauses in a row may gather too little after one that was worth it: input is uneven.
+/// How many pauses in a row may bring too little after one that was worth it: input is uneven.
 const TOLERATED_PAUSES: u32 = 3;
 
 /// Waits without a pause after the first pause that was not worth it.
@@ -29,7 +29,7 @@ pub(super) struct WakeupCoalescing {
     last: Option<Wait>,
     /// Whether the thread paused before the last wait.
     has_paused: bool,
-    /// How many more pauses may gather too little before waits are skipped.
+    /// How many more pauses may bring too little before waits are skipped.
     tolerated: u32,
     /// Waits that are still to come without a pause.
     skip: u32,
@@ -54,22 +54,22 @@ impl WakeupCoalescing {
     /// `messages` in all.
     pub(super) fn pause(&mut self, now: Instant, messages: u64) -> Option<Duration> {
         let last = self.last.replace(Wait { at: now, messages })?;
-        let gathered = messages - last.messages;
+        let brought = messages - last.messages;
         if std::mem::take(&mut self.has_paused) {
-            self.judge(gathered);
+            self.judge(brought);
         }
         if self.skip > 0 {
             self.skip -= 1;
             return None;
         }
-        // Where input comes less often than this, a pause would gather nothing.
-        let is_busy = gathered > 0 && now.saturating_duration_since(last.at) < 2 * PAUSE;
+        // Where input comes less often than this, a pause would bring nothing.
+        let is_busy = brought > 0 && now.saturating_duration_since(last.at) < 2 * PAUSE;
         self.has_paused = is_busy;
         is_busy.then_some(PAUSE)
     }
 
-    fn judge(&mut self, gathered: u64) {
-        if gathered >= WORTHWHILE_MESSAGES {
+    fn judge(&mut self, brought: u64) {
+        if brought >= WORTHWHILE_MESSAGES {
             self.next_skip = MIN_SKIPPED_WAITS;
             self.tolerated = TOLERATED_PAUSES;
         } else if self.tolerated > 0 {

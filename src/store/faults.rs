@@ -1,6 +1,6 @@
 //! The seam for tests: a disk that is held up, or that fails.
 //!
-//! A [`FaultyDisk`] stands before the real one and does as it is stats:
+//! A [`FaultyDisk`] stands before the real one and does as it is told:
 //! ```
 //! # use std::sync::Arc;
 //! use otto_handler::store::{StoreOptions, faults::FaultyDisk};

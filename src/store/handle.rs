@@ -225,8 +225,8 @@ fn off_runtime<T: Send + 'static>(
 ) -> BoxFuture<'static, Result<T, ReadError>> {
     let joined = spawn_blocking(work);
     joined
-        .map(|outcome| {
-            outcome.unwrap_or_else(|error| Err(ReadError::Failed(error.to_string().into())))
+        .map(|result| {
+            result.unwrap_or_else(|error| Err(ReadError::Failed(error.to_string().into())))
         })
         .boxed()
 }

@@ -100,7 +100,7 @@ pub struct TaskPage {
 pub struct Receipt(oneshot::Receiver<Result<Committed, AppendError>>);
 
 impl Receipt {
-    /// A receipt, and what settles it.
+    /// A receipt, and what resolves it.
     pub fn channel() -> (oneshot::Sender<Result<Committed, AppendError>>, Self) {
         let (sender, receiver) = oneshot::channel();
         (sender, Self(receiver))
@@ -111,9 +111,7 @@ impl Future for Receipt {
     type Output = Result<Committed, AppendError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0)
-            .poll(context)
-            .map(|settled| settled.unwrap_or(Err(AppendError::Closed)))
+        Pin::new(&mut self.0).poll(context).map(|result| result.unwrap_or(Err(AppendError::Closed)))
     }
 }
 
@@ -124,13 +122,13 @@ pub trait Log: Send + Sync + 'static {
     /// Names this store's lifetime.
     fn epoch(&self) -> Epoch;
 
-    /// Queues `batch` if the queue has queue_permits for it now.
+    /// Queues `batch` if there are queue permits for it now.
     ///
     /// # Errors
     /// The batch itself when the queue is full; the reason when the log takes nothing more.
     fn try_append(&self, batch: Batch) -> Result<Receipt, TryAppendError>;
 
-    /// Waits for queue_permits and queues `batch`. Dropped before it resolves, nothing is queued.
+    /// Waits for queue permits and queues `batch`. Dropped before it resolves, nothing is queued.
     ///
     /// # Errors
     /// When the log takes nothing more.

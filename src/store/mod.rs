@@ -11,7 +11,7 @@
 //! - Memory is bounded in bytes: the queue, the commit, the list of tasks, the indexes.
 //! - Nothing here knows a protocol.
 //!
-//! # WireLayout
+//! # Layout
 //! ```text
 //! META                        format version, epoch, CRC
 //! LOCK                        locked while a server has the data directory

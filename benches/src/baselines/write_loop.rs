@@ -1,4 +1,4 @@
-//! One thread that calls `write()` for every event on every socket: the floor without
+//! One thread that calls `write()` for every event on every socket: the least CPU without
 //! coalescing.
 
 use std::io::{BufReader, Read, Write};
@@ -17,13 +17,13 @@ type Sockets = Arc<Mutex<Vec<TcpStream>>>;
 /// # Errors
 /// When it cannot listen or the feed is broken.
 pub fn run() -> Result<()> {
-    let http = TcpListener::bind("127.0.0.1:0")?;
+    let viewers = TcpListener::bind("127.0.0.1:0")?;
     let feed = TcpListener::bind("127.0.0.1:0")?;
-    super::print_addrs(&[("http", http.local_addr()?), ("feed", feed.local_addr()?)]);
+    super::print_addrs(&[("http", viewers.local_addr()?), ("feed", feed.local_addr()?)]);
     let sockets = Sockets::default();
     let accepted = sockets.clone();
     thread::spawn(move || {
-        for socket in http.incoming().flatten() {
+        for socket in viewers.incoming().flatten() {
             // A viewer that has left already is noticed when it is written to.
             drop(open(socket, &accepted));
         }

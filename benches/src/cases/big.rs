@@ -27,7 +27,7 @@ const SHAPE: Shape = Shape {
     heavy_every: 4,
     // More than a chunk holds of a stream, so that LZ4 does not find whole lines again.
     cycle: 1024,
-    stamped: false,
+    has_sent_at: false,
 };
 
 const ENTRIES: u64 = 5_000_000;

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::Result;
 use mio::net::TcpStream;
 
-use crate::entry::{self, STAMP_DIGITS, STAMP_MARK};
+use crate::entry::{self, SENT_AT_DIGITS, SENT_AT_PREFIX};
 use crate::load::h2::{self, AckCounter};
 use crate::shape::{Shape, frame};
 
@@ -73,7 +73,7 @@ impl Connection {
     }
 
     /// Appends up to `frames` frames to what is to be written, as far as windows allow.
-    pub fn fill(&mut self, frames: u64, stamp: Option<u64>, timed: bool) -> u64 {
+    pub fn fill(&mut self, frames: u64, sent_at: Option<u64>, timed: bool) -> u64 {
         let (mut filled, mut blocked) = (0, 0);
         let streams = self.streams.len();
         while filled < frames && self.out.len() < OUT_BYTES && blocked < streams {
@@ -92,8 +92,8 @@ impl Connection {
             stream.next = (stream.next + 1) % stream.frames.len();
             let start = self.out.len();
             self.out.extend_from_slice(frame);
-            if let Some(nanos) = stamp {
-                stamp_all(&mut self.out[start..], nanos);
+            if let Some(nanos) = sent_at {
+                write_sent_at_everywhere(&mut self.out[start..], nanos);
             }
             if timed {
                 stream.sent_at.push_back(Instant::now());
@@ -202,14 +202,14 @@ impl Stream {
     }
 }
 
-fn stamp_all(bytes: &mut [u8], nanos: u64) {
+fn write_sent_at_everywhere(bytes: &mut [u8], nanos: u64) {
     let positions: Vec<usize> =
-        memchr::memmem::find_iter(bytes, STAMP_MARK).map(|at| at + STAMP_MARK.len()).collect();
+        memchr::memmem::find_iter(bytes, SENT_AT_PREFIX).map(|at| at + SENT_AT_PREFIX.len()).collect();
     for position in positions {
-        if bytes.len() - position >= STAMP_DIGITS
-            && bytes[position..position + STAMP_DIGITS].iter().all(u8::is_ascii_digit)
+        if bytes.len() - position >= SENT_AT_DIGITS
+            && bytes[position..position + SENT_AT_DIGITS].iter().all(u8::is_ascii_digit)
         {
-            entry::write_stamp(&mut bytes[position..], nanos);
+            entry::write_sent_at(&mut bytes[position..], nanos);
         }
     }
 }

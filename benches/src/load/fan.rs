@@ -43,7 +43,7 @@ impl Fan {
     pub fn of_task(server: &Server, viewers: usize) -> Result<Self> {
         let shape =
             Shape { connections: 1, streams_per_connection: 8, tasks: 1, ..Shape::default() };
-        Self::of_handler(server, TASK_PATH, viewers, Shape { stamped: true, ..shape }, LEAD_EVENTS)
+        Self::of_handler(server, TASK_PATH, viewers, Shape { has_sent_at: true, ..shape }, LEAD_EVENTS)
     }
 
     /// The real server: entries of many tasks are pushed as in the ingest case, and viewers

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::entry::{self, write_stamp};
+use crate::entry::{self, write_sent_at};
 
 /// A source of events that sends no more than it is allowed.
 pub trait Feed {
@@ -94,7 +94,7 @@ impl JsonFeed {
     }
 }
 
-/// An event's bytes and where its stamp begins.
+/// An event's bytes and where its time of sending begins.
 fn framed(number: usize, framing: Framing) -> (Vec<u8>, usize) {
     let json = entry::json(&entry::entry(0, 1, number));
     let mut bytes = match framing {
@@ -105,8 +105,8 @@ fn framed(number: usize, framing: Framing) -> (Vec<u8>, usize) {
         }
     };
     bytes.extend_from_slice(json.as_bytes());
-    let stamp = entry::stamp_at(&bytes).expect("every message has one");
-    (bytes, stamp)
+    let sent_at = entry::sent_at_position(&bytes).expect("every message has one");
+    (bytes, sent_at)
 }
 
 impl Feed for JsonFeed {
@@ -121,11 +121,11 @@ impl Feed for JsonFeed {
     fn turn(&mut self, _wait: Duration) -> Result<()> {
         while self.flush()? && self.allowed > 0 {
             while self.allowed > 0 && self.out.len() < OUT_BYTES {
-                let (bytes, stamp) = &self.events[self.next];
+                let (bytes, sent_at) = &self.events[self.next];
                 self.next = (self.next + 1) % self.events.len();
                 let start = self.out.len();
                 self.out.extend_from_slice(bytes);
-                write_stamp(&mut self.out[start + stamp..], self.began.elapsed().as_nanos() as u64);
+                write_sent_at(&mut self.out[start + sent_at..], self.began.elapsed().as_nanos() as u64);
                 self.allowed -= 1;
                 self.sent += 1;
             }

@@ -133,11 +133,11 @@ impl Pusher {
             let index = (self.next + turn) % self.connections.len();
             let connection = &mut self.connections[index];
             loop {
-                let stamp = self.shape.stamped.then(|| self.began.elapsed().as_nanos() as u64);
+                let sent_at = self.shape.has_sent_at.then(|| self.began.elapsed().as_nanos() as u64);
                 let timed = self.latencies.is_some();
                 let frames = self.allowed / self.shape.entries_per_frame as u64;
                 let filled =
-                    connection.fill(frames, stamp, timed) * self.shape.entries_per_frame as u64;
+                    connection.fill(frames, sent_at, timed) * self.shape.entries_per_frame as u64;
                 self.allowed -= filled;
                 self.sent += filled;
                 if !connection.flush()? || filled == 0 {

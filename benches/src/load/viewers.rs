@@ -8,18 +8,18 @@ use memchr::memmem::Finder;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::entry::{STAMP_MARK, read_stamp};
+use crate::entry::{SENT_AT_PREFIX, read_sent_at};
 
 const READ_BYTES: usize = 256 * 1024;
 
 /// Begins the payload of every log event of every server measured here, and no other.
-const EVENT_MARK: &[u8] = b"\ndata: {\"offset\"";
+const EVENT_PREFIX: &[u8] = b"\ndata: {\"offset\"";
 
 struct Viewer {
     socket: TcpStream,
     events: u64,
-    /// The end of the last read, one byte shorter than a mark: a mark may be split between two reads.
-    tail: [u8; EVENT_MARK.len() - 1],
+    /// The end of the last read, one byte shorter than a prefix: a prefix may be split between two reads.
+    tail: [u8; EVENT_PREFIX.len() - 1],
     is_open: bool,
 }
 
@@ -29,8 +29,8 @@ pub struct Viewers {
     ready: Events,
     viewers: Vec<Viewer>,
     buffer: Vec<u8>,
-    mark: Finder<'static>,
-    stamp: Finder<'static>,
+    event_prefix: Finder<'static>,
+    sent_at: Finder<'static>,
     began: Instant,
     pub bytes: u64,
     /// Set to collect the time from publishing to delivery, in milliseconds.
@@ -56,7 +56,7 @@ impl Viewers {
             viewers.push(Viewer {
                 socket,
                 events: 0,
-                tail: [0; EVENT_MARK.len() - 1],
+                tail: [0; EVENT_PREFIX.len() - 1],
                 is_open: false,
             });
         }
@@ -65,8 +65,8 @@ impl Viewers {
             ready: Events::with_capacity(1024),
             viewers,
             buffer: vec![0; READ_BYTES],
-            mark: Finder::new(EVENT_MARK),
-            stamp: Finder::new(STAMP_MARK),
+            event_prefix: Finder::new(EVENT_PREFIX),
+            sent_at: Finder::new(SENT_AT_PREFIX),
             began,
             bytes: 0,
             latencies: None,
@@ -114,16 +114,16 @@ impl Viewers {
                 ensure!(is_ok, "viewer {index}: {}", String::from_utf8_lossy(head));
                 viewer.is_open = true;
             }
-            viewer.events += self.mark.find_iter(read).count() as u64;
+            viewer.events += self.event_prefix.find_iter(read).count() as u64;
             self.bytes += bytes as u64;
             if let Some(latencies) = &mut self.latencies {
                 let now = self.began.elapsed().as_nanos() as u64;
                 let fresh = &read[kept..];
-                let stamps = self
-                    .stamp
+                let sent_times = self
+                    .sent_at
                     .find_iter(fresh)
-                    .filter_map(|at| read_stamp(fresh.get(at + STAMP_MARK.len()..)?));
-                latencies.extend(stamps.map(|sent| now.saturating_sub(sent) as f64 / 1e6));
+                    .filter_map(|at| read_sent_at(fresh.get(at + SENT_AT_PREFIX.len()..)?));
+                latencies.extend(sent_times.map(|sent| now.saturating_sub(sent) as f64 / 1e6));
             }
             let end = read.len();
             viewer.tail.copy_from_slice(&self.buffer[end - kept..end]);

@@ -10,7 +10,7 @@ use otto_handler::domain::{Kind, Records};
 use otto_handler::encode::{EntryEncoder, WireLayout};
 use otto_handler::ingest::{Accepted, EntryReader, Ids, Refusal};
 use serde_json::Value;
-use slow::{Kept, Verdict};
+use slow::{KeptEntry, Verdict};
 
 const RECEIVED_AT: &str = "2026-11-24T06:57:29.123Z";
 
@@ -85,7 +85,7 @@ fn check_entry(slow: Verdict, fast: Result<Accepted, Refusal>) -> Option<Records
     }
 }
 
-fn check_accepted(kept: &Kept, accepted: &Accepted) {
+fn check_accepted(kept: &KeptEntry, accepted: &Accepted) {
     assert_eq!(texts(&accepted.ids), kept.ids);
     let seq = accepted.producer_seq.as_ref();
     assert_eq!(seq.map(|seq| (seq.session.clone(), seq.seq)), kept.seq);

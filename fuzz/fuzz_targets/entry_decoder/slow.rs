@@ -13,7 +13,7 @@ const MAX_ID_BYTES: usize = 253;
 
 /// A message that is kept.
 #[derive(Debug)]
-pub struct Kept {
+pub struct KeptEntry {
     /// The task and the worker, both valid.
     pub ids: (String, String),
     /// The producer's session, and the entry's number in it.
@@ -25,7 +25,7 @@ pub struct Kept {
 /// Whether a message must be kept.
 #[derive(Debug)]
 pub enum Verdict {
-    Keep(Box<Kept>),
+    Keep(Box<KeptEntry>),
     /// The task and the worker are known when only the numbering is wrong.
     Refuse {
         ids: Option<(String, String)>,
@@ -68,7 +68,7 @@ pub fn verdict(layout: WireLayout, wire: &[u8]) -> Verdict {
         _ => None,
     };
     match seq {
-        Some(seq) => Verdict::Keep(Box::new(Kept { ids, seq, entry })),
+        Some(seq) => Verdict::Keep(Box::new(KeptEntry { ids, seq, entry })),
         None => Verdict::Refuse { ids: Some(ids) },
     }
 }

@@ -19,7 +19,7 @@ use crate::domain::{TaskId, WorkerId, WorkerState};
 use console::Console;
 use input::{Input, InputReport, Splitter};
 
-/// Pipe standard input to the server, one log line per line of text.
+/// Pipe standard input to the server, one log line per line of text
 ///
 /// Each line is sent when it is read and held until the server has acknowledged it. After a broken
 /// connection, lines without an ACK are sent again; the server keeps each once.
@@ -41,13 +41,13 @@ pub(super) struct Args {
     /// The worker that the lines come from
     #[arg(long, env = "OTTO_PUSH_WORKER", value_name = "ID")]
     pub worker: WorkerId,
-    /// The lines' source
+    /// The source that each line gets, such as stdout or stderr
     #[arg(long, env = "OTTO_PUSH_SOURCE", default_value = "stdout")]
     pub source: String,
-    /// The lines' level
+    /// The level that each line gets, such as INFO or ERROR
     #[arg(long, env = "OTTO_PUSH_LEVEL", default_value = "INFO")]
     pub level: String,
-    /// The worker's status once the input ends; `none` sends no status at all
+    /// The worker's status that is sent when the input ends
     #[arg(long, env = "OTTO_PUSH_STATUS", default_value = "completed")]
     pub status: LastStatus,
     /// Bearer token, for servers that ask producers for one
@@ -59,7 +59,7 @@ pub(super) struct Args {
     /// How much may wait for an ACK; reading pauses when it is full
     #[arg(long, env = "OTTO_PUSH_WINDOW", value_name = "SIZE", default_value = "8MiB")]
     pub window: bytesize::ByteSize,
-    /// Copy the input to standard output, for use in a pipeline; goes on when pushing gave up
+    /// Copy the input to standard output too, to its end even when pushing gives up
     #[arg(long, env = "OTTO_PUSH_TEE", value_parser = BoolishValueParser::new())]
     pub tee: bool,
 }
@@ -67,9 +67,9 @@ pub(super) struct Args {
 /// How the worker has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum LastStatus {
-    /// Successfully.
+    /// The worker succeeded.
     Completed,
-    /// It failed.
+    /// The worker failed.
     Failed,
     /// No status is sent.
     None,

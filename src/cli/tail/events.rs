@@ -11,7 +11,7 @@ use crate::domain::TaskId;
 
 /// How following ended.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum TailEnd {
     Ended,
     Refused(String),
 }
@@ -63,8 +63,8 @@ impl<W: Write> Tail<W> {
         Self { task, renderer, output, states: BTreeMap::new() }
     }
 
-    /// Prints one event; an outcome when it was the last.
-    pub(super) fn on_event(&mut self, event: &Event) -> io::Result<Option<Outcome>> {
+    /// Prints one event; why the tail ends when it was the last.
+    pub(super) fn on_event(&mut self, event: &Event) -> io::Result<Option<TailEnd>> {
         match event.event.as_str() {
             "log" => return self.on_log(&event.data).map(|()| None),
             "status" => self.on_status(&event.data),
@@ -72,7 +72,7 @@ impl<W: Write> Tail<W> {
             "reset" => print_notice("the server has a new store; its log follows from the start"),
             "complete" => {
                 self.on_complete(parse_or_default(&event.data));
-                return Ok(Some(Outcome::Ended));
+                return Ok(Some(TailEnd::Ended));
             }
             "error" => return Ok(on_failure(parse_or_default(&event.data))),
             _ => {}
@@ -128,13 +128,13 @@ impl<W: Write> Tail<W> {
     }
 }
 
-fn on_failure(failure: Failure) -> Option<Outcome> {
+fn on_failure(failure: Failure) -> Option<TailEnd> {
     let text = format!("the server reports {}: {}", failure.code, failure.message);
     if failure.retryable {
         print_notice(&text);
         return None;
     }
-    Some(Outcome::Refused(text))
+    Some(TailEnd::Refused(text))
 }
 
 fn describe_gap(gap: &Gap) -> String {
@@ -160,7 +160,7 @@ mod tests {
         Tail::new(TaskId::new("t").unwrap(), Renderer::new(format), Vec::new())
     }
 
-    fn play(tail: &mut Tail<Vec<u8>>, event: &str, data: &str) -> Option<Outcome> {
+    fn play(tail: &mut Tail<Vec<u8>>, event: &str, data: &str) -> Option<TailEnd> {
         let event = Event { event: event.into(), id: String::new(), data: data.into() };
         tail.on_event(&event).unwrap()
     }
@@ -183,7 +183,7 @@ mod tests {
         let mut tail = tail(Format::Plain);
         let data = r#"{"lines":5,"lostLines":0,"workers":[
             {"workerId":"a","state":"COMPLETED"},{"workerId":"b","state":"FAILED"}]}"#;
-        assert_eq!(play(&mut tail, "complete", data), Some(Outcome::Ended));
+        assert_eq!(play(&mut tail, "complete", data), Some(TailEnd::Ended));
         assert!(tail.has_failed());
     }
 
@@ -194,7 +194,7 @@ mod tests {
         assert!(tail.has_failed());
         play(&mut tail, "status", r#"{"workerId":"a","state":"COMPLETED"}"#);
         let without_state = r#"{"lines":0,"workers":[{"workerId":"b","state":null}]}"#;
-        assert_eq!(play(&mut tail, "complete", without_state), Some(Outcome::Ended));
+        assert_eq!(play(&mut tail, "complete", without_state), Some(TailEnd::Ended));
         assert!(!tail.has_failed());
     }
 
@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(play(&mut tail, "error", passing), None);
         let expired = r#"{"code":"token_expired","message":"log in again","retryable":false}"#;
         let refused = "the server reports token_expired: log in again".to_owned();
-        assert_eq!(play(&mut tail, "error", expired), Some(Outcome::Refused(refused)));
+        assert_eq!(play(&mut tail, "error", expired), Some(TailEnd::Refused(refused)));
     }
 
     #[test]

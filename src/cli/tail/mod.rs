@@ -12,10 +12,10 @@ use clap::builder::BoolishValueParser;
 
 use crate::client::follow::{AtEnd, Follow, FollowOptions, Update, task_stream_url};
 use crate::domain::TaskId;
-use events::{Outcome, Tail};
+use events::{Tail, TailEnd};
 use render::{Format, Renderer};
 
-/// Follow a task's log. It resumes by itself and ends when the task is complete.
+/// Follow a task's log until the task is complete; resumes by itself after a break
 ///
 /// Lines go to standard output, everything else to standard error. Lines that a worker wrote
 /// to its standard error begin with `! `; once a second worker shows up, each line names its
@@ -87,8 +87,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let output = io::BufWriter::new(io::stdout());
     let mut tail = Tail::new(args.task.clone(), Renderer::new(format(&args)), output);
     match follow_to_end(&mut follow, &mut tail).await {
-        Ok(Outcome::Ended) => Ok(ExitCode::from(u8::from(tail.has_failed()))),
-        Ok(Outcome::Refused(reason)) => {
+        Ok(TailEnd::Ended) => Ok(ExitCode::from(u8::from(tail.has_failed()))),
+        Ok(TailEnd::Refused(reason)) => {
             eprintln!("otto-handler tail: {reason}");
             Ok(ExitCode::from(EXIT_REFUSED))
         }
@@ -97,14 +97,14 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn follow_to_end<W: Write>(follow: &mut Follow, tail: &mut Tail<W>) -> io::Result<Outcome> {
+async fn follow_to_end<W: Write>(follow: &mut Follow, tail: &mut Tail<W>) -> io::Result<TailEnd> {
     loop {
         let update = match follow.next().await {
             Ok(Some(update)) => update,
-            Ok(None) => return tail.flush().map(|()| Outcome::Ended),
-            Err(error) => return tail.flush().map(|()| Outcome::Refused(error.to_string())),
+            Ok(None) => return tail.flush().map(|()| TailEnd::Ended),
+            Err(error) => return tail.flush().map(|()| TailEnd::Refused(error.to_string())),
         };
-        let outcome = match update {
+        let end = match update {
             Update::Event(event) => tail.on_event(&event)?,
             Update::Disconnected { reason, retry_in } => {
                 let seconds = retry_in.as_secs_f32();
@@ -112,11 +112,11 @@ async fn follow_to_end<W: Write>(follow: &mut Follow, tail: &mut Tail<W>) -> io:
                 None
             }
         };
-        if outcome.is_some() || !follow.has_ready() {
+        if end.is_some() || !follow.has_ready() {
             tail.flush()?;
         }
-        if let Some(outcome) = outcome {
-            return Ok(outcome);
+        if let Some(end) = end {
+            return Ok(end);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Against a server that plays one scripted answer per connection.
+//! Against a server that plays one scripted response per connection.
 
 use futures_util::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::domain::TaskId;
 
-/// One connection's answer.
-struct Answer {
+/// What one connection gets.
+struct ScriptedResponse {
     head: &'static str,
     body: &'static str,
     end: End,
@@ -26,27 +26,28 @@ enum End {
 
 const STREAM: &str = "200 OK\r\ncontent-type: text/event-stream\r\n";
 
-fn stream(body: &'static str, end: End) -> Answer {
-    Answer { head: STREAM, body, end }
+fn stream(body: &'static str, end: End) -> ScriptedResponse {
+    ScriptedResponse { head: STREAM, body, end }
 }
 
-fn plain(head: &'static str, body: &'static str) -> Answer {
-    Answer { head, body, end: End::Whole }
+fn plain(head: &'static str, body: &'static str) -> ScriptedResponse {
+    ScriptedResponse { head, body, end: End::Whole }
 }
 
-const FINISHED: Answer = Answer { head: "204 No Content\r\n", body: "", end: End::Whole };
+const FINISHED: ScriptedResponse =
+    ScriptedResponse { head: "204 No Content\r\n", body: "", end: End::Whole };
 
 /// Plays `script`; resolves to the heads of the requests.
-async fn play(script: Vec<Answer>) -> (FollowOptions, JoinHandle<Vec<String>>) {
+async fn play(script: Vec<ScriptedResponse>) -> (FollowOptions, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
         let (mut requests, mut open) = (Vec::new(), Vec::new());
-        for answer in script {
+        for response in script {
             let (mut connection, _) = listener.accept().await.unwrap();
             requests.push(read_head(&mut connection).await);
-            write_answer(&mut connection, &answer).await;
-            if matches!(answer.end, End::Silence) {
+            write_response(&mut connection, &response).await;
+            if matches!(response.end, End::Silence) {
                 open.push(connection);
             }
         }
@@ -66,15 +67,15 @@ async fn read_head(connection: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-async fn write_answer(connection: &mut TcpStream, answer: &Answer) {
-    let mut text = format!("HTTP/1.1 {}", answer.head);
-    if answer.head.starts_with("204") {
+async fn write_response(connection: &mut TcpStream, response: &ScriptedResponse) {
+    let mut text = format!("HTTP/1.1 {}", response.head);
+    if response.head.starts_with("204") {
         text.push_str("connection: close\r\n\r\n");
     } else {
-        let bytes = answer.body.len();
+        let bytes = response.body.len();
         text.push_str("connection: close\r\ntransfer-encoding: chunked\r\n\r\n");
-        text.push_str(&format!("{bytes:x}\r\n{}\r\n", answer.body));
-        if matches!(answer.end, End::Whole) {
+        text.push_str(&format!("{bytes:x}\r\n{}\r\n", response.body));
+        if matches!(response.end, End::Whole) {
             text.push_str("0\r\n\r\n");
         }
     }

@@ -115,10 +115,10 @@ impl Driver {
     /// # Errors
     /// When it gave up or the server refused for good. The pusher takes no more lines then.
     pub async fn run(mut self) -> Result<Report, Error> {
-        let outcome = self.run_to_end().await;
+        let result = self.run_to_end().await;
         self.window.stop();
         self.report.progress = self.window.lock().progress();
-        outcome.map(|()| self.report)
+        result.map(|()| self.report)
     }
 
     async fn run_to_end(&mut self) -> Result<(), Error> {

@@ -29,16 +29,16 @@ enum Act {
     Keep,
     /// Keeps so many entries, acknowledges only the first of them, then breaks off.
     BreakAfter(u64, Status),
-    /// Keeps the entries before this one and responses it RETRY.
+    /// Keeps the entries before this one and answers this one with RETRY.
     RetryAt(u64),
-    /// Answers each of these DROP, keeps the others.
+    /// Answers each of these with DROP, keeps the others.
     DropAt(&'static [u64]),
     /// Answers an entry that was never sent.
     Nonsense,
 }
 
 #[derive(Default)]
-struct Kept {
+struct ScriptedServer {
     script: VecDeque<Act>,
     last_seq: HashMap<String, u64>,
     messages: Vec<String>,
@@ -49,7 +49,7 @@ struct Kept {
     unavailable_statuses: usize,
 }
 
-impl Kept {
+impl ScriptedServer {
     fn keep(&mut self, entry: WorkerLogEntry) {
         let session = entry.metadata["otto.session"].clone();
         let seq = entry.metadata["otto.seq"].parse().unwrap();
@@ -64,7 +64,7 @@ impl Kept {
 }
 
 #[derive(Clone, Default)]
-struct Server(Arc<Mutex<Kept>>);
+struct Server(Arc<Mutex<ScriptedServer>>);
 
 fn response(status: AckStatus, sequence: u64) -> LogForwardResponse {
     LogForwardResponse {
@@ -256,7 +256,7 @@ async fn broken_streams_lose_and_double_nothing() {
 async fn a_window_of_two_lines_still_delivers_everything() {
     let (server, address) = serve(vec![Act::BreakAfter(2, Status::unavailable("x"))]).await;
     let mut options = options(address);
-    // Room for two: the scripted server acknowledges every second entry.
+    // Space for two: the scripted server acknowledges every second entry.
     options.window_bytes = 200;
     let (result, _) = push_all(options, numbered(40)).await;
     assert!(result.unwrap().is_clean());

@@ -26,7 +26,7 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 const INBOUND_END_DELAY: Duration = Duration::from_millis(50);
 
 /// How long the peer may take to read what was sent last, and close.
-const LINGER_TIMEOUT: Duration = Duration::from_millis(500);
+const OUTBOUND_END_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How much is discarded at a time, in bytes.
 const DISCARD_BYTES: usize = 8 * 1024;
@@ -37,12 +37,12 @@ pub(in crate::grpc) struct ClosingConnection {
     /// Set at the inbound end, which is reported when it is over.
     inbound_end: Option<Pin<Box<Sleep>>>,
     /// Set at the outbound end; what the peer sends is discarded until it is over.
-    linger: Option<Pin<Box<Sleep>>>,
+    outbound_end: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClosingConnection {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, inbound_end: None, linger: None }
+        Self { stream, inbound_end: None, outbound_end: None }
     }
 
     /// Ready once the peer has closed.
@@ -109,11 +109,12 @@ impl AsyncWrite for ClosingConnection {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.linger.is_none() {
+        if self.outbound_end.is_none() {
             ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
         }
-        let linger = self.linger.get_or_insert_with(|| Box::pin(sleep(LINGER_TIMEOUT)));
-        if linger.as_mut().poll(context).is_ready() {
+        let outbound_end =
+            self.outbound_end.get_or_insert_with(|| Box::pin(sleep(OUTBOUND_END_TIMEOUT)));
+        if outbound_end.as_mut().poll(context).is_ready() {
             return Poll::Ready(Ok(()));
         }
         self.poll_discard(context).map(Ok)

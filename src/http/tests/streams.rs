@@ -131,7 +131,7 @@ async fn statuses_and_gaps_are_sent_and_a_complete_task_ends_with_its_outcome() 
     assert_eq!(Some(&last_id), all[2].id.as_ref());
     let again = server.api("/stream/build").header("last-event-id", last_id);
     assert_eq!(soon(again.send()).await.unwrap().status(), 204);
-    // One that was not at the end yet gets what it misses, and the outcome.
+    // One that was not at the end yet gets what it misses, and how its task ended.
     let id = all[0].id.clone().unwrap();
     let mut late = Events::of(server.api("/stream/build").header("last-event-id", id)).await;
     assert_eq!(names(&late.rest().await), ["gap", "status", "complete"]);

@@ -180,13 +180,13 @@ impl Server {
         self.append(task, "w", records).await;
     }
 
-    /// Appends and waits for the outcome, which may be a failure.
+    /// Appends and waits for the receipt, which may be a failure.
     pub(super) async fn append(&self, task: &str, worker: &str, records: Records) {
         let task = TaskId::new(task).unwrap();
         let worker = WorkerId::new(worker).unwrap();
         let run = Run { task, worker, session: None, records };
         let receipt = self.store.append(Batch::of(vec![run])).await.unwrap();
-        let _outcome = soon(receipt).await;
+        let _result = soon(receipt).await;
     }
 
     pub(super) async fn until_viewers(&self, count: usize) {

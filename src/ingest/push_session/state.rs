@@ -47,7 +47,7 @@ struct PendingAppend {
     /// `Err` when the stall timeout passed.
     append: AppendInTime,
     pending_acks: PendingAcks,
-    /// What is lost when it stalls: its own lines, and those of the gaps that it holds.
+    /// What is lost when it stalls: its own lines, and those of the gaps in it.
     losses: Vec<LostLines>,
 }
 
@@ -183,15 +183,16 @@ where
             Ok(Ok(receipt)) => self.push_in_flight(BatchState::Queued(receipt), pending_acks),
             Ok(Err(error)) => self.fail(error),
             Err(_elapsed) => {
-                losses.into_iter().for_each(|loss| self.builder.add_loss(loss));
                 self.has_stalled = true;
-                self.push_stalled(pending_acks);
+                self.push_stalled(pending_acks, losses);
             }
         }
         Poll::Ready(())
     }
 
-    fn push_stalled(&mut self, pending_acks: PendingAcks) {
+    /// A batch that is not kept: its entries get RETRY, a later batch notes its losses.
+    fn push_stalled(&mut self, pending_acks: PendingAcks, losses: Vec<LostLines>) {
+        losses.into_iter().for_each(|loss| self.builder.add_loss(loss));
         self.intake.shared().counters.retried.add(pending_acks.count());
         self.push_in_flight(BatchState::Stalled, pending_acks);
     }
@@ -271,7 +272,9 @@ where
             return self.push_in_flight(BatchState::Empty, pending_acks);
         }
         if self.has_stalled && batch.runs.iter().any(|run| run.session.is_some()) {
-            return self.push_stalled(pending_acks);
+            let losses = self.losses(&batch, noted_losses);
+            self.push_stalled(pending_acks, losses);
+            return self.submit_losses();
         }
         let shared = self.intake.shared();
         shared.counters.bytes.add(batch.bytes() as u64);
@@ -286,7 +289,14 @@ where
         }
     }
 
-    /// What is lost when `batch` stalls, which holds gaps for `noted_losses`.
+    /// Submits what only notes losses, at once: the next entries may be numbered, too.
+    fn submit_losses(&mut self) {
+        if !self.builder.is_empty() {
+            self.submit();
+        }
+    }
+
+    /// What is lost when `batch` is not kept, which holds gaps for `noted_losses`.
     fn losses(&self, batch: &Batch, noted_losses: Vec<LostLines>) -> Vec<LostLines> {
         let mut losses = noted_losses;
         losses.extend(lines_lost_with(batch, &stall_reason(&self.intake)));

@@ -246,6 +246,33 @@ async fn a_full_queue_means_retry_and_a_gap_and_then_numbered_entries_get_retry_
     assert_eq!(fixture.intake.counters().retried.get(), 3);
 }
 
+#[tokio::test(start_paused = true)]
+async fn after_a_stall_the_gap_is_written_although_numbered_entries_that_come_with_it_get_retry() {
+    let fixture = Fixture::new();
+    fixture.fill_queue();
+    let (sender, mut session) = fixture.session(AckMode::Each);
+    sender.send(Ok(line_of("stalled"))).unwrap();
+    assert!(futures_util::poll!(session.next()).is_pending());
+    // Read together with the gap, once the first line has waited too long.
+    sender.send(Ok(numbered(1))).unwrap();
+    sender.send(Ok(line_of("stalled"))).unwrap();
+    for sequence in 1..=3 {
+        assert_eq!(session.next().await.unwrap().unwrap(), retry(sequence));
+    }
+
+    // A paused clock would run out while the queue empties.
+    tokio::time::resume();
+    fixture.disk.release();
+    sender.send(Ok(numbered(2))).unwrap();
+    assert_eq!(session.next().await.unwrap().unwrap(), retry(4));
+    drop(sender);
+    let (acks, end) = finish(&mut session).await;
+    assert!(acks.is_empty() && end.is_none(), "{acks:?}, {end:?}");
+    let task = fixture.log.task(&TaskId::new("stalled").unwrap()).await.unwrap();
+    let counts = task.map(|task| (task.last_line, task.lost_lines));
+    assert_eq!(counts, Some((0, 2)), "neither line is kept, and both are noted");
+}
+
 #[tokio::test]
 async fn a_session_that_is_dropped_keeps_what_arrives_until_its_stream_ends() {
     let fixture = Fixture::new();

@@ -1,8 +1,8 @@
 //! What is known in memory: the segments, and the tasks that are resident: those with entries in
 //! the active segment or in one that the task index has not taken in. All others are in the index.
 //!
-//! The committer changes it, after each commit and under one short lock; readers look places up
-//! in it and then read the files without holding it.
+//! The committer changes it, after each commit and under one short lock; readers locate
+//! chunks in it and then read the files without holding it.
 
 mod committed;
 mod segment;
@@ -37,6 +37,15 @@ const SPARSE_INDEX_BYTES: usize = 64 * 1024;
 pub(in crate::store) struct TaskIndex {
     pub(in crate::store) task: TaskId,
     pub(in crate::store) at: IndexAt,
+}
+
+/// The active segment as its footer ends it.
+#[derive(Debug)]
+pub(in crate::store) struct SegmentFooter {
+    pub(in crate::store) sealed: SealedSegment,
+    pub(in crate::store) indexes: Vec<TaskIndex>,
+    /// The footer, as it is written.
+    pub(in crate::store) bytes: Vec<u8>,
 }
 
 /// The active segment's end, and the segment after it.
@@ -186,7 +195,7 @@ impl Catalog {
         seed: ChecksumSeed,
         data_end: FilePosition,
         last: LastCommit,
-    ) -> (SealedSegment, Vec<TaskIndex>, Vec<u8>) {
+    ) -> SegmentFooter {
         let active = self.active();
         let mut footer = FooterBuilder::new(seed, data_end);
         let mut indexes = Vec::new();
@@ -197,7 +206,7 @@ impl Catalog {
             records.extend(task.record(id, active, at));
         }
         let (sealed, bytes) = footer.finish(&self.sparse, &records, &self.cursors, self.tail, last);
-        (sealed, indexes, bytes)
+        SegmentFooter { sealed, indexes, bytes }
     }
 
     /// Ends the active segment and begins the next.

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::domain::{Block, Kind, Offset, Records, Run, WorkerState};
+use crate::domain::{Block, Kind, Offset, Records, Run};
+use crate::store::format::NotifiedState;
 
 /// What consecutive entries of one worker and session say.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,8 +20,8 @@ pub(in crate::store) struct RecordStats {
     pub(in crate::store) lines: u64,
     /// Lines that could not be kept, by `gap` records.
     pub(super) lost_lines: u64,
-    /// The last notified state, and where.
-    pub(super) state: Option<(WorkerState, Offset)>,
+    /// The last notified state.
+    pub(super) state: Option<NotifiedState>,
     /// The last entry's offset.
     pub(super) last: Offset,
 }
@@ -40,7 +41,7 @@ impl RecordStats {
         match kind {
             Kind::Log => self.lines += 1,
             Kind::Gap => self.lost_lines += lost_lines(body),
-            Kind::Status(state) => self.state = Some((state, offset)),
+            Kind::Status(state) => self.state = Some(NotifiedState { state, offset }),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::stats::RunStats;
 use crate::domain::{Offset, WorkerId, WorkerState, WorkerSummary};
-use crate::store::format::WorkerRecord;
+use crate::store::format::{NotifiedState, WorkerRecord};
 
 /// Sessions remembered per worker; a producer has one, and a new one when it restarts.
 const MAX_SESSIONS: usize = 4;
@@ -19,7 +19,7 @@ pub(in crate::store) struct Worker {
     /// Its place among the task's workers.
     pub(super) ordinal: u32,
     lines: u64,
-    state: Option<(WorkerState, Offset)>,
+    state: Option<NotifiedState>,
     /// Its last entry.
     pub(super) last: Offset,
     /// The session used last stands at the end.
@@ -87,7 +87,7 @@ impl Worker {
 
     /// Its last notified state.
     pub(super) fn state(&self) -> Option<WorkerState> {
-        self.state.map(|(state, _)| state)
+        self.state.map(|notified| notified.state)
     }
 
     pub(in crate::store) fn summary(&self) -> WorkerSummary {
@@ -95,7 +95,7 @@ impl Worker {
             worker: self.id.clone(),
             lines: self.lines,
             state: self.state(),
-            state_offset: self.state.map(|(_, offset)| offset),
+            state_offset: self.state.map(|notified| notified.offset),
         }
     }
 

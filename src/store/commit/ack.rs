@@ -10,18 +10,18 @@ use tokio::sync::oneshot;
 
 use crate::store::log::{AppendError, Committed};
 
-type Outcome = Result<Committed, AppendError>;
+type AppendResult = Result<Committed, AppendError>;
 
 /// What resolves a receipt.
 #[derive(Debug)]
 pub(in crate::store) struct AckSender {
-    receipt: oneshot::Sender<Outcome>,
+    receipt: oneshot::Sender<AppendResult>,
     /// The runtime that appended, where it was one.
     runtime: Option<Handle>,
 }
 
 impl AckSender {
-    pub(in crate::store) fn new(receipt: oneshot::Sender<Outcome>) -> Self {
+    pub(in crate::store) fn new(receipt: oneshot::Sender<AppendResult>) -> Self {
         Self { receipt, runtime: Handle::try_current().ok() }
     }
 }
@@ -29,20 +29,20 @@ impl AckSender {
 /// The receipts of one runtime, or of none.
 struct RuntimeGroup {
     runtime: Option<Handle>,
-    resolved: Vec<(oneshot::Sender<Outcome>, Outcome)>,
+    resolved: Vec<(oneshot::Sender<AppendResult>, AppendResult)>,
 }
 
 /// Resolves all receipts.
-pub(super) fn send_acks(resolved: impl ExactSizeIterator<Item = (AckSender, Outcome)>) {
+pub(super) fn send_acks(resolved: impl ExactSizeIterator<Item = (AckSender, AppendResult)>) {
     let mut groups: Vec<RuntimeGroup> = Vec::with_capacity(1);
     let mut left = resolved.len();
-    for (AckSender { receipt, runtime }, outcome) in resolved {
+    for (AckSender { receipt, runtime }, result) in resolved {
         let is_same = |group: &RuntimeGroup| group.id() == runtime.as_ref().map(Handle::id);
         let at = groups.iter().position(is_same).unwrap_or_else(|| {
             groups.push(RuntimeGroup { runtime, resolved: Vec::with_capacity(left) });
             groups.len() - 1
         });
-        groups[at].resolved.push((receipt, outcome));
+        groups[at].resolved.push((receipt, result));
         left -= 1;
     }
     groups.into_iter().for_each(RuntimeGroup::send);
@@ -64,9 +64,9 @@ impl RuntimeGroup {
     }
 }
 
-fn send_all(resolved: Vec<(oneshot::Sender<Outcome>, Outcome)>) {
-    for (receipt, outcome) in resolved {
-        let _nobody_waits = receipt.send(outcome);
+fn send_all(resolved: Vec<(oneshot::Sender<AppendResult>, AppendResult)>) {
+    for (receipt, result) in resolved {
+        let _nobody_waits = receipt.send(result);
     }
 }
 
@@ -76,7 +76,10 @@ mod tests {
     use crate::store::Receipt;
 
     /// Receipts that are made on `runtime`, numbered by what they are to be resolved with.
-    fn receipts(runtime: Option<&Handle>, numbers: [u32; 3]) -> Vec<(AckSender, Receipt, Outcome)> {
+    fn receipts(
+        runtime: Option<&Handle>,
+        numbers: [u32; 3],
+    ) -> Vec<(AckSender, Receipt, AppendResult)> {
         let _guard = runtime.map(Handle::enter);
         let receipt = |kept| {
             let (sender, receipt) = Receipt::channel();
@@ -86,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn receipts_of_several_runtimes_and_of_none_each_get_their_own_outcome() {
+    fn receipts_of_several_runtimes_and_of_none_each_get_their_own_result() {
         let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
         let (one, other) = (runtime().unwrap(), runtime().unwrap());
         let mut all = receipts(Some(one.handle()), [1, 2, 3]);
@@ -94,11 +97,11 @@ mod tests {
         all.extend(receipts(None, [7, 8, 9]));
         all.swap(1, 4);
         all.swap(2, 7);
-        let expected: Vec<_> = all.iter().map(|(.., outcome)| outcome.clone()).collect();
+        let expected: Vec<_> = all.iter().map(|(.., result)| result.clone()).collect();
         let (resolved, awaited): (Vec<_>, Vec<_>) =
-            all.into_iter().map(|(sender, receipt, outcome)| ((sender, outcome), receipt)).unzip();
+            all.into_iter().map(|(sender, receipt, result)| ((sender, result), receipt)).unzip();
         send_acks(resolved.into_iter());
-        let outcomes: Vec<_> = awaited.into_iter().map(|receipt| one.block_on(receipt)).collect();
-        assert_eq!(outcomes, expected);
+        let results: Vec<_> = awaited.into_iter().map(|receipt| one.block_on(receipt)).collect();
+        assert_eq!(results, expected);
     }
 }

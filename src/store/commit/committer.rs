@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::ack::{AckSender, send_acks};
-use super::group_commit::CommitDelay;
+use super::group_commit::{CommitDelay, CommitSize};
 use super::indexer::Indexer;
 use super::queue::{Message, QueuedBatch};
-use super::segment_writer::{CommitStamp, SegmentWriter};
+use super::segment_writer::{CommitHeader, SegmentWriter};
 use super::staging::Staging;
 use crate::domain::{Block, Offset, TaskId};
 use crate::store::format::Millis;
@@ -44,15 +44,15 @@ pub(in crate::store) struct Committer {
     commit_entries: usize,
     delay: CommitDelay,
     staging: Staging,
-    acks: PendingAcks,
+    acks: CommitAcks,
     /// The commit's blocks, for the hub.
     blocks: Vec<Arc<Block>>,
     closing: Vec<oneshot::Sender<()>>,
 }
 
-/// The batches of a commit that are to be acknowledged, and their share of the queue.
+/// The batches of a commit that are to be acknowledged, and their queue permits.
 #[derive(Default)]
-struct PendingAcks {
+struct CommitAcks {
     batches: Vec<(AckSender, Committed)>,
     queue_permits: Option<OwnedSemaphorePermit>,
 }
@@ -85,7 +85,7 @@ impl Committer {
             commit_entries: options.commit_entries,
             delay: CommitDelay::new(options.commit_interval),
             staging: Staging::default(),
-            acks: PendingAcks::default(),
+            acks: CommitAcks::default(),
             blocks: Vec::new(),
             closing: Vec::new(),
         })
@@ -123,7 +123,7 @@ impl Committer {
     }
 
     fn commit(&mut self) {
-        let commit = CommitStamp { number: self.next_commit, time: Millis::now() };
+        let commit = CommitHeader { number: self.next_commit, time: Millis::now() };
         self.stage(commit);
         let written = self.write(commit);
         if written.is_ok() {
@@ -173,12 +173,12 @@ impl Committer {
         }
     }
 
-    fn stage(&mut self, commit: CommitStamp) {
+    fn stage(&mut self, commit: CommitHeader) {
         self.staging.make_blocks(&self.shared.catalog(), commit.time);
     }
 
     /// Makes what is staged durable.
-    fn write(&mut self, commit: CommitStamp) -> Result<(), Arc<str>> {
+    fn write(&mut self, commit: CommitHeader) -> Result<(), Arc<str>> {
         if let Some(reason) = self.shared.failed() {
             return Err(reason);
         }
@@ -226,7 +226,7 @@ impl Committer {
             self.on_message(message);
         }
         if self.shared.failed().is_none() {
-            let commit = CommitStamp { number: self.next_commit, time: Millis::now() };
+            let commit = CommitHeader { number: self.next_commit, time: Millis::now() };
             let tail = self.shared.catalog().tail;
             let written = self.segments.write_control_chunk(commit, tail, &Default::default());
             let _reason =
@@ -240,7 +240,7 @@ impl Committer {
     }
 }
 
-impl PendingAcks {
+impl CommitAcks {
     fn push(&mut self, receipt: AckSender, committed: Committed, permits: OwnedSemaphorePermit) {
         self.batches.push((receipt, committed));
         match &mut self.queue_permits {
@@ -249,20 +249,19 @@ impl PendingAcks {
         }
     }
 
-    /// How many batches there are, and how many entries of them are kept.
-    fn size(&self) -> (usize, usize) {
+    fn size(&self) -> CommitSize {
         let entries = self.batches.iter().map(|(_, committed)| committed.kept as usize);
-        (self.batches.len(), entries.sum())
+        CommitSize { batches: self.batches.len(), entries: entries.sum() }
     }
 
-    /// Gives the share of the queue back, then tells everyone.
+    /// Releases the queue permits, then acknowledges.
     fn send(&mut self, written: Result<(), Arc<str>>) {
         self.queue_permits = None;
-        let outcome = |committed| match &written {
+        let result = |committed| match &written {
             Ok(()) => Ok(committed),
             Err(reason) => Err(AppendError::Poisoned { reason: reason.clone() }),
         };
         let batches = self.batches.drain(..);
-        send_acks(batches.map(|(receipt, committed)| (receipt, outcome(committed))));
+        send_acks(batches.map(|(receipt, committed)| (receipt, result(committed))));
     }
 }

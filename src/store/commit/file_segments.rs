@@ -5,10 +5,10 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use super::segment_writer::{CommitStamp, SegmentWriter};
+use super::segment_writer::{CommitHeader, SegmentWriter};
 use super::staging::StagedBlock;
 use crate::domain::{Epoch, LineNumber, Offset};
-use crate::store::catalog::{Catalog, Sealing, Segment};
+use crate::store::catalog::{Catalog, Sealing, Segment, SegmentFooter};
 use crate::store::disk::DiskFile;
 use crate::store::format::{
     ChecksumSeed, Chunk, ChunkHeader, ChunkRef, Compressor, Cursors, FIRST_CHUNK, FilePosition,
@@ -136,7 +136,7 @@ impl FileSegments {
 impl SegmentWriter for FileSegments {
     fn write(
         &mut self,
-        commit: CommitStamp,
+        commit: CommitHeader,
         blocks: &mut [StagedBlock],
         cursors: &Cursors,
     ) -> io::Result<usize> {
@@ -167,7 +167,7 @@ impl SegmentWriter for FileSegments {
 
     fn write_control_chunk(
         &mut self,
-        commit: CommitStamp,
+        commit: CommitHeader,
         tail: Offset,
         cursors: &Cursors,
     ) -> io::Result<bool> {
@@ -192,9 +192,9 @@ impl SegmentWriter for FileSegments {
 
     fn seal(&mut self, catalog: &Catalog, next_commit: u64) -> io::Result<Sealing> {
         let last = LastCommit { number: next_commit - 1, time: self.active.last_time };
-        let (sealed, indexes, footer) =
+        let SegmentFooter { sealed, indexes, bytes } =
             catalog.footer(self.active.seed, self.active.position, last);
-        self.active.append(&footer, 0)?;
+        self.active.append(&bytes, 0)?;
         self.active.file.sync()?;
         let base = sealed.end_offset;
         self.active = ActiveSegment::create(&self.options, self.epoch, base, next_commit)?;
@@ -211,9 +211,8 @@ impl SegmentWriter for FileSegments {
         while let Some(segment) = self.pending_deletes.front() {
             let removed = self.options.disk.remove(&segment.path);
             self.open_files.forget(segment.base);
-            let outcome =
-                removed.and_then(|()| self.options.disk.sync_directory(&self.options.dir));
-            match outcome {
+            let result = removed.and_then(|()| self.options.disk.sync_directory(&self.options.dir));
+            match result {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     let file = segment.path.display();
                     tracing::warn!(%error, %file, "cannot remove a segment that was dropped");

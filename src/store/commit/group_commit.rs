@@ -3,14 +3,14 @@
 //! What a lone entry costs is its commit: two thread switches, a write, an fsync. Where many
 //! producers send a little each, waiting a moment shares that cost. Where they wait for their
 //! acknowledgements before they send more, waiting gains nothing and slows them down. So the
-//! committer tries: it waits as long as waiting gathers enough, and asks again now and then.
+//! committer tries: it waits as long as waiting brings enough, and asks again now and then.
 //!
 //! Nor does it wait longer than until a commit has plenty: entries are cheapest while the cache
 //! has them. The faster they come, the closer the commits.
 
 use std::time::{Duration, Instant};
 
-/// Batches that a wait must gather to be worth it.
+/// Batches that a wait must bring to be worth it.
 const WORTHWHILE_BATCHES: usize = 4;
 
 /// Entries with which a commit has plenty.
@@ -19,7 +19,7 @@ const PLENTY_OF_ENTRIES: u32 = 512;
 /// Where so many entries come in an interval, commits may be two intervals apart.
 const MANY_ENTRIES: u32 = 16;
 
-/// Shorter waits cost more than they gather.
+/// Shorter waits cost more than they save.
 const SHORTEST_WAIT: Duration = Duration::from_micros(100);
 
 /// Commits made at once after a delay that was not worth it; twice as many after each further one.
@@ -39,6 +39,14 @@ pub(super) struct CommitDelay {
     next_at_once: u32,
 }
 
+/// How much one commit takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CommitSize {
+    pub(super) batches: usize,
+    /// The entries of them that are kept.
+    pub(super) entries: usize,
+}
+
 impl CommitDelay {
     /// Commits up to `interval` apart, while that is worth it.
     pub(super) fn new(interval: Duration) -> Self {
@@ -52,8 +60,9 @@ impl CommitDelay {
         (self.at_once == 0 && left >= SHORTEST_WAIT).then_some(left)
     }
 
-    /// Notes a commit of so many batches and entries, begun at `now`, after a wait or not.
-    pub(super) fn note(&mut self, now: Instant, waited: bool, (batches, entries): (usize, usize)) {
+    /// Notes a commit of this size, begun at `now`, after a wait or not.
+    pub(super) fn note(&mut self, now: Instant, waited: bool, size: CommitSize) {
+        let CommitSize { batches, entries } = size;
         if let Some(last) = self.last.replace(now) {
             self.fit(now.saturating_duration_since(last), entries);
         }
@@ -67,7 +76,7 @@ impl CommitDelay {
         }
     }
 
-    /// Moves the distance halfway to the one that would have gathered plenty.
+    /// Moves the distance halfway to the one that would have brought plenty.
     fn fit(&mut self, took: Duration, entries: usize) {
         let entries = u32::try_from(entries).unwrap_or(u32::MAX).max(1);
         let fitting = took.saturating_mul(PLENTY_OF_ENTRIES) / entries;
@@ -83,31 +92,35 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_millis(4);
 
+    fn size(batches: usize, entries: usize) -> CommitSize {
+        CommitSize { batches, entries }
+    }
+
     #[test]
     fn the_first_commit_and_one_after_a_pause_are_made_at_once() {
         let start = Instant::now();
         let mut delay = CommitDelay::new(INTERVAL);
         assert_eq!(delay.before_next(start), None);
-        delay.note(start, false, (1, 1));
+        delay.note(start, false, size(1, 1));
         assert_eq!(delay.before_next(start + INTERVAL), None);
         let left = delay.before_next(start + Duration::from_millis(1));
         assert_eq!(left, Some(Duration::from_millis(3)));
     }
 
     #[test]
-    fn a_wait_that_gathers_too_little_is_not_repeated_for_a_while() {
+    fn a_wait_that_brings_too_little_is_not_repeated_for_a_while() {
         let mut now = Instant::now();
         let mut delay = CommitDelay::new(INTERVAL);
-        delay.note(now, true, (WORTHWHILE_BATCHES, 20));
+        delay.note(now, true, size(WORTHWHILE_BATCHES, 20));
         assert!(delay.before_next(now).is_some());
-        delay.note(now + INTERVAL, true, (WORTHWHILE_BATCHES - 1, 20));
+        delay.note(now + INTERVAL, true, size(WORTHWHILE_BATCHES - 1, 20));
         let mut commits_until_next_wait = || {
             let first = now;
             while delay.before_next(now).is_none() {
                 now += INTERVAL / 4;
-                delay.note(now, false, (1, 1));
+                delay.note(now, false, size(1, 1));
             }
-            delay.note(now, true, (1, 1));
+            delay.note(now, true, size(1, 1));
             ((now - first).as_micros() / (INTERVAL / 4).as_micros()) as u32
         };
         let commits: Vec<_> = (0..6).map(|_| commits_until_next_wait()).collect();
@@ -120,7 +133,7 @@ mod tests {
         let (mut delay, mut now) = (CommitDelay::new(INTERVAL), Instant::now());
         for _ in 0..32 {
             now += distance;
-            delay.note(now, true, (WORTHWHILE_BATCHES, entries));
+            delay.note(now, true, size(WORTHWHILE_BATCHES, entries));
         }
         (delay, now)
     }

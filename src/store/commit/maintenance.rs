@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::committer::{Committer, MAINTENANCE_PERIOD};
 use super::indexer::{IndexJob, Indexer};
-use super::segment_writer::CommitStamp;
+use super::segment_writer::CommitHeader;
 use crate::store::catalog::Sealing;
 use crate::store::format::Millis;
 
@@ -131,7 +131,7 @@ impl Committer {
         let tail = catalog.tail;
         drop(catalog);
         if is_last && !cursors.is_empty() {
-            let commit = CommitStamp { number: self.next_commit, time: Millis::now() };
+            let commit = CommitHeader { number: self.next_commit, time: Millis::now() };
             match self.segments.write_control_chunk(commit, tail, &cursors) {
                 Ok(is_commit) => self.next_commit += u64::from(is_commit),
                 Err(error) => drop(self.shared.poison("the cursors' control chunk", &error)),

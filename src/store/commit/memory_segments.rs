@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::segment_writer::{CommitStamp, SegmentWriter};
+use super::segment_writer::{CommitHeader, SegmentWriter};
 use super::staging::StagedBlock;
 use crate::domain::Offset;
 use crate::store::catalog::{Catalog, Sealing, Segment};
@@ -41,7 +41,7 @@ impl MemorySegments {
 impl SegmentWriter for MemorySegments {
     fn write(
         &mut self,
-        commit: CommitStamp,
+        commit: CommitHeader,
         blocks: &mut [StagedBlock],
         _cursors: &Cursors,
     ) -> io::Result<usize> {
@@ -57,7 +57,7 @@ impl SegmentWriter for MemorySegments {
 
     fn write_control_chunk(
         &mut self,
-        _commit: CommitStamp,
+        _commit: CommitHeader,
         _tail: Offset,
         _cursors: &Cursors,
     ) -> io::Result<bool> {

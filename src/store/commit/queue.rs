@@ -12,7 +12,7 @@ pub(in crate::store) enum Message {
     Close(oneshot::Sender<()>),
 }
 
-/// A batch that waits for its commit, and its share of the queue.
+/// A batch that waits for its commit, and its queue permits.
 #[derive(Debug)]
 pub(in crate::store) struct QueuedBatch {
     pub(in crate::store) batch: Batch,

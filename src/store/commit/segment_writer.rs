@@ -8,10 +8,10 @@ use crate::domain::Offset;
 use crate::store::catalog::{Catalog, Sealing, Segment};
 use crate::store::format::{Cursors, Millis};
 
-/// What a commit is written with.
+/// What every chunk of a commit has in its header.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::store) struct CommitStamp {
-    /// One more with each commit.
+pub(in crate::store) struct CommitHeader {
+    /// Its number, one more with each commit.
     pub(in crate::store) number: u64,
     pub(in crate::store) time: Millis,
 }
@@ -27,7 +27,7 @@ pub(in crate::store) trait SegmentWriter: Send {
     /// As the file system reports them.
     fn write(
         &mut self,
-        commit: CommitStamp,
+        commit: CommitHeader,
         blocks: &mut [StagedBlock],
         cursors: &Cursors,
     ) -> io::Result<usize>;
@@ -45,7 +45,7 @@ pub(in crate::store) trait SegmentWriter: Send {
     /// As the file system reports them.
     fn write_control_chunk(
         &mut self,
-        commit: CommitStamp,
+        commit: CommitHeader,
         tail: Offset,
         cursors: &Cursors,
     ) -> io::Result<bool>;

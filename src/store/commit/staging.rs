@@ -18,7 +18,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// How many runs' space is kept from commit to commit.
 const MAX_SPARE_RUNS: usize = 4096;
 
-/// What one commit gathers, and the blocks that it makes of it. Reused from commit to commit.
+/// What one commit takes, and the blocks that it makes of it. Reused from commit to commit.
 ///
 /// Runs stay where they arrived, chained by task, until the commit is over: nothing moves, and
 /// what they say of their workers needs no copy of the ids. Only their records go at once.
@@ -54,6 +54,20 @@ struct TaskRuns {
 struct BlockRuns {
     first: usize,
     count: usize,
+}
+
+/// How much goes into one chunk.
+struct ChunkSize {
+    runs: usize,
+    encoded_bytes: usize,
+}
+
+/// One chunk's block.
+struct BuiltBlock {
+    block: Block,
+    runs: BlockRuns,
+    /// The task's run after them.
+    next: Option<usize>,
 }
 
 /// A block on its way to the disk.
@@ -147,13 +161,11 @@ impl Staging {
             let mut previous = task.and_then(Task::last);
             let mut rest = Some(first);
             while let Some(first) = rest {
-                let count;
-                let block;
-                (block, count, rest) = self.make_block(first, (base, line), time);
+                let BuiltBlock { block, runs, next } = self.make_block(first, base, line, time);
                 base = block.end();
                 line += u64::from(block.lines);
+                rest = next;
                 let last = block.last();
-                let runs = BlockRuns { first, count };
                 let block = Arc::new(block);
                 self.blocks.push(StagedBlock { block, previous, location: None, runs });
                 previous = Some(last);
@@ -161,14 +173,9 @@ impl Staging {
         }
     }
 
-    /// One chunk's block, how many runs it has, and the task's run after them.
-    fn make_block(
-        &mut self,
-        first: usize,
-        (base, line): (Offset, u64),
-        time: Millis,
-    ) -> (Block, usize, Option<usize>) {
-        let (runs, encoded_bytes) = self.measure_chunk(first);
+    /// One chunk's block, from the run `first` on.
+    fn make_block(&mut self, first: usize, base: Offset, line: u64, time: Millis) -> BuiltBlock {
+        let ChunkSize { runs, encoded_bytes } = self.measure_chunk(first);
         // The exact capacity: sharing a payload that has more would cost an allocation.
         let mut payload = Vec::with_capacity(encoded_bytes);
         let (mut count, mut lines) = (0, 0);
@@ -194,11 +201,11 @@ impl Staging {
             time_ms: time.0,
             payload: payload.into(),
         };
-        (block, runs, next)
+        BuiltBlock { block, runs: BlockRuns { first, count: runs }, next }
     }
 
-    /// How many runs from `first` on go into one chunk, and their bytes once encoded.
-    fn measure_chunk(&self, first: usize) -> (usize, usize) {
+    /// How much from `first` on goes into one chunk.
+    fn measure_chunk(&self, first: usize) -> ChunkSize {
         let (mut runs, mut record_bytes, mut encoded_bytes) = (0, 0, 0);
         for StagedRun { run, .. } in self.chain(first) {
             runs += 1;
@@ -208,7 +215,7 @@ impl Staging {
                 break;
             }
         }
-        (runs, encoded_bytes)
+        ChunkSize { runs, encoded_bytes }
     }
 
     fn chain(&self, first: usize) -> impl Iterator<Item = &StagedRun> {

@@ -1,11 +1,11 @@
 //! How far pulled sources have been read, kept in the same commits as their entries.
 //!
-//! # WireLayout
+//! # Layout
 //! `postcard` of [(source, number)], the source advanced last at the end. It is the payload of a
-//! control chunk at the end of a commit (those that the commit advances), and stands in a segment's footer
-//! behind the task records (all of them). The newest of the two counts, so a cursor outlives its
-//! entries; before retention takes the last footer, a control chunk in the active segment
-//! repeats them.
+//! control chunk at the end of a commit (those that the commit advances), and stands in a
+//! segment's footer behind the task records (all of them). The newest of the two counts, so a
+//! cursor outlives its entries; before retention deletes the last footer, a control chunk in the
+//! active segment repeats them.
 
 use crate::domain::Cursor;
 
@@ -45,8 +45,8 @@ impl Cursors {
         postcard::to_stdvec(&pairs).expect("texts and numbers always encode into memory")
     }
 
-    /// Reads what [`Cursors::encode`] wrote. No bytes are no cursors: a footer from before
-    /// there were any, or the control chunk of a clean end.
+    /// Reads what [`Cursors::encode`] wrote. Empty bytes give no cursors: they
+    /// stand in a footer from before there were any, and in the control chunk of a clean close.
     pub(in crate::store) fn decode(bytes: &[u8]) -> Option<Self> {
         if bytes.is_empty() {
             return Some(Self::default());

@@ -73,13 +73,21 @@ pub(in crate::store) struct WorkerRecord<'a> {
     pub(in crate::store) ordinal: u32,
     pub(in crate::store) worker: &'a str,
     pub(in crate::store) lines: u64,
-    /// Its last notified state, and where that notification stands.
-    pub(in crate::store) state: Option<(WorkerState, Offset)>,
+    /// Its last notified state, if it ever notified one.
+    pub(in crate::store) state: Option<NotifiedState>,
     /// Its last entry.
     pub(in crate::store) last: Offset,
     /// The last number of each session, the session used last at the end.
     #[serde(borrow)]
     pub(in crate::store) sessions: Vec<(&'a str, u64)>,
+}
+
+/// A state that a worker notified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store) struct NotifiedState {
+    pub(in crate::store) state: WorkerState,
+    /// The notification's offset.
+    pub(in crate::store) offset: Offset,
 }
 
 mod zero_is_none {
@@ -222,7 +230,7 @@ pub(in crate::store) fn read_footer_part(
     let mut bytes = vec![0; at.bytes as usize];
     match file.read_exact_at(&mut bytes, at.position.0) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        outcome => outcome?,
+        result => result?,
     }
     Ok((crc32c::crc32c(&bytes) == at.crc).then(|| bytes.into()))
 }

@@ -21,8 +21,8 @@ pub(super) use chunk::{
 pub(super) use compress::Compressor;
 pub(super) use cursors::Cursors;
 pub(super) use footer::{
-    FooterBuilder, LastCommit, SealedSegment, TRAILER_BYTES, TaskRecord, Trailer, WorkerRecord,
-    read_footer_part, read_trailer,
+    FooterBuilder, LastCommit, NotifiedState, SealedSegment, TRAILER_BYTES, TaskRecord, Trailer,
+    WorkerRecord, read_footer_part, read_trailer,
 };
 pub(super) use index::{ChunkRef, IndexAt, decode_index};
 pub(super) use scan_buffer::{ScanBuffer, ScanItem};

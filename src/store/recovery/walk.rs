@@ -101,13 +101,13 @@ impl<'a> Walk<'a> {
                 ScanItem::End if commit.is_empty() => return Ok(()),
                 ScanItem::End | ScanItem::Damaged => return self.on_damage(position),
                 ScanItem::Chunk(found, bytes) => {
-                    let expected = Expected {
+                    let next = NextChunk {
                         commit: self.next_commit,
                         index: commit.len(),
                         base: commit.last().map_or(self.catalog.tail, end_of),
                     };
                     let content = Content::of(bytes, &found);
-                    let Some(content) = content.filter(|_| expected.is(&found)) else {
+                    let Some(content) = content.filter(|_| next.matches(&found)) else {
                         let what = "the chunk does not follow the one before it";
                         return Err(OpenError::damaged(self.path, position, what));
                     };
@@ -205,14 +205,14 @@ impl<'a> Walk<'a> {
 }
 
 /// What the next chunk must say of itself.
-struct Expected {
+struct NextChunk {
     commit: u64,
     index: usize,
     base: Offset,
 }
 
-impl Expected {
-    fn is(&self, found: &FoundChunk) -> bool {
+impl NextChunk {
+    fn matches(&self, found: &FoundChunk) -> bool {
         let header = &found.header;
         header.commit == self.commit
             && header.index as usize == self.index

@@ -3,13 +3,15 @@
 use super::update::SegmentRange;
 use super::*;
 use crate::domain::{LineNumber, WorkerState};
-use crate::store::format::{FilePosition, IndexAt, Millis, TaskRecord, WorkerRecord};
+use crate::store::format::{
+    FilePosition, IndexAt, Millis, NotifiedState, TaskRecord, WorkerRecord,
+};
 
 const EPOCH: Epoch = Epoch(7);
 const NOWHERE: IndexAt = IndexAt { position: FilePosition(0), bytes: 0, crc: 0 };
 
 fn worker(name: &str, ordinal: u32, last: u64) -> WorkerRecord<'_> {
-    let state = Some((WorkerState::Running, Offset(last)));
+    let state = Some(NotifiedState { state: WorkerState::Running, offset: Offset(last) });
     WorkerRecord { ordinal, worker: name, lines: 1, state, last: Offset(last), sessions: vec![] }
 }
 

@@ -134,7 +134,7 @@ impl<'a> Tables<'a> {
                 self.ordinals.insert((task, worker.worker), worker.ordinal)?;
             }
         }
-        row.counts.add(worker.state.map(|(state, _)| state));
+        row.counts.add(worker.state.map(|notified| notified.state));
         row.next_ordinal = row.next_ordinal.max(worker.ordinal + 1);
         Ok(())
     }
@@ -176,7 +176,7 @@ impl<'a> Tables<'a> {
         if worker.last >= first {
             return Ok(());
         }
-        row.counts.remove(worker.state.map(|(state, _)| state));
+        row.counts.remove(worker.state.map(|notified| notified.state));
         self.ordinals.remove((task, worker.worker))?;
         drop(found);
         self.workers.remove((task, ordinal))?;
@@ -204,5 +204,5 @@ impl<'a> Tables<'a> {
 fn state_of(task: &str, encoded: &[u8]) -> Result<Option<WorkerState>, IndexError> {
     let worker: WorkerRecord<'_> =
         decode(encoded).ok_or_else(|| IndexError::Damaged(task.to_owned()))?;
-    Ok(worker.state.map(|(state, _)| state))
+    Ok(worker.state.map(|notified| notified.state))
 }

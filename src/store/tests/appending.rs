@@ -28,7 +28,7 @@ async fn what_was_appended_is_read_back_by_task_and_in_store_order() {
 }
 
 #[tokio::test]
-async fn one_commit_groups_runs_by_task_and_is_told_once_before_its_receipt() {
+async fn one_commit_groups_runs_by_task_and_is_published_once_before_its_receipt() {
     let dir = tempfile::tempdir().unwrap();
     let (store, commits) = open_watched(StoreOptions::new(dir.path()));
     let line = |task, body| run(task, "w", None, &[(Kind::Log, body)]);

@@ -151,7 +151,7 @@ async fn a_store_of_many_segments_reopens_with_all_of_it_and_goes_on() {
 }
 
 #[tokio::test]
-async fn damage_in_a_sealed_segment_is_told_at_opening_or_at_reading() {
+async fn damage_in_a_sealed_segment_is_reported_at_opening_or_at_reading() {
     let dir = tempfile::tempdir().unwrap();
     let options = StoreOptions { segment_chunks: 4, ..StoreOptions::new(dir.path()) };
     let store = open_store(options.clone());
@@ -166,13 +166,13 @@ async fn damage_in_a_sealed_segment_is_told_at_opening_or_at_reading() {
         bytes[at] ^= 1;
         fs::write(&files[0], &bytes).unwrap();
         let Ok(store) = open(options.clone(), Box::new(|_, _| {})) else { continue };
-        let outcomes =
+        let results =
             [count(&store).await, count_task(&store, "a").await, count_task(&store, "b").await];
-        let is_told = outcomes.iter().any(Result::is_err);
-        let correct = outcomes == [Ok(16), Ok(8), Ok(8)];
+        let is_reported = results.iter().any(Result::is_err);
+        let correct = results == [Ok(16), Ok(8), Ok(8)];
         let header = at < format::SEGMENT_HEADER_BYTES;
-        assert!(is_told || correct, "a flip at byte {at} gave {outcomes:?}");
-        assert!(is_told || header, "a flip at byte {at} went unnoticed");
+        assert!(is_reported || correct, "a flip at byte {at} gave {results:?}");
+        assert!(is_reported || header, "a flip at byte {at} went unnoticed");
         store.close().await;
     }
 }

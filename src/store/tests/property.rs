@@ -5,20 +5,20 @@ use proptest::prelude::*;
 use super::*;
 
 #[derive(Debug, Clone)]
-enum ReadStep {
+enum Operation {
     Append(Vec<(u8, u8, u16)>),
     Read(u8, u64, usize),
     Close,
     Kill,
 }
 
-fn steps() -> impl Strategy<Value = Vec<ReadStep>> {
+fn steps() -> impl Strategy<Value = Vec<Operation>> {
     let runs = prop::collection::vec((0..4_u8, 1..5_u8, 0..3000_u16), 1..6);
     let step = prop_oneof![
-        6 => runs.prop_map(ReadStep::Append),
-        4 => (0..5_u8, 1..60_u64, 1..5000_usize).prop_map(|(t, from, max)| ReadStep::Read(t, from, max)),
-        1 => Just(ReadStep::Close),
-        1 => Just(ReadStep::Kill),
+        6 => runs.prop_map(Operation::Append),
+        4 => (0..5_u8, 1..60_u64, 1..5000_usize).prop_map(|(t, from, max)| Operation::Read(t, from, max)),
+        1 => Just(Operation::Close),
+        1 => Just(Operation::Kill),
     ];
     prop::collection::vec(step, 1..40)
 }
@@ -66,7 +66,7 @@ impl Model {
     }
 }
 
-async fn play(steps: Vec<ReadStep>) {
+async fn play(steps: Vec<Operation>) {
     let mut dir = tempfile::tempdir().unwrap();
     let options = |dir: &tempfile::TempDir| StoreOptions {
         segment_bytes: 5000,
@@ -78,10 +78,10 @@ async fn play(steps: Vec<ReadStep>) {
     let mut model = Model::default();
     for step in steps {
         match step {
-            ReadStep::Append(runs) => {
+            Operation::Append(runs) => {
                 keep(&store, model.append(&runs)).await;
             }
-            ReadStep::Read(task_number, from, max_bytes) => {
+            Operation::Read(task_number, from, max_bytes) => {
                 let scope = match task_number {
                     4 => Scope::All,
                     number => Scope::Task(task(&number.to_string())),
@@ -89,11 +89,11 @@ async fn play(steps: Vec<ReadStep>) {
                 let (gaps, seen) = read_all(&store, scope.clone(), from, max_bytes).await.unwrap();
                 assert_eq!((gaps, seen), (Vec::new(), model.expected(&scope, from)));
             }
-            ReadStep::Close => {
+            Operation::Close => {
                 store.close().await;
                 store = open_store(options(&dir));
             }
-            ReadStep::Kill => {
+            Operation::Kill => {
                 let copy = copy_dir(dir.path());
                 store.close().await;
                 dir = copy;

@@ -76,7 +76,7 @@ async fn a_gap_names_exactly_what_a_task_lost_also_after_reopening() {
 }
 
 #[tokio::test]
-async fn a_task_that_lost_everything_is_forgotten_and_its_old_readers_are_told() {
+async fn a_task_that_lost_everything_is_forgotten_and_its_old_readers_get_a_gap() {
     let (_dir, store) = retained(2).await;
     assert_eq!(known(&store, "a").await, None);
     let stats = store.read(Scope::Task(task("a")), Offset(4), 1).await.unwrap();

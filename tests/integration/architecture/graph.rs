@@ -32,7 +32,7 @@ impl Graph {
     pub(super) fn circles(&self) -> BTreeSet<String> {
         let circles = self.edges().filter_map(|(from, to)| {
             let mut circle = self.shortest_way(to, from)?;
-            // One circle is found from each of its files; it is told from its first in the alphabet.
+            // One circle is found from each of its files; it is shown from its first in the alphabet.
             let first = (0..circle.len()).min_by_key(|&at| circle[at])?;
             circle.rotate_left(first);
             circle.push(circle[0]);

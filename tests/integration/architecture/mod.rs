@@ -82,8 +82,8 @@ fn the_disk_format_imports_nothing_from_its_siblings() {
 #[test]
 fn imports_run_in_no_circle() {
     let circles = Graph::of(&sources()).circles();
-    let told: Vec<&str> = circles.iter().map(String::as_str).collect();
-    assert!(told.is_empty(), "{} circles:\n{}", told.len(), told.join("\n"));
+    let shown: Vec<&str> = circles.iter().map(String::as_str).collect();
+    assert!(shown.is_empty(), "{} circles:\n{}", shown.len(), shown.join("\n"));
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn the_program_imports_from_the_library_by_its_name() {
 }
 
 #[test]
-fn a_circle_is_told_from_file_to_file() {
+fn a_circle_is_shown_from_file_to_file() {
     let circular = sources(&[
         ("lib.rs", "mod a; mod b; mod c; mod free;"),
         ("a.rs", "pub struct A(crate::b::B);"),

@@ -15,7 +15,7 @@ use crate::support::source::{Pods, Source, caught_up, ending, endless, response}
 use crate::support::{Producer, TestServer, connect, entry, json, numbered, within};
 
 #[tokio::test]
-async fn what_is_wrong_with_answers_is_told_and_what_is_right_with_them_is_kept() {
+async fn what_is_wrong_with_responses_is_reported_and_what_is_right_with_them_is_kept() {
     let line = |cursor, message: &str| response("e", cursor, What::Entry(entry("t", message)));
     let no_task = WorkerLogEntry { task_id: String::new(), ..entry("t", "lost") };
     let mut half_numbered = entry("t", "lost");

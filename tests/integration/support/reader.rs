@@ -107,7 +107,7 @@ pub(crate) fn messages(events: &[Event]) -> Vec<String> {
     events.iter().map(message).collect()
 }
 
-/// A JSON answer.
+/// A JSON response.
 pub(crate) async fn json(url: &str) -> Value {
     let response = get(url, None).await;
     assert_eq!(response.status(), StatusCode::OK);

@@ -27,7 +27,7 @@ export class LiveQueue {
     return undefined;
   }
 
-  /** Adds an entry; returns whether the oldest one was dropped to make room for it. */
+  /** Adds an entry; returns whether the oldest one was dropped to make space for it. */
   push(entry) {
     this.#entries.push(entry);
     if (this.size <= this.#limit) return false;

@@ -12,12 +12,12 @@ use tokio::net::TcpStream;
 const REQUEST: &[u8] = b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 /// How long the address may take to respond.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Adds to `reason`, why `uri` did not respond, that the address speaks HTTP/1 where it does.
 pub(super) async fn explained(reason: String, uri: &Uri) -> String {
-    let probed = tokio::time::timeout(PROBE_TIMEOUT, speaks_http1(uri)).await;
-    match probed {
+    let responded = tokio::time::timeout(RESPONSE_TIMEOUT, speaks_http1(uri)).await;
+    match responded {
         Ok(Ok(true)) => format!("the address speaks HTTP/1, gRPC needs HTTP/2 ({reason})"),
         _ => reason,
     }
