@@ -37,6 +37,9 @@ mod tests {
         assert!(text.ends_with("Z  WARN otto_handler::logging::line: said\n"), "{text}");
         let json = line(LogFormat::Json, Level::ERROR, "two\nlines");
         let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
-        assert_eq!((&json["level"], &json["fields"]["message"]), (&"ERROR".into(), &"two\nlines".into()));
+        assert_eq!(
+            (&json["level"], &json["fields"]["message"]),
+            (&"ERROR".into(), &"two\nlines".into())
+        );
     }
 }

@@ -70,14 +70,15 @@ pub fn recover(options: StoreOptions) -> Result<RecoveredStore, OpenError> {
     let options = options.fitted();
     if options.durability == Durability::Memory {
         let (epoch, segments) = (data_dir::random_epoch(), MemorySegments::new(&options));
-        let (catalog, files) = (catalog_without_files(), Arc::default());
+        let (catalog, files) =
+            (catalog_without_files(), Arc::new(OpenFiles::new(options.open_files)));
         let segments = Box::new(segments);
         return Ok(RecoveredStore { options, epoch, catalog, segments, files, next_commit: 1 });
     }
     let lock = data_dir::lock(&options.dir)?;
     let epoch = data_dir::epoch(&options.dir)?;
     let Recovered { catalog, active, next_commit } = recovery::recover(&options, epoch)?;
-    let files = Arc::new(OpenFiles::default());
+    let files = Arc::new(OpenFiles::new(options.open_files));
     let segments = FileSegments::new(options.clone(), epoch, active, Arc::clone(&files), lock);
     let segments = Box::new(segments);
     Ok(RecoveredStore { options, epoch, catalog, segments, files, next_commit })
