@@ -1,0 +1,1 @@
+//! What a panic ends, and what it does not.
