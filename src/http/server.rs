@@ -39,6 +39,15 @@ type Connection = http1::Connection<Io, TowerToHyperService<Router>>;
 pub async fn serve(connections: impl Stream<Item = Accepted>, state: AppState, shutdown: Shutdown) {
     let stall_timeout = state.options().viewer_stall_timeout;
     let router = router::router(state.on_another_runtime());
+    serve_router(connections, router, stall_timeout, shutdown).await;
+}
+
+async fn serve_router(
+    connections: impl Stream<Item = Accepted>,
+    router: Router,
+    stall_timeout: Duration,
+    shutdown: Shutdown,
+) {
     let running = TaskTracker::new();
     let mut connections = pin!(connections.take_until(shutdown.drain.clone().cancelled_owned()));
     while let Some(accepted) = connections.next().await {
@@ -88,4 +97,37 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
     // Frames are written whole, so waiting for more to send with them gains nothing.
     stream.set_nodelay(true)?;
     SockRef::from(stream).set_send_buffer_size(SEND_BUFFER_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use reqwest::Client;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::http::tests::support::accepted;
+
+    #[tokio::test]
+    async fn a_panic_ends_the_connection_that_it_happened_on_and_no_other() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let panics = get(|| async {
+            if true {
+                panic!("in a handler");
+            }
+        });
+        let router = Router::new().route("/panics", panics).route("/", get(|| async { "well" }));
+        let shutdown = Shutdown::default();
+        let stall_timeout = Duration::from_secs(60);
+        let serving = serve_router(accepted(listener), router, stall_timeout, shutdown.clone());
+        let serving = tokio::spawn(serving);
+        let client = Client::new();
+        let text = async || client.get(&url).send().await.unwrap().text().await.unwrap();
+        assert_eq!(text().await, "well");
+        assert!(Client::new().get(format!("{url}/panics")).send().await.is_err());
+        assert_eq!(text().await, "well");
+        shutdown.drain.cancel();
+        serving.await.unwrap();
+    }
 }

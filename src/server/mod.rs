@@ -107,7 +107,8 @@ impl Server {
         if let Some(service) = pull_service {
             services.spawn(service.run(drain.clone()).map(Ok));
         }
-        services.spawn(health.follow(log, drain).map(Ok));
+        services.spawn(health.follow(log, drain.clone()).map(Ok));
+        services.spawn(watch_committer(store.clone(), drain));
         tracing::info!(grpc = %addrs.grpc, http = %addrs.http, "serving");
         let drain_timeout = config.drain_timeout;
         Ok(Self { addrs, shutdown, drain_timeout, services, threads, intake, store, http, pull })
@@ -188,6 +189,14 @@ fn serve_port<F>(
         senders.push(sender);
     }
     services.spawn(port.deal(senders, drain.clone()).map(Ok));
+}
+
+/// Ends with an error when the store's committer panics: without it the server would be half alive.
+async fn watch_committer(store: Store, drain: CancellationToken) -> anyhow::Result<()> {
+    tokio::select! {
+        () = store.panicked() => anyhow::bail!("the store's committer panicked"),
+        () = drain.cancelled() => Ok(()),
+    }
 }
 
 /// Resolves when a service ends with an error; those that end well are done.

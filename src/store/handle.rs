@@ -151,6 +151,7 @@ impl Drop for PanicWatch {
         if thread::panicking() {
             let error = io::Error::other("it panicked");
             let _reason = self.0.poison("the committer's thread", &error);
+            self.0.panicked.cancel();
         }
     }
 }
@@ -164,6 +165,11 @@ impl Store {
         if self.0.sender.send(Message::Close(done)).is_ok() {
             let _closed_or_already_gone = closed.await;
         }
+    }
+
+    /// Resolves if the committer's thread panics: nothing more will be committed.
+    pub async fn panicked(&self) {
+        self.0.shared.panicked.cancelled().await;
     }
 
     /// A few numbers.

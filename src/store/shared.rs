@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::catalog::Catalog;
 use super::counters::{Counters, Stats};
@@ -20,6 +21,8 @@ pub(super) struct StoreShared {
     pub(super) queue_permits: Arc<Semaphore>,
     pub(super) counters: Counters,
     pub(super) failure: watch::Sender<Option<Arc<str>>>,
+    /// Cancelled when the committer's thread panicked.
+    pub(super) panicked: CancellationToken,
     catalog: RwLock<Catalog>,
     /// The catalog's tail, readable without its lock; never ahead of it.
     tail: AtomicU64,
@@ -38,6 +41,7 @@ impl StoreShared {
             queue_permits: Arc::new(Semaphore::new(queue_units)),
             counters: Counters::default(),
             failure: watch::Sender::new(None),
+            panicked: CancellationToken::new(),
             tail: AtomicU64::new(catalog.tail.0),
             catalog: RwLock::new(catalog),
         }

@@ -319,7 +319,7 @@ fn limits() -> Limits {
 }
 
 /// The connections of `listener`.
-pub(super) fn accepted(listener: TcpListener) -> impl Stream<Item = Accepted> {
+pub(in crate::http) fn accepted(listener: TcpListener) -> impl Stream<Item = Accepted> {
     let limit = ConnectionLimit::new(100).port();
     TcpListenerStream::new(listener).map(move |stream| Accepted {
         stream: stream.unwrap(),

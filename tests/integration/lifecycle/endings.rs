@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use otto_handler::proto::ottoscaler::otto_handler_log_service_client::OttoHandlerLogServiceClient;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
-use tokio_stream::StreamExt;
 use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -98,9 +97,8 @@ async fn a_producer_that_reads_no_acks_does_not_hold_the_end_up_and_what_arrived
     let producer = Producer::open(&mut OttoHandlerLogServiceClient::new(channel)).await;
     // More than the acks' window and the entries' window together let through.
     let sending = producer.sender();
-    let sender = tokio::spawn(async move {
-        while sending.send(entry("t", "line")).await.is_ok() {}
-    });
+    let sender =
+        tokio::spawn(async move { while sending.send(entry("t", "line")).await.is_ok() {} });
     within("some lines", async {
         let url = server.api("/health");
         while json(&url).await["pushed"]["kept"].as_u64().unwrap() < 100 {
