@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, oneshot, watch};
 use tokio::task::spawn_blocking;
 
@@ -20,6 +20,7 @@ use super::counters::Stats;
 use super::data_dir;
 use super::format::FilePosition;
 use super::log::{AppendError, Log, Read, ReadError, Receipt, TryAppendError};
+use super::memory::{MemoryBlocks, MemoryReader};
 use super::open_error::OpenError;
 use super::options::{Durability, StoreOptions};
 use super::read::{OpenFiles, Reader};
@@ -43,6 +44,8 @@ pub struct Store(Arc<StoreHandle>);
 struct StoreHandle {
     shared: Arc<StoreShared>,
     reader: Arc<Reader>,
+    /// Reads in its place where there are no files.
+    memory: Option<MemoryReader>,
     /// Unbounded; what is in it holds a permit of `shared.queue_permits`, which bounds it.
     sender: Sender<Message>,
     queue_units: usize,
@@ -69,11 +72,7 @@ pub fn open(options: StoreOptions, on_commit: OnCommit) -> Result<Store, OpenErr
 pub fn recover(options: StoreOptions) -> Result<RecoveredStore, OpenError> {
     let options = options.fitted();
     if options.durability == Durability::Memory {
-        let (epoch, segments) = (data_dir::random_epoch(), MemorySegments::new(&options));
-        let (catalog, files) =
-            (catalog_without_files(), Arc::new(OpenFiles::new(options.open_files)));
-        let segments = Box::new(segments);
-        return Ok(RecoveredStore { options, epoch, catalog, segments, files, next_commit: 1 });
+        return Ok(without_files(options));
     }
     let lock = data_dir::lock(&options.dir)?;
     let epoch = data_dir::epoch(&options.dir)?;
@@ -81,7 +80,25 @@ pub fn recover(options: StoreOptions) -> Result<RecoveredStore, OpenError> {
     let files = Arc::new(OpenFiles::new(options.open_files));
     let segments = FileSegments::new(options.clone(), epoch, active, Arc::clone(&files), lock);
     let segments = Box::new(segments);
-    Ok(RecoveredStore { options, epoch, catalog, segments, files, next_commit })
+    Ok(RecoveredStore { options, epoch, catalog, segments, files, memory: None, next_commit })
+}
+
+/// A store in memory, which is always new.
+fn without_files(options: StoreOptions) -> RecoveredStore {
+    if data_dir::holds_a_store(&options.dir) {
+        let dir = options.dir.display();
+        tracing::warn!("{dir} holds a log that this server does not read: durability is memory");
+    }
+    let blocks = Arc::new(MemoryBlocks::new(options.memory_bytes));
+    RecoveredStore {
+        epoch: data_dir::random_epoch(),
+        catalog: catalog_without_files(),
+        segments: Box::new(MemorySegments::new(&options, Arc::clone(&blocks))),
+        files: Arc::new(OpenFiles::new(options.open_files)),
+        memory: Some(blocks),
+        next_commit: 1,
+        options,
+    }
 }
 
 fn catalog_without_files() -> Catalog {
@@ -97,6 +114,8 @@ pub struct RecoveredStore {
     catalog: Catalog,
     segments: Box<dyn SegmentWriter>,
     files: Arc<OpenFiles>,
+    /// `None` where there are files.
+    memory: Option<Arc<MemoryBlocks>>,
     next_commit: u64,
 }
 
@@ -118,11 +137,11 @@ impl RecoveredStore {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(self, on_commit: OnCommit) -> Result<Store, OpenError> {
-        let Self { options, epoch, catalog, segments, files, next_commit } = self;
+        let Self { options, epoch, catalog, segments, files, memory, next_commit } = self;
         let queue_units = options.queue_bytes.div_ceil(QUEUE_UNIT_BYTES).max(1);
-        let is_in_memory = options.durability == Durability::Memory;
-        let shared = Arc::new(StoreShared::new(epoch, is_in_memory, queue_units, catalog));
+        let shared = Arc::new(StoreShared::new(epoch, queue_units, catalog));
         let reader = Arc::new(Reader::new(Arc::clone(&shared), files, options.index_cache_bytes));
+        let memory = memory.map(|blocks| MemoryReader::new(Arc::clone(&shared), blocks));
         let (sender, receiver) = mpsc::channel();
         let committer = Committer::new(
             &options,
@@ -139,7 +158,7 @@ impl RecoveredStore {
         };
         let thread = thread::Builder::new().name("store-committer".to_owned()).spawn(run);
         thread.map_err(OpenError::io("start the committer of", &options.dir))?;
-        Ok(Store(Arc::new(StoreHandle { shared, reader, sender, queue_units })))
+        Ok(Store(Arc::new(StoreHandle { shared, reader, memory, sender, queue_units })))
     }
 }
 
@@ -170,6 +189,14 @@ impl Store {
     /// Resolves if the committer's thread panics: nothing more will be committed.
     pub async fn panicked(&self) {
         self.0.shared.panicked.cancelled().await;
+    }
+
+    /// `summary`, which in memory knows only of lines that left by retention.
+    fn with_kept(&self, mut summary: TaskSummary) -> TaskSummary {
+        if let Some(memory) = &self.0.memory {
+            memory.note_kept(&mut summary);
+        }
+        summary
     }
 
     /// A few numbers.
@@ -256,21 +283,29 @@ impl Log for Store {
         from: Offset,
         max_bytes: usize,
     ) -> BoxFuture<'static, Result<Read, ReadError>> {
+        if let Some(memory) = &self.0.memory {
+            return ready(Ok(memory.read(&scope, from, max_bytes))).boxed();
+        }
         let reader = self.0.reader.clone();
         off_runtime(move || reader.read(&scope, from, max_bytes))
     }
 
     fn locate(&self, task: TaskId, line: u64) -> BoxFuture<'static, Result<Offset, ReadError>> {
+        if let Some(memory) = &self.0.memory {
+            return ready(Ok(memory.locate(&task, LineNumber(line)))).boxed();
+        }
         let reader = self.0.reader.clone();
         off_runtime(move || reader.locate(&task, LineNumber(line)))
     }
 
     fn task(&self, task: &TaskId) -> Option<TaskSummary> {
-        self.0.shared.catalog().summary(task)
+        let summary = self.0.shared.catalog().summary(task);
+        summary.map(|summary| self.with_kept(summary))
     }
 
     fn tasks(&self) -> Vec<TaskSummary> {
-        self.0.shared.catalog().summaries()
+        let all = self.0.shared.catalog().summaries();
+        all.into_iter().map(|summary| self.with_kept(summary)).collect()
     }
 
     fn cursors(&self) -> Vec<Cursor> {

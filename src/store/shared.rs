@@ -15,8 +15,6 @@ use crate::domain::{Epoch, Offset};
 #[derive(Debug)]
 pub(super) struct StoreShared {
     pub(super) epoch: Epoch,
-    /// Whether there are no files.
-    pub(super) is_in_memory: bool,
     /// The queue's free bytes, in units; closed when no more is taken.
     pub(super) queue_permits: Arc<Semaphore>,
     pub(super) counters: Counters,
@@ -29,15 +27,9 @@ pub(super) struct StoreShared {
 }
 
 impl StoreShared {
-    pub(super) fn new(
-        epoch: Epoch,
-        is_in_memory: bool,
-        queue_units: usize,
-        catalog: Catalog,
-    ) -> Self {
+    pub(super) fn new(epoch: Epoch, queue_units: usize, catalog: Catalog) -> Self {
         Self {
             epoch,
-            is_in_memory,
             queue_permits: Arc::new(Semaphore::new(queue_units)),
             counters: Counters::default(),
             failure: watch::Sender::new(None),

@@ -10,6 +10,7 @@ mod cancel;
 mod configuration;
 mod fixture;
 mod lifecycle;
+mod memory;
 mod pipeline;
 mod pull;
 mod push;

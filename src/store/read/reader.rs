@@ -14,7 +14,7 @@ use super::locate::{
 };
 use super::open_files::OpenFiles;
 use crate::domain::{Block, Gap, LineNumber, Offset, Scope, TaskId};
-use crate::store::catalog::{Segment, Task};
+use crate::store::catalog::Segment;
 use crate::store::format::{
     ChecksumSeed, ChunkRef, FIRST_CHUNK, FilePosition, IndexAt, ScanBuffer, ScanItem, decode_block,
     decode_header, decode_index, read_footer_part,
@@ -79,9 +79,6 @@ impl Reader {
         max_bytes: usize,
     ) -> Result<Read, ReadError> {
         let from = from.max(Offset::FIRST);
-        if self.shared.is_in_memory {
-            return Ok(self.read_nothing(scope, from));
-        }
         let mut gathered = Gathered { blocks: Vec::new(), bytes: 0, max_bytes, next: from };
         let mut gap = None;
         while !gathered.is_full() {
@@ -117,23 +114,6 @@ impl Reader {
             }
             Scope::All => next_step_of_all(&catalog, gathered.next),
         }
-    }
-
-    /// Without files there is nothing to read, and all of it is a gap.
-    fn read_nothing(&self, scope: &Scope, from: Offset) -> Read {
-        let catalog = self.shared.catalog();
-        let (end, lines) = match scope {
-            Scope::All => (catalog.tail, None),
-            Scope::Task(id) => {
-                let task = catalog.tasks.get(id);
-                let lines = task.map(|task| task.next_line().0 - 1);
-                let end = task.and_then(Task::last).map_or(Offset::FIRST, Offset::next);
-                (end, lines.filter(|_| from == Offset::FIRST))
-            }
-        };
-        let gap =
-            (from < end).then(|| Gap { from, to: Offset(end.0 - 1), lines, reason: "memory" });
-        Read { gap, blocks: Vec::new(), next: from.max(catalog.tail) }
     }
 
     /// Reads a task's chunks of one segment.
@@ -254,7 +234,7 @@ impl Reader {
     ) -> Result<Offset, ReadError> {
         loop {
             let LineLocation { task_end, line } = locate_line(&self.shared.catalog(), task, line);
-            let Some((line, chunks)) = line.filter(|_| !self.shared.is_in_memory) else {
+            let Some((line, chunks)) = line else {
                 return Ok(task_end);
             };
             match self.locate_in(&chunks, task, line) {
