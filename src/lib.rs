@@ -10,12 +10,14 @@
 //! into what readers get; [`store`] keeps it; [`hub`] shares the newest of it; [`tasks`] tells when a
 //! task is complete; [`ingest`] is the way in and [`subscribe`] the way out; [`grpc`] and [`http`] are
 //! their transports, and [`pull`] reads from a source where nobody pushes; [`stats`] has the numbers
-//! that `/health` shows; [`config`] and [`server`] put it together. [`client`], [`simulate`] and
-//! [`cli`] are the other side: clients of the protocols, a simulated ottoscaler, the commands.
+//! that `/health` shows; [`config`] and [`server`] put it together; [`logging`] is the
+//! process's own log. [`client`], [`simulate`] and [`cli`] are the other side: clients of the
+//! protocols, a simulated ottoscaler, the commands.
 
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod connections;
 pub mod counter;
 pub mod domain;
 pub mod encode;
@@ -23,6 +25,7 @@ pub mod grpc;
 pub mod http;
 pub mod hub;
 pub mod ingest;
+pub mod logging;
 pub mod permits;
 pub mod proto;
 pub mod pull;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::connections::ConnectionLimit;
 use crate::counter::Counter;
 use crate::ingest::Intake;
 use crate::pull;
@@ -13,6 +14,7 @@ pub struct ServerStats {
     intake: Intake,
     store: Store,
     pull: pull::Handle,
+    connections: ConnectionLimit,
 }
 
 /// The numbers at one moment. Counts begin with the process.
@@ -25,6 +27,8 @@ pub struct Snapshot {
     pub pulled: PullStats,
     /// The state and size of the store.
     pub store: StoreStats,
+    /// Connections to both ports.
+    pub connections: ConnectionStats,
 }
 
 /// What producers sent.
@@ -88,15 +92,38 @@ pub struct StoreStats {
     pub write_ms: u64,
 }
 
+/// Connections to both ports.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionStats {
+    /// Open now.
+    pub open: usize,
+    /// How many may be open at once, which the limit of open files decides.
+    pub limit: usize,
+    /// Refused because as many were open as may be.
+    pub refused: u64,
+}
+
 impl ServerStats {
-    /// Numbers of the server that receives entries by `intake` and `pull` and keeps them in `store`.
-    pub fn new(intake: Intake, pull: pull::Handle, store: Store) -> Self {
-        Self { intake, store, pull }
+    /// Numbers of the server that receives entries by `intake` and `pull`, keeps them in `store`, and
+    /// has `connections`.
+    pub fn new(
+        intake: Intake,
+        pull: pull::Handle,
+        store: Store,
+        connections: ConnectionLimit,
+    ) -> Self {
+        Self { intake, store, pull, connections }
     }
 
     /// The numbers now.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot { pushed: self.pushed(), pulled: self.pulled(), store: self.stored() }
+        Snapshot {
+            pushed: self.pushed(),
+            pulled: self.pulled(),
+            store: self.stored(),
+            connections: self.connected(),
+        }
     }
 
     fn pushed(&self) -> PushStats {
@@ -126,6 +153,12 @@ impl ServerStats {
             statuses: count(&counters.statuses),
             failed_polls: count(&counters.failed_polls),
         }
+    }
+
+    fn connected(&self) -> ConnectionStats {
+        let Self { connections, .. } = self;
+        let (open, limit) = (connections.open(), connections.limit());
+        ConnectionStats { open, limit, refused: connections.refused() }
     }
 
     fn stored(&self) -> StoreStats {

@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::Context;
 use http::Uri;
 
-use super::serve::{start_logging, stop_signal};
+use super::signals::StopSignals;
 use crate::config::{Config, ServeArgs};
 use crate::domain::{TaskId, now_ms};
 use crate::http::{Claims, sign};
+use crate::logging;
 use crate::server::Server;
 use crate::simulate::{Pace, Plan, push};
 
@@ -58,15 +59,15 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let data = args.data_dir.clone().unwrap_or_else(|| scratch.path().join("data"));
     let secret = secret()?;
     let config = config(&args, &data.display().to_string(), &secret)?;
-    start_logging(&config);
-    let stop = stop_signal()?;
+    logging::start(&config.log, config.log_format)?;
+    let mut signals = StopSignals::listen()?;
     let server = Server::start(config).await?;
     let to: Uri = format!("http://{}", server.addrs().grpc).parse()?;
     println!("{}", link(&server, &secret)?);
     let builds = tokio::spawn(rounds(to, args.rounds, args.seed));
     let stopped = async {
         tokio::select! {
-            () = stop => Ok(()),
+            () = signals.first() => Ok(()),
             failed = failure(builds) => Err(failed),
         }
     };

@@ -11,6 +11,7 @@ mod demo;
 mod health;
 mod push;
 mod serve;
+mod signals;
 mod simulate;
 mod tail;
 mod token;

@@ -1,39 +1,44 @@
 //! `otto-handler serve`.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, LogFormat, ServeArgs};
+use super::signals::StopSignals;
+use crate::config::{Config, ServeArgs};
+use crate::logging;
 use crate::server::{Addrs, Server};
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until a signal stops it; a second one ends it at once.
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let config = Config::new(args)?;
-    start_logging(&config);
+    logging::start(&config.log, config.log_format)?;
     tracing::info!("configuration: {}", config.effective);
     // Before anyone learns that the server is there, and stops it.
-    let stop = stop_signal()?;
+    let mut signals = StopSignals::listen()?;
     let print_addrs_wanted = config.print_addrs;
     let server = Server::start(config).await?;
-    if print_addrs_wanted {
-        print_addrs(server.addrs())?;
+    if print_addrs_wanted && let Err(error) = print_addrs(server.addrs()) {
+        tracing::warn!(%error, "the addresses could not be printed");
     }
-    server.run_until(stop).await?;
-    Ok(ExitCode::SUCCESS)
+    let stop = CancellationToken::new();
+    tokio::select! {
+        ended = server.run_until(stop.clone().cancelled_owned()) => {
+            ended?;
+            Ok(ExitCode::SUCCESS)
+        }
+        name = stopped_twice(&mut signals, &stop) => {
+            anyhow::bail!("a second signal, {name}: ended before everything received was kept")
+        }
+    }
 }
 
-/// Starts the process's own log, on standard error.
-pub(super) fn start_logging(config: &Config) {
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(&config.log))
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
+/// Cancels `stop` at the first signal and resolves at the second.
+async fn stopped_twice(signals: &mut StopSignals, stop: &CancellationToken) -> &'static str {
+    signals.first().await;
+    stop.cancel();
+    signals.second().await
 }
 
 fn print_addrs(addrs: Addrs) -> std::io::Result<()> {
@@ -42,17 +47,4 @@ fn print_addrs(addrs: Addrs) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()
-}
-
-/// Resolves at the first SIGTERM or SIGINT.
-pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        tracing::info!("{name}: shutting down");
-    })
 }

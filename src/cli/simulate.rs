@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use http::Uri;
 use tokio::net::TcpListener;
 
-use super::serve::stop_signal;
+use super::signals::StopSignals;
 use crate::domain::TaskId;
 use crate::simulate::{Pace, Plan, push, serve_pull};
 
@@ -74,7 +74,8 @@ async fn serve_builds(addr: SocketAddr, plan: &Plan, pace: Pace) -> anyhow::Resu
     let listener = TcpListener::bind(addr).await;
     let listener = listener.with_context(|| format!("cannot listen on {addr}"))?;
     eprintln!("serving otto.handler.v1.WorkerLogSource on {}", listener.local_addr()?);
-    serve_pull(listener, plan, pace, stop_signal()?).await?;
+    let mut signals = StopSignals::listen()?;
+    serve_pull(listener, plan, pace, async move { signals.first().await }).await?;
     Ok(())
 }
 

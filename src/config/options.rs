@@ -4,6 +4,7 @@ use http::Uri;
 
 use super::args::{AuthMode, PullMode, ServeArgs};
 use crate::http::{Auth, HttpOptions, Verifier};
+use crate::hub::hub_blocks_bytes;
 use crate::ingest::Limits;
 use crate::pull::{Mode, Polling, PullOptions};
 use crate::store::StoreOptions;
@@ -13,6 +14,7 @@ pub(super) fn store(args: &ServeArgs) -> StoreOptions {
         durability: args.durability,
         segment_bytes: args.segment_bytes.as_u64(),
         queue_bytes: args.queue_bytes.as_u64() as usize,
+        memory_bytes: hub_blocks_bytes(args.hub_bytes.as_u64() as usize),
         retention_age: args.retention_age,
         retention_bytes: args.retention_bytes.map(|size| size.as_u64()),
         ..StoreOptions::new(&args.data_dir)

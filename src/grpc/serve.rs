@@ -14,6 +14,7 @@ use super::health::{Health, SERVICES};
 use super::message_counter::MessageCounter;
 use super::push::{PushContext, PushLayer};
 use super::{log_service, streaming_service};
+use crate::connections::{Accepted, Shutdown};
 use crate::ingest::{Intake, Registry};
 use crate::proto;
 
@@ -55,16 +56,16 @@ pub struct GrpcOptions {
     pub health: Health,
 }
 
-/// Serves on `connections` until `drain` is cancelled and every connection has ended. Several
-/// may run at once, each on a runtime thread of its own with `messages` of its own.
+/// Serves on `connections` until `shutdown` drains and every connection has ended, by itself or by
+/// its second step. Several may run at once, each on a runtime thread of its own with `messages` of its own.
 ///
 /// # Errors
 /// When the transport cannot be set up.
 pub async fn serve(
-    connections: impl Stream<Item = TcpStream>,
+    connections: impl Stream<Item = Accepted>,
     options: GrpcOptions,
     messages: MessageCounter,
-    drain: CancellationToken,
+    shutdown: Shutdown,
 ) -> Result<(), tonic::transport::Error> {
     let GrpcOptions { intake, registry, health } = options;
     let context = PushContext { intake: intake.clone(), messages };
@@ -72,6 +73,9 @@ pub async fn serve(
         log_service::push_call(context.clone()),
         streaming_service::push_call(context, registry.clone()),
     ];
+    let Shutdown { drain, disconnect } = shutdown;
+    // A token of this thread's own: every connection that waits for its peer looks at it.
+    let incoming = incoming(connections, disconnect.child_token());
     Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -83,18 +87,19 @@ pub async fn serve(
         .add_service(health.service())
         .add_service(reflection().build_v1().expect("the built-in descriptors are valid"))
         .add_service(reflection().build_v1alpha().expect("the built-in descriptors are valid"))
-        .serve_with_incoming_shutdown(incoming(connections), drain.cancelled_owned())
+        .serve_with_incoming_shutdown(incoming, drain.cancelled_owned())
         .await
 }
 
 fn incoming(
-    connections: impl Stream<Item = TcpStream>,
+    connections: impl Stream<Item = Accepted>,
+    disconnect: CancellationToken,
 ) -> impl Stream<Item = io::Result<Connection>> {
-    connections.map(|stream| {
+    connections.map(move |Accepted { stream, permit }| {
         if let Err(error) = tune(&stream) {
             tracing::debug!(%error, "a connection keeps the system's settings");
         }
-        Ok(connection::new(stream))
+        Ok(connection::new(stream, permit, disconnect.clone()))
     })
 }
 

@@ -33,6 +33,11 @@ use block_range::RecentRanges;
 /// One part in so many of the budget is for ranges and what is rendered from them.
 const RANGES_DIVISOR: usize = 4;
 
+/// What of a hub's budget is for blocks. A store in memory keeps as much: the same blocks, shared.
+pub const fn hub_blocks_bytes(budget_bytes: usize) -> usize {
+    budget_bytes - budget_bytes / RANGES_DIVISOR
+}
+
 /// All windows. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Hub(Arc<HubShared>);
@@ -74,7 +79,7 @@ impl Hub {
             ranges: Arc::clone(&ranges),
         };
         Self(Arc::new(HubShared {
-            blocks_bytes: budget_bytes - ranges_bytes,
+            blocks_bytes: hub_blocks_bytes(budget_bytes),
             all: Arc::new(LiveWindow::new(tail, Arc::clone(&ranges))),
             ranges,
             state: Mutex::new(state),

@@ -21,6 +21,11 @@ pub struct IntakeCounters {
 }
 
 impl IntakeCounters {
+    /// Entries that were decided, whatever became of them.
+    pub fn answered(&self) -> u64 {
+        [&self.kept, &self.repeated, &self.dropped, &self.retried].map(Counter::get).iter().sum()
+    }
+
     /// Counts a batch that was committed, and the entries dropped beside it.
     pub(super) fn add_committed(&self, committed: Committed, dropped: u64) {
         self.kept.add(committed.kept.into());

@@ -8,8 +8,11 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+
+use crate::connections::{Accepted, ConnectionPermit, PortLimit};
 
 /// The wait after an accept that failed for want of resources, such as file descriptors.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
@@ -17,51 +20,106 @@ const RETRY_DELAY: Duration = Duration::from_millis(100);
 /// Connections that may wait for one thread.
 const QUEUED_CONNECTIONS: usize = 128;
 
+/// The least time between two lines of log about connections that were not taken.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A connection on its way to a thread.
+type Queued = (StdTcpStream, ConnectionPermit);
+
 /// Where a thread's connections go in.
-pub(super) type Sender = mpsc::Sender<StdTcpStream>;
+pub(super) type Sender = mpsc::Sender<Queued>;
 
 /// The connections that one thread serves.
-pub(super) type Connections = BoxStream<'static, TcpStream>;
+pub(super) type Connections = BoxStream<'static, Accepted>;
 
 /// A thread's queue of a port's connections.
 pub(super) fn queue() -> (Sender, Connections) {
     let (sender, receiver) = mpsc::channel(QUEUED_CONNECTIONS);
     // Registered with the runtime that polls the stream, which is the thread's.
-    let connections = ReceiverStream::new(receiver).filter_map(|connection| async {
-        TcpStream::from_std(connection)
+    let connections = ReceiverStream::new(receiver).filter_map(|(stream, permit)| async {
+        TcpStream::from_std(stream)
             .inspect_err(|error| tracing::warn!(%error, "a connection could not be taken over"))
             .ok()
+            .map(|stream| Accepted { stream, permit })
     });
     (sender, connections.boxed())
 }
 
-/// Deals `listener`'s connections out to `threads` until `drain` is cancelled.
-pub(super) async fn deal(listener: TcpListener, threads: Vec<Sender>, drain: CancellationToken) {
-    for thread in threads.iter().cycle() {
-        let Some(connection) = accept(&listener, &drain).await else { return };
-        match connection.into_std() {
-            // It fails only when the thread's server has ended, which ends the whole server.
-            Ok(connection) => drop(thread.send(connection).await),
-            Err(error) => tracing::warn!(%error, "a connection could not be handed over"),
+/// One port's listener, and how many of its connections may be open.
+pub(super) struct Port {
+    pub(super) listener: TcpListener,
+    pub(super) limit: PortLimit,
+}
+
+impl Port {
+    /// Deals the connections out to `threads` until `drain` is cancelled. Those beyond the limit
+    /// are closed at once.
+    pub(super) async fn deal(self, threads: Vec<Sender>, drain: CancellationToken) {
+        let mut refusals = LogLimiter::default();
+        let mut failures = LogLimiter::default();
+        for thread in threads.iter().cycle() {
+            let connection = loop {
+                let accepted = self.accept(&mut failures, &drain).await;
+                let Some(connection) = accepted else { return };
+                match self.limit.try_acquire() {
+                    Some(permit) => break (connection, permit),
+                    None => refusals.log(|refused| {
+                        tracing::warn!(refused, "connections refused: as many are open as may be");
+                    }),
+                }
+            };
+            hand_over(connection, thread).await;
+        }
+    }
+
+    /// The next connection; `None` once draining.
+    async fn accept(
+        &self,
+        failures: &mut LogLimiter,
+        drain: &CancellationToken,
+    ) -> Option<TcpStream> {
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = drain.cancelled() => return None,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((connection, _)) => return Some(connection),
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => {
+                    failures.log(|failed| {
+                        tracing::warn!(%error, failed, "connections could not be accepted");
+                    });
+                    tokio::time::sleep(RETRY_DELAY).await;
+                }
+            }
         }
     }
 }
 
-/// The next connection; `None` once draining.
-async fn accept(listener: &TcpListener, drain: &CancellationToken) -> Option<TcpStream> {
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = drain.cancelled() => return None,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((connection, _)) => return Some(connection),
-            Err(error) if concerns_one_connection(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(RETRY_DELAY).await;
-            }
+async fn hand_over((connection, permit): (TcpStream, ConnectionPermit), thread: &Sender) {
+    match connection.into_std() {
+        // It fails only when the thread's server has ended, which ends the whole server.
+        Ok(connection) => drop(thread.send((connection, permit)).await),
+        Err(error) => tracing::warn!(%error, "a connection could not be handed over"),
+    }
+}
+
+/// Logs something at most once in [`LOG_INTERVAL`], with how often it happened.
+#[derive(Debug, Default)]
+struct LogLimiter {
+    unlogged: u64,
+    next: Option<Instant>,
+}
+
+impl LogLimiter {
+    fn log(&mut self, write: impl FnOnce(u64)) {
+        self.unlogged += 1;
+        let now = Instant::now();
+        if self.next.is_none_or(|next| next <= now) {
+            self.next = Some(now + LOG_INTERVAL);
+            write(std::mem::take(&mut self.unlogged));
         }
     }
 }
@@ -69,4 +127,18 @@ async fn accept(listener: &TcpListener, drain: &CancellationToken) -> Option<Tcp
 fn concerns_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_happens_often_is_logged_once_in_a_while_with_how_often_it_was() {
+        let (mut limiter, mut logged) = (LogLimiter::default(), Vec::new());
+        (0..5).for_each(|_| limiter.log(|count| logged.push(count)));
+        tokio::time::advance(LOG_INTERVAL).await;
+        limiter.log(|count| logged.push(count));
+        assert_eq!(logged, [1, 5]);
+    }
 }

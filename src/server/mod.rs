@@ -2,11 +2,13 @@
 //!
 //! Start: lock and recover the data directory, bind, serve. Shutdown, in this order and within
 //! the drain timeout: readiness and health say no, ports close, producers' streams take what has
-//! arrived and acknowledge it, viewers are sent away with a hint, the store commits the rest and
-//! marks its end.
+//! arrived and acknowledge it, viewers are sent away with a hint, whoever is left two seconds later
+//! is disconnected, the store commits the rest and marks its end.
 
 mod accept;
+mod descriptors;
 mod runtime_threads;
+mod shutdown;
 mod wakeup_coalescing;
 
 use std::net::SocketAddr;
@@ -17,10 +19,9 @@ use anyhow::Context;
 use futures_util::FutureExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::connections::{ConnectionLimit, Shutdown};
 use crate::http::AppState;
 use crate::hub::Hub;
 use crate::ingest::{Intake, Registry};
@@ -30,8 +31,10 @@ use crate::store::{self, Log, Store, StoreOptions};
 use crate::subscribe::{Source, Ticks};
 use crate::tasks::Tasks;
 use crate::{grpc, http, pull};
-use accept::Connections;
+use accept::{Connections, Port};
+use descriptors::Descriptors;
 use runtime_threads::{RuntimeThread, RuntimeThreads};
+use tokio_util::sync::CancellationToken;
 
 /// The shortest time between two writes to a busy viewer.
 const VIEWER_TICK: Duration = Duration::from_millis(10);
@@ -51,7 +54,7 @@ pub struct Addrs {
 /// A running server.
 pub struct Server {
     addrs: Addrs,
-    drain: CancellationToken,
+    shutdown: Shutdown,
     drain_timeout: Duration,
     services: Services,
     threads: RuntimeThreads,
@@ -66,41 +69,49 @@ impl Server {
     ///
     /// # Errors
     /// When the data directory cannot be opened or a port cannot be bound; says which and why.
-    pub async fn start(config: Config) -> anyhow::Result<Self> {
+    pub async fn start(mut config: Config) -> anyhow::Result<Self> {
+        let descriptors = Descriptors::raise();
+        config.store.open_files = descriptors.open_segments();
         let (store, hub) = open_store(config.store, config.hub_bytes).await?;
         let log: Arc<dyn Log> = Arc::new(store.clone());
-        let drain = CancellationToken::new();
+        let shutdown = Shutdown::default();
+        let drain = shutdown.drain.clone();
         let tasks = Tasks::new(Arc::clone(&log), hub.clone(), config.task_quiet_period);
         let intake = Intake::new(Arc::clone(&log), tasks.clone(), config.limits, drain.clone());
         let source = Source { log: Arc::clone(&log), hub, tasks, ticks: Ticks::every(VIEWER_TICK) };
-
-        let (pull_service, pull) = pull_from(config.pull, &intake, &log);
-        let stats = ServerStats::new(intake.clone(), pull.clone(), store.clone());
-        let http = AppState::new(config.http, source, stats, drain.clone())?;
-        let health = grpc::Health::new().await;
-        let registry = Registry::new(config.max_registered_workers);
-        let grpc = grpc::GrpcOptions { intake: intake.clone(), registry, health: health.clone() };
 
         let grpc_listener = bind("grpc-addr", config.grpc_addr).await?;
         let http_listener = bind("http-addr", config.http_addr).await?;
         let addrs = Addrs { grpc: grpc_listener.local_addr()?, http: http_listener.local_addr()? };
         let threads = RuntimeThreads::start(config.threads).context("cannot start the threads")?;
+        let limit = ConnectionLimit::new(descriptors.connections());
+
+        let (pull_service, pull) = pull_from(config.pull, &intake, &log);
+        let stats = ServerStats::new(intake.clone(), pull.clone(), store.clone(), limit.clone());
+        let http = AppState::new(config.http, source, stats, drain.clone())?;
+        let health = grpc::Health::new().await;
+        let registry = Registry::new(config.max_registered_workers);
+        let grpc = grpc::GrpcOptions { intake: intake.clone(), registry, health: health.clone() };
+
         let mut services = Services::new();
-        serve_port(grpc_listener, &threads, &mut services, &drain, |connections, thread| {
+        let port = Port { listener: grpc_listener, limit: limit.port() };
+        serve_port(port, &threads, &mut services, &drain, |connections, thread| {
             let messages = thread.messages().clone();
-            let serving = grpc::serve(connections, grpc.clone(), messages, drain.clone());
+            let serving = grpc::serve(connections, grpc.clone(), messages, shutdown.clone());
             serving.map(|served| served.context("the gRPC server failed"))
         });
-        serve_port(http_listener, &threads, &mut services, &drain, |connections, _| {
-            http::serve(connections, http.clone(), drain.clone()).map(Ok)
+        let port = Port { listener: http_listener, limit: limit.port() };
+        serve_port(port, &threads, &mut services, &drain, |connections, _| {
+            http::serve(connections, http.clone(), shutdown.clone()).map(Ok)
         });
         if let Some(service) = pull_service {
             services.spawn(service.run(drain.clone()).map(Ok));
         }
         services.spawn(health.follow(log, drain.clone()).map(Ok));
+        services.spawn(watch_committer(store.clone(), drain));
         tracing::info!(grpc = %addrs.grpc, http = %addrs.http, "serving");
         let drain_timeout = config.drain_timeout;
-        Ok(Self { addrs, drain, drain_timeout, services, threads, intake, store, http, pull })
+        Ok(Self { addrs, shutdown, drain_timeout, services, threads, intake, store, http, pull })
     }
 
     /// Where it listens.
@@ -129,30 +140,6 @@ impl Server {
         };
         let shut_down = self.shut_down().await;
         failed.map_or(shut_down, Err)
-    }
-
-    /// Loses nothing that arrived; see the module.
-    ///
-    /// # Errors
-    /// When it took longer than the drain timeout.
-    pub async fn shut_down(mut self) -> anyhow::Result<()> {
-        self.drain.cancel();
-        let deadline = Instant::now() + self.drain_timeout;
-        let drained = async {
-            self.intake.drained().await;
-            while self.services.join_next().await.is_some() {}
-        };
-        let is_drained = timeout_at(deadline, drained).await.is_ok();
-        // Even when the time is up, the store begins to close; it is just not waited for.
-        let is_closed = timeout_at(deadline, self.store.close()).await.is_ok();
-        self.threads.stop().await;
-        anyhow::ensure!(
-            is_drained && is_closed,
-            "the shutdown took longer than the drain timeout of {}",
-            humantime::format_duration(self.drain_timeout)
-        );
-        tracing::info!("shut down, everything received is kept");
-        Ok(())
     }
 }
 
@@ -187,7 +174,7 @@ async fn bind(name: &str, addr: SocketAddr) -> anyhow::Result<TcpListener> {
 
 /// Serves a port on every thread: `serve` takes one thread's share of the connections.
 fn serve_port<F>(
-    listener: TcpListener,
+    port: Port,
     threads: &RuntimeThreads,
     services: &mut Services,
     drain: &CancellationToken,
@@ -201,7 +188,15 @@ fn serve_port<F>(
         services.spawn_on(serve(connections, thread), thread.handle());
         senders.push(sender);
     }
-    services.spawn(accept::deal(listener, senders, drain.clone()).map(Ok));
+    services.spawn(port.deal(senders, drain.clone()).map(Ok));
+}
+
+/// Ends with an error when the store's committer panics: without it the server would be half alive.
+async fn watch_committer(store: Store, drain: CancellationToken) -> anyhow::Result<()> {
+    tokio::select! {
+        () = store.panicked() => anyhow::bail!("the store's committer panicked"),
+        () = drain.cancelled() => Ok(()),
+    }
 }
 
 /// Resolves when a service ends with an error; those that end well are done.
@@ -210,7 +205,10 @@ async fn first_failure(services: &mut Services) -> anyhow::Error {
         match ended {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return error,
-            Err(panic) => return anyhow::Error::new(panic),
+            Err(error) => {
+                return anyhow::Error::new(error)
+                    .context("a part of the server ended unexpectedly");
+            }
         }
     }
     std::future::pending().await

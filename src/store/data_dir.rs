@@ -41,6 +41,11 @@ fn create_durably(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a store was made in `dir`.
+pub(super) fn holds_a_store(dir: &Path) -> bool {
+    dir.join(META).exists()
+}
+
 /// The store's epoch, made where the directory is new.
 ///
 /// # Errors

@@ -20,6 +20,7 @@ use super::counters::Stats;
 use super::data_dir;
 use super::format::FilePosition;
 use super::log::{AppendError, Log, Read, ReadError, Receipt, TaskPage, TaskQuery, TryAppendError};
+use super::memory::{MemoryBlocks, MemoryReader};
 use super::open_error::OpenError;
 use super::options::{Durability, StoreOptions};
 use super::read::{OpenFiles, Reader, TaskReader};
@@ -46,6 +47,8 @@ pub struct Store(Arc<StoreHandle>);
 struct StoreHandle {
     shared: Arc<StoreShared>,
     reader: Arc<Reader>,
+    /// Reads in its place where there are no files.
+    memory: Option<Arc<MemoryReader>>,
     /// Unbounded; what is in it holds a permit of `shared.queue_permits`, which bounds it.
     sender: Sender<Message>,
     queue_units: usize,
@@ -72,28 +75,42 @@ pub fn open(options: StoreOptions, on_commit: OnCommit) -> Result<Store, OpenErr
 pub fn recover(options: StoreOptions) -> Result<RecoveredStore, OpenError> {
     let options = options.fitted();
     if options.durability == Durability::Memory {
-        let (epoch, segments) = (data_dir::random_epoch(), MemorySegments::new(&options));
-        let (catalog, files) = (catalog_without_files(), Arc::default());
-        let segments = Box::new(segments);
-        let index = None;
-        return Ok(RecoveredStore {
-            options,
-            epoch,
-            catalog,
-            index,
-            segments,
-            files,
-            next_commit: 1,
-        });
+        return Ok(without_files(options));
     }
     let lock = data_dir::lock(&options.dir)?;
     let epoch = data_dir::epoch(&options.dir)?;
     let Recovered { catalog, index, active, next_commit } = recovery::recover(&options, epoch)?;
-    let files = Arc::new(OpenFiles::default());
+    let files = Arc::new(OpenFiles::new(options.open_files));
     let segments = FileSegments::new(options.clone(), epoch, active, Arc::clone(&files), lock);
-    let segments = Box::new(segments);
-    let index = Some(Arc::new(index));
-    Ok(RecoveredStore { options, epoch, catalog, index, segments, files, next_commit })
+    Ok(RecoveredStore {
+        options,
+        epoch,
+        catalog,
+        index: Some(Arc::new(index)),
+        segments: Box::new(segments),
+        files,
+        memory: None,
+        next_commit,
+    })
+}
+
+/// A store in memory, which is always new.
+fn without_files(options: StoreOptions) -> RecoveredStore {
+    if data_dir::holds_a_store(&options.dir) {
+        let dir = options.dir.display();
+        tracing::warn!("{dir} holds a log that this server does not read: durability is memory");
+    }
+    let blocks = Arc::new(MemoryBlocks::new(options.memory_bytes));
+    RecoveredStore {
+        epoch: data_dir::random_epoch(),
+        catalog: catalog_without_files(),
+        index: None,
+        segments: Box::new(MemorySegments::new(&options, Arc::clone(&blocks))),
+        files: Arc::new(OpenFiles::new(options.open_files)),
+        memory: Some(blocks),
+        next_commit: 1,
+        options,
+    }
 }
 
 fn catalog_without_files() -> Catalog {
@@ -111,6 +128,8 @@ pub struct RecoveredStore {
     index: Option<Arc<TaskIndex>>,
     segments: Box<dyn SegmentWriter>,
     files: Arc<OpenFiles>,
+    /// `None` where there are files.
+    memory: Option<Arc<MemoryBlocks>>,
     next_commit: u64,
 }
 
@@ -132,11 +151,12 @@ impl RecoveredStore {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(self, on_commit: OnCommit) -> Result<Store, OpenError> {
-        let Self { options, epoch, catalog, index, segments, files, next_commit } = self;
+        let Self { options, epoch, catalog, index, segments, files, memory, next_commit } = self;
         let queue_units = options.queue_bytes.div_ceil(QUEUE_UNIT_BYTES).max(1);
-        let is_in_memory = options.durability == Durability::Memory;
-        let shared = Arc::new(StoreShared::new(epoch, is_in_memory, queue_units, catalog, index));
+        let shared = Arc::new(StoreShared::new(epoch, queue_units, catalog, index));
         let reader = Arc::new(Reader::new(Arc::clone(&shared), files, options.index_cache_bytes));
+        let new_reader = |blocks| Arc::new(MemoryReader::new(Arc::clone(&shared), blocks));
+        let memory = memory.map(new_reader);
         let (sender, receiver) = mpsc::channel();
         let committer = Committer::new(
             &options,
@@ -154,7 +174,7 @@ impl RecoveredStore {
         };
         let thread = thread::Builder::new().name("store-committer".to_owned()).spawn(run);
         thread.map_err(OpenError::io("start the committer of", &options.dir))?;
-        Ok(Store(Arc::new(StoreHandle { shared, reader, sender, queue_units })))
+        Ok(Store(Arc::new(StoreHandle { shared, reader, memory, sender, queue_units })))
     }
 }
 
@@ -166,6 +186,7 @@ impl Drop for PanicWatch {
         if thread::panicking() {
             let error = io::Error::other("it panicked");
             let _reason = self.0.poison("the committer's thread", &error);
+            self.0.panicked.cancel();
         }
     }
 }
@@ -181,8 +202,13 @@ impl Store {
         }
     }
 
+    /// Resolves if the committer's thread panics: nothing more will be committed.
+    pub async fn panicked(&self) {
+        self.0.shared.panicked.cancelled().await;
+    }
+
     fn tasks_reader(&self) -> TaskReader {
-        TaskReader::new(Arc::clone(&self.0.shared))
+        TaskReader::new(Arc::clone(&self.0.shared), self.0.memory.clone())
     }
 
     /// A few numbers.
@@ -269,11 +295,17 @@ impl Log for Store {
         from: Offset,
         max_bytes: usize,
     ) -> BoxFuture<'static, Result<Read, ReadError>> {
+        if let Some(memory) = &self.0.memory {
+            return ready(Ok(memory.read(&scope, from, max_bytes))).boxed();
+        }
         let reader = self.0.reader.clone();
         off_runtime(move || reader.read(&scope, from, max_bytes))
     }
 
     fn locate(&self, task: TaskId, line: u64) -> BoxFuture<'static, Result<Offset, ReadError>> {
+        if let Some(memory) = &self.0.memory {
+            return ready(Ok(memory.locate(&task, LineNumber(line)))).boxed();
+        }
         let reader = self.0.reader.clone();
         off_runtime(move || reader.locate(&task, LineNumber(line)))
     }

@@ -27,7 +27,8 @@
 //! # Modules
 //! In the order of the data's way: `log` is the seam and `handle` the queue before the committer;
 //! `commit` makes batches durable, `catalog` is what is known in memory, `read` reads back. `format`
-//! is what stands on the disk, `recovery` opens it, `retention` says what goes. `disk` is the seam
+//! is what stands on the disk, `recovery` opens it, `retention` says what goes. `memory` is all there
+//! is to read where there are no files. `disk` is the seam
 //! to the file system; `faults` lets tests hold it up or make it fail.
 
 mod catalog;
@@ -40,6 +41,7 @@ mod format;
 mod handle;
 mod locks;
 mod log;
+mod memory;
 mod open_error;
 mod options;
 mod read;

@@ -92,6 +92,10 @@ pub struct StoreOptions {
     pub catalog_bytes: usize,
     /// What indexes of sealed segments may take in memory, in bytes.
     pub index_cache_bytes: usize,
+    /// Without files: what the newest blocks may take in memory, in bytes. The rest cannot be read.
+    pub memory_bytes: usize,
+    /// How many segment files stay open for reading.
+    pub open_files: usize,
     /// The file system.
     pub disk: Arc<dyn Disk>,
 }
@@ -113,6 +117,8 @@ impl StoreOptions {
             retention_bytes: None,
             catalog_bytes: 64 * MIB as usize,
             index_cache_bytes: 16 * MIB as usize,
+            memory_bytes: 24 * MIB as usize,
+            open_files: 64,
             disk: Arc::new(RealDisk),
         }
     }

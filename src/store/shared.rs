@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::catalog::Catalog;
 use super::counters::{Counters, Stats};
@@ -15,14 +16,14 @@ use crate::domain::{Epoch, Offset};
 #[derive(Debug)]
 pub(super) struct StoreShared {
     pub(super) epoch: Epoch,
-    /// Whether there are no files.
-    pub(super) is_in_memory: bool,
     /// The queue's free bytes, in units; closed when no more is taken.
     pub(super) queue_permits: Arc<Semaphore>,
     /// The tasks of sealed segments; `None` where there are no files.
     pub(super) index: Option<Arc<TaskIndex>>,
     pub(super) counters: Counters,
     pub(super) failure: watch::Sender<Option<Arc<str>>>,
+    /// Cancelled when the committer's thread panicked.
+    pub(super) panicked: CancellationToken,
     catalog: RwLock<Catalog>,
     /// The catalog's tail, readable without its lock; never ahead of it.
     tail: AtomicU64,
@@ -31,18 +32,17 @@ pub(super) struct StoreShared {
 impl StoreShared {
     pub(super) fn new(
         epoch: Epoch,
-        is_in_memory: bool,
         queue_units: usize,
         catalog: Catalog,
         index: Option<Arc<TaskIndex>>,
     ) -> Self {
         Self {
             epoch,
-            is_in_memory,
             queue_permits: Arc::new(Semaphore::new(queue_units)),
             index,
             counters: Counters::default(),
             failure: watch::Sender::new(None),
+            panicked: CancellationToken::new(),
             tail: AtomicU64::new(catalog.tail.0),
             catalog: RwLock::new(catalog),
         }

@@ -9,6 +9,8 @@ mod backpressure;
 mod cancel;
 mod configuration;
 mod fixture;
+mod lifecycle;
+mod memory;
 mod pipeline;
 mod pull;
 mod push;

@@ -1,16 +1,27 @@
-//! A producer's connection: it is read in turns, and closed with some delay.
+//! A producer's connection: it is read in turns, closed with some delay, and ended by force when
+//! the server cannot wait any longer.
 
 mod closing;
+mod disconnecting;
 mod pacing;
 
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
+use crate::connections::ConnectionPermit;
 use closing::ClosingConnection;
+use disconnecting::DisconnectingConnection;
 use pacing::PacedConnection;
 
 /// What tonic serves.
-pub(super) type Connection = PacedConnection<ClosingConnection>;
+pub(super) type Connection = DisconnectingConnection<PacedConnection<ClosingConnection>>;
 
-pub(super) fn new(stream: TcpStream) -> Connection {
-    PacedConnection::new(ClosingConnection::new(stream))
+/// Serves `stream` until its end, or until `disconnect` is cancelled.
+pub(super) fn new(
+    stream: TcpStream,
+    permit: ConnectionPermit,
+    disconnect: CancellationToken,
+) -> Connection {
+    let connection = PacedConnection::new(ClosingConnection::new(stream));
+    DisconnectingConnection::new(connection, permit, disconnect)
 }

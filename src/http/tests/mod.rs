@@ -5,4 +5,4 @@ mod history;
 mod pages;
 mod slow;
 mod streams;
-mod support;
+pub(super) mod support;

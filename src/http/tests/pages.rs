@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 
-use super::support::{Events, Server, accepted, json, jwt, refusal, soon};
+use super::support::{Events, Server, accepted, draining_with, json, jwt, refusal, soon};
 use crate::http::{AppState, HttpOptions, OptionsError, serve};
 use crate::store::faults::FaultyDisk;
 use crate::store::{self, Durability};
@@ -192,7 +192,7 @@ fn several_single_threaded_runtimes_serve_one_state() {
                 own.unwrap().block_on(async {
                     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
                     sender.send(listener.local_addr().unwrap()).unwrap();
-                    serve(accepted(listener), state, drain).await;
+                    serve(accepted(listener), state, draining_with(drain)).await;
                 });
             })
         })

@@ -9,11 +9,12 @@ use futures_util::{Stream, StreamExt};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::connections::{Accepted, ConnectionLimit, Shutdown};
 use crate::domain::{Batch, Kind, Records, Run, TaskId, WorkerId, WorkerState};
 use crate::encode::{EntryEncoder, EntryIds, StatusParts, WireLayout, write_gap, write_status};
 use crate::http::{AppState, Auth, Claims, HttpOptions, Verifier, serve, sign};
@@ -86,11 +87,17 @@ impl Server {
         let source = Source { log, hub, tasks: tasks.clone(), ticks };
         let drain = CancellationToken::new();
         let intake = Intake::new(source.log.clone(), tasks.clone(), limits(), drain.clone());
-        let stats = ServerStats::new(intake, crate::pull::Handle::off(), store.clone());
+        let stats = ServerStats::new(
+            intake,
+            crate::pull::Handle::off(),
+            store.clone(),
+            ConnectionLimit::new(100),
+        );
         let state = AppState::new(options, source, stats, drain.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let serving = tokio::spawn(serve(accepted(listener), state.clone(), drain.clone()));
+        let serving =
+            tokio::spawn(serve(accepted(listener), state.clone(), draining_with(drain.clone())));
         let client =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { base, state, drain, serving, tasks, store, dir, client }
@@ -312,6 +319,15 @@ fn limits() -> Limits {
 }
 
 /// The connections of `listener`.
-pub(super) fn accepted(listener: TcpListener) -> impl Stream<Item = TcpStream> {
-    TcpListenerStream::new(listener).map(Result::unwrap)
+pub(in crate::http) fn accepted(listener: TcpListener) -> impl Stream<Item = Accepted> {
+    let limit = ConnectionLimit::new(100).port();
+    TcpListenerStream::new(listener).map(move |stream| Accepted {
+        stream: stream.unwrap(),
+        permit: limit.try_acquire().unwrap(),
+    })
+}
+
+/// A shutdown that never goes beyond the drain.
+pub(super) fn draining_with(drain: CancellationToken) -> Shutdown {
+    Shutdown { drain, ..Shutdown::default() }
 }

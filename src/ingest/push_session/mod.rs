@@ -81,6 +81,10 @@ where
 {
     /// The producer cancelled, or the transport gave up: keeps what has arrived.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Its own poll panicked, and would again.
+            return;
+        }
         let Some(mut state) = self.state.take().filter(|state| !state.is_done()) else { return };
         tokio::spawn(async move {
             while std::future::poll_fn(|context| state.poll_ack(context)).await.is_some() {}

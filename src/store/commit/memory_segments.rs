@@ -1,4 +1,5 @@
-//! Segments without files: they only count, so that retention works as it does on a disk.
+//! Segments without files: they count, so that retention works as it does on a disk, and the newest
+//! blocks are kept to be read.
 
 use std::io;
 use std::sync::Arc;
@@ -9,11 +10,13 @@ use super::staging::StagedBlock;
 use crate::domain::Offset;
 use crate::store::catalog::{Catalog, Sealing, Segment};
 use crate::store::format::{Cursors, FilePosition, IndexAt, Millis, SealedSegment};
+use crate::store::memory::MemoryBlocks;
 use crate::store::options::StoreOptions;
 
 /// The active segment of a store without files.
 #[derive(Debug)]
 pub(in crate::store) struct MemorySegments {
+    kept: Arc<MemoryBlocks>,
     segment_bytes: u64,
     segment_chunks: usize,
     segment_age: Duration,
@@ -24,9 +27,10 @@ pub(in crate::store) struct MemorySegments {
 }
 
 impl MemorySegments {
-    pub(in crate::store) fn new(options: &StoreOptions) -> Self {
+    pub(in crate::store) fn new(options: &StoreOptions, kept: Arc<MemoryBlocks>) -> Self {
         let now = Millis::now();
         Self {
+            kept,
             segment_bytes: options.segment_bytes,
             segment_chunks: options.segment_chunks,
             segment_age: options.segment_age,
@@ -48,6 +52,7 @@ impl SegmentWriter for MemorySegments {
         self.bytes += blocks.iter().map(|staged| staged.block.payload.len() as u64).sum::<u64>();
         self.chunks += blocks.len();
         self.last_time = commit.time;
+        blocks.iter().for_each(|staged| self.kept.push(&staged.block, staged.previous));
         Ok(0)
     }
 
@@ -91,7 +96,11 @@ impl SegmentWriter for MemorySegments {
         })
     }
 
-    fn delete(&mut self, _segment: &Arc<Segment>) {}
+    fn delete(&mut self, segment: &Arc<Segment>) {
+        if let Some(sealed) = segment.sealed.get() {
+            self.kept.drop_before(sealed.end_offset);
+        }
+    }
 
     fn run_pending_deletes(&mut self) {}
 

@@ -8,12 +8,13 @@ use crate::domain::Offset;
 use crate::store::catalog::Segment;
 use crate::store::locks::unpoisoned;
 
-/// How many segment files stay open for reading.
-const MAX_OPEN_FILES: usize = 64;
-
-/// Open files, the one used last at the end.
-#[derive(Debug, Default)]
-pub(in crate::store) struct OpenFiles(Mutex<Vec<OpenFile>>);
+/// Open files.
+#[derive(Debug)]
+pub(in crate::store) struct OpenFiles {
+    limit: usize,
+    /// The one used last at the end.
+    open: Mutex<Vec<OpenFile>>,
+}
 
 #[derive(Debug)]
 struct OpenFile {
@@ -23,18 +24,23 @@ struct OpenFile {
 }
 
 impl OpenFiles {
+    /// At most `limit` of them.
+    pub(in crate::store) fn new(limit: usize) -> Self {
+        Self { limit: limit.max(1), open: Mutex::default() }
+    }
+
     /// The segment's file.
     ///
     /// # Errors
     /// As the file system reports them; not found where retention removed it.
     pub(super) fn get(&self, segment: &Segment) -> io::Result<Arc<File>> {
-        let mut open = unpoisoned(self.0.lock());
+        let mut open = unpoisoned(self.open.lock());
         let known = open.iter().position(|known| known.segment == segment.base);
         let entry = match known {
             Some(at) => open.remove(at),
             None => OpenFile { segment: segment.base, file: Arc::new(File::open(&segment.path)?) },
         };
-        if open.len() == MAX_OPEN_FILES {
+        if open.len() == self.limit {
             open.remove(0);
         }
         let file = entry.file.clone();
@@ -44,6 +50,6 @@ impl OpenFiles {
 
     /// Closes a segment's file once nobody reads it, so that its bytes are given back.
     pub(in crate::store) fn forget(&self, segment: Offset) {
-        unpoisoned(self.0.lock()).retain(|known| known.segment != segment);
+        unpoisoned(self.open.lock()).retain(|known| known.segment != segment);
     }
 }

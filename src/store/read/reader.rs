@@ -15,7 +15,7 @@ use super::locate::{
 use super::open_files::OpenFiles;
 use super::spans::{ChunkSource, FoundSpan, IndexedSpans, ResidentSpans, chunk_of_line};
 use crate::domain::{Block, Gap, LineNumber, Offset, Scope, TaskId};
-use crate::store::catalog::{Catalog, Segment, Task};
+use crate::store::catalog::{Catalog, Segment};
 use crate::store::format::{
     ChecksumSeed, ChunkRef, FIRST_CHUNK, FilePosition, IndexAt, ScanBuffer, ScanItem, decode_block,
     decode_header, decode_index, read_footer_part,
@@ -81,9 +81,6 @@ impl Reader {
         max_bytes: usize,
     ) -> Result<Read, ReadError> {
         let from = from.max(Offset::FIRST);
-        if self.shared.is_in_memory {
-            return Ok(self.read_nothing(scope, from));
-        }
         let mut gathered = Gathered { blocks: Vec::new(), bytes: 0, max_bytes, next: from };
         let mut gap = None;
         while !gathered.is_full() {
@@ -161,23 +158,6 @@ impl Reader {
         let reader = &index.reader()?;
         let spans = IndexedSpans { reader, task: id.as_str(), start: log.start };
         Ok((log, look(log, AnySpans::Indexed(spans))?))
-    }
-
-    /// Without files there is nothing to read, and all of it is a gap.
-    fn read_nothing(&self, scope: &Scope, from: Offset) -> Read {
-        let catalog = self.shared.catalog();
-        let (end, lines) = match scope {
-            Scope::All => (catalog.tail, None),
-            Scope::Task(id) => {
-                let task = catalog.tasks.get(id);
-                let lines = task.map(|task| task.next_line().0 - 1);
-                let end = task.and_then(Task::last).map_or(Offset::FIRST, Offset::next);
-                (end, lines.filter(|_| from == Offset::FIRST))
-            }
-        };
-        let gap =
-            (from < end).then(|| Gap { from, to: Offset(end.0 - 1), lines, reason: "memory" });
-        Read { gap, blocks: Vec::new(), next: from.max(catalog.tail) }
     }
 
     /// Reads a task's chunks of one segment.
@@ -302,7 +282,7 @@ impl Reader {
                 AnySpans::Indexed(spans) => locate_line(log, &spans, line),
                 AnySpans::Unknown => Ok(LineLocation { task_end: log.tail, line: None }),
             })?;
-            let Some((line, span)) = found.line.filter(|_| !self.shared.is_in_memory) else {
+            let Some((line, span)) = found.line else {
                 return Ok(found.task_end.min(log.tail));
             };
             // Where retention took the segment meanwhile, look again.

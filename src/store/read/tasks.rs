@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::domain::{LineNumber, Offset, TaskId, TaskSummary, WorkerId, WorkerSummary};
 use crate::store::catalog::{Task, Worker};
 use crate::store::log::{ReadError, TaskPage, TaskQuery};
+use crate::store::memory::MemoryReader;
 use crate::store::shared::StoreShared;
 use crate::store::task_index::{IndexError, IndexReader, SpanRow, TaskRow, WorkerRow};
 
@@ -18,16 +19,30 @@ const LISTED_WORKERS: usize = 10;
 #[derive(Debug, Clone)]
 pub(in crate::store) struct TaskReader {
     shared: Arc<StoreShared>,
+    /// `None` where there are files.
+    memory: Option<Arc<MemoryReader>>,
 }
 
 impl TaskReader {
-    pub(in crate::store) fn new(shared: Arc<StoreShared>) -> Self {
-        Self { shared }
+    pub(in crate::store) fn new(
+        shared: Arc<StoreShared>,
+        memory: Option<Arc<MemoryReader>>,
+    ) -> Self {
+        Self { shared, memory }
+    }
+
+    /// `summary`, which in memory knows only of lines that left by retention.
+    fn with_kept(&self, mut summary: TaskSummary) -> TaskSummary {
+        if let Some(memory) = &self.memory {
+            memory.note_kept(&mut summary);
+        }
+        summary
     }
 
     /// What is known of a resident task.
     pub(in crate::store) fn resident(&self, task: &TaskId) -> Option<TaskSummary> {
-        self.shared.catalog().summary(task, SUMMARY_WORKERS)
+        let summary = self.shared.catalog().summary(task, SUMMARY_WORKERS);
+        summary.map(|summary| self.with_kept(summary))
     }
 
     /// What is known of `task`.
@@ -42,7 +57,9 @@ impl TaskReader {
             let catalog = self.shared.catalog();
             (catalog.log_start_offset(), catalog.summary(task, SUMMARY_WORKERS))
         };
-        let (None, Some(index)) = (&resident, &self.shared.index) else { return Ok(resident) };
+        let (None, Some(index)) = (&resident, &self.shared.index) else {
+            return Ok(resident.map(|summary| self.with_kept(summary)));
+        };
         let indexed = Indexed { reader: index.reader()?, start };
         Ok(indexed.summary(task, SUMMARY_WORKERS)?)
     }
@@ -89,7 +106,7 @@ impl TaskReader {
             if !page.has_room() {
                 return Ok(page.finish());
             }
-            page.push(summary);
+            page.push(self.with_kept(summary));
         }
         let Some(index) = &self.shared.index else { return Ok(page.finish()) };
         let indexed = Indexed { reader: index.reader()?, start };

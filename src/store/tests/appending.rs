@@ -165,22 +165,6 @@ async fn check_every_line(store: &Store) {
 }
 
 #[tokio::test]
-async fn a_store_in_memory_keeps_offsets_and_repeats_and_tells_a_gap_for_what_it_cannot_read() {
-    let (store, commits) = open_watched(StoreOptions::in_memory());
-    keep(&store, numbered("a", "s", &[1, 2])).await;
-    assert_eq!(keep(&store, numbered("a", "s", &[2, 3])).await, Committed { kept: 1, repeated: 1 });
-    keep(&store, lines("b", &["x"])).await;
-    assert_eq!(commits.iter().take(3).map(|(blocks, _)| blocks.len()).sum::<usize>(), 3);
-    let read = store.read(Scope::Task(task("a")), Offset(1), 100).await.unwrap();
-    let gap = Gap { from: Offset(1), to: Offset(3), lines: Some(3), reason: "memory" };
-    assert_eq!((read.gap, read.blocks.len(), read.next), (Some(gap), 0, Offset(5)));
-    let end = store.read(Scope::Task(task("a")), Offset(4), 100).await.unwrap();
-    assert_eq!((end.gap, end.next), (None, Offset(5)));
-    assert_eq!(all_tasks(&store).await.len(), 2);
-    store.close().await;
-}
-
-#[tokio::test]
 async fn closing_answers_what_is_queued_and_refuses_what_comes_after() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_store(StoreOptions::new(dir.path()));

@@ -90,9 +90,28 @@ impl Process {
     }
 
     /// Starts `command`, which may be another version of the program.
-    pub(crate) async fn start_program(mut command: Command, data: &Path, flags: &[&str]) -> Self {
+    pub(crate) async fn start_program(command: Command, data: &Path, flags: &[&str]) -> Self {
+        Self::start_logging_to(Stdio::inherit(), command, data, flags).await
+    }
+
+    /// Starts it on free ports from a shell that first does `before`.
+    pub(crate) async fn start_after(before: &str, data: &Path, flags: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command.kill_on_drop(true).arg("-c").arg(format!("{before}; exec \"$0\" \"$@\""));
+        command.arg(env!("CARGO_BIN_EXE_otto-handler"));
+        let ports = ["--auth=none", "--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0"];
+        Self::start_program(command, data, &[&ports[..], flags].concat()).await
+    }
+
+    /// Starts `command` with its standard error at `stderr`.
+    pub(crate) async fn start_logging_to(
+        stderr: impl Into<Stdio>,
+        mut command: Command,
+        data: &Path,
+        flags: &[&str],
+    ) -> Self {
         command.args(["serve", "--print-addrs", "--data-dir"]).arg(data).args(flags);
-        command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
@@ -128,10 +147,20 @@ impl Process {
     }
 
     /// Asks it to end with SIGTERM and waits for its exit code.
-    pub(crate) async fn terminate(mut self) -> Option<i32> {
+    pub(crate) async fn terminate(self) -> Option<i32> {
+        self.signal("TERM").await;
+        self.exit_code().await
+    }
+
+    /// Sends it the signal of this name.
+    pub(crate) async fn signal(&self, name: &str) {
         let id = self.child.id().expect("it runs").to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().await.unwrap();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().await.unwrap();
         assert!(sent.success());
-        within("the end after SIGTERM", self.child.wait()).await.unwrap().code()
+    }
+
+    /// Waits for its end; the exit code is `None` where a signal ended it.
+    pub(crate) async fn exit_code(mut self) -> Option<i32> {
+        within("the program's end", self.child.wait()).await.unwrap().code()
     }
 }

@@ -8,6 +8,8 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::within;
+
 /// A running server on free ports.
 pub(crate) struct TestServer {
     addrs: Addrs,
@@ -59,6 +61,12 @@ impl TestServer {
     /// The URL of `path` under the root.
     pub(crate) fn root(&self, path: &str) -> String {
         format!("http://{}{path}", self.addrs.http)
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn ended(self) -> anyhow::Result<()> {
+        let Self { running, stop: _stop, .. } = self;
+        within("the server's own end", running).await.unwrap()
     }
 
     /// Begins the shutdown; the result comes from the returned handle.
