@@ -9,8 +9,8 @@
 //! In reading order: [`domain`] is what all talk about; [`encode`] turns wire bytes into what
 //! readers get; [`store`] keeps it; [`hub`] shares the newest of it; [`tasks`] tells when a task is
 //! complete; [`ingest`] and [`subscribe`] are the ways in and out, [`grpc`] and [`http`] their
-//! transports; [`config`] and [`server`] put it together. [`client`], [`simulate`] and [`cli`] are
-//! the other side: what pushes, follows and plays an ottoscaler.
+//! transports; [`config`] and [`server`] put it together. [`client`], [`simulate`], [`verify`]
+//! and [`cli`] are the other side: what pushes, follows, plays an ottoscaler and checks a server.
 
 pub mod cli;
 pub mod client;
@@ -29,3 +29,4 @@ pub mod stats;
 pub mod store;
 pub mod subscribe;
 pub mod tasks;
+pub mod verify;

@@ -14,6 +14,7 @@ mod serve;
 mod simulate;
 mod tail;
 mod token;
+mod verify;
 
 /// The command whose flags may stand in a file.
 const SERVE: &str = "serve";
@@ -35,6 +36,7 @@ enum Command {
     Token(token::Args),
     Simulate(simulate::Args),
     Health(health::Args),
+    Verify(Box<verify::Args>),
 }
 
 impl Cli {
@@ -68,6 +70,7 @@ impl Cli {
             Command::Token(args) => token::run(args).await,
             Command::Simulate(args) => simulate::run(args).await,
             Command::Health(args) => health::run(args).await,
+            Command::Verify(args) => verify::run(*args).await,
         }
     }
 }
