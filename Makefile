@@ -56,6 +56,16 @@ docker: ## Check what can be checked of the Dockerfile without an engine
 bench: ## Measure, as interleaved ratios against baselines; writes docs/benchmarks.md
 	benches/run
 
+SOAK_MINUTES ?= 15
+SOAK_SEED ?= $(shell date +%s)
+
+.PHONY: soak
+soak: ## Kill a server every few seconds for SOAK_MINUTES (15) and check that it keeps its word
+	$(CARGO) build --locked --release
+	target/release/otto-handler verify --duration $(SOAK_MINUTES)m --seed $(SOAK_SEED) \
+		--producers 12 --viewers 12 --rate 150 --fault-every 8s --progress 60s --patience 2m \
+		--faults kill,kill-start,kill-roll,kill-shutdown,kill-retention,term,stop,cut,reset,stall,slow-viewers,stopped-viewers
+
 .PHONY: fuzz
 fuzz: ## Fuzz the entry decoder for FUZZ_SECONDS (630), with a nightly toolchain; not in test
 	fuzz/run

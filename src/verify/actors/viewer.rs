@@ -152,7 +152,6 @@ impl Viewer {
         let mut change_at = self.next_change();
         let mut record_at = Instant::now() + RECORD_EVERY;
         loop {
-            let mut ends = self.ends.clone();
             tokio::select! {
                 update = follow.next() => {
                     if let Turn::Reopen = self.on_update(update).await {
@@ -169,7 +168,7 @@ impl Viewer {
                     }
                     change_at = self.next_change();
                 }
-                _ = ends.changed() => {}
+                _ = self.ends.changed() => {}
             }
             if follow.has_ready() {
                 continue;
@@ -177,7 +176,7 @@ impl Viewer {
             if self.is_at_end() {
                 return Turn::Done;
             }
-            if self.plan.way == Way::Slow {
+            if self.plan.way == Way::Slow && self.ends.borrow().is_none() {
                 sleep(SLOW_PAUSE).await;
             }
         }
