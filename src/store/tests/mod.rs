@@ -3,6 +3,7 @@
 mod appending;
 mod cursors;
 mod faulty_disk;
+mod faulty_property;
 mod opening;
 mod property;
 mod retention;
