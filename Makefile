@@ -56,6 +56,10 @@ docker: ## Check what can be checked of the Dockerfile without an engine
 bench: ## Measure, as interleaved ratios against baselines; writes docs/benchmarks.md
 	benches/run
 
+.PHONY: interleavings
+interleavings: ## The hub and the store under a scheduler that tries many interleavings; not in test
+	tests/interleavings/run
+
 SOAK_MINUTES ?= 15
 SOAK_SEED ?= $(shell date +%s)
 
