@@ -64,6 +64,20 @@ docker: ## Check the Dockerfile, as far as that needs no container engine
 bench: ## Measure against baselines, in interleaved rounds; writes docs/benchmarks.md
 	benches/run
 
+.PHONY: interleavings
+interleavings: ## The hub and the store under a scheduler that tries many interleavings; not in test
+	tests/interleavings/run
+
+SOAK_MINUTES ?= 15
+SOAK_SEED ?= $(shell date +%s)
+
+.PHONY: soak
+soak: ## Kill a server every few seconds for SOAK_MINUTES (15) and check that it keeps its word
+	$(CARGO) build --locked --release
+	target/release/otto-handler verify --duration $(SOAK_MINUTES)m --seed $(SOAK_SEED) \
+		--producers 12 --viewers 12 --rate 150 --fault-every 8s --progress 60s --patience 2m \
+		--faults kill,kill-start,kill-roll,kill-shutdown,kill-retention,term,stop,cut,reset,stall,slow-viewers,stopped-viewers
+
 .PHONY: fuzz
 fuzz: ## Fuzz the entry decoder for FUZZ_SECONDS (630), with a nightly toolchain; not part of test
 	fuzz/run

@@ -11,8 +11,8 @@
 //! task is complete; [`ingest`] is the way in and [`subscribe`] the way out; [`grpc`] and [`http`] are
 //! their transports, and [`pull`] reads from a source where nobody pushes; [`stats`] has the numbers
 //! that `/health` shows; [`config`] and [`server`] put it together; [`logging`] is the
-//! process's own log. [`client`], [`simulate`] and [`cli`] are the other side: clients of the
-//! protocols, a simulated ottoscaler, the commands.
+//! process's own log. [`client`], [`simulate`], [`verify`] and [`cli`] are the other side: clients of
+//! the protocols, a simulated ottoscaler, a checker, the commands.
 
 pub mod cli;
 pub mod client;
@@ -35,3 +35,4 @@ pub mod stats;
 pub mod store;
 pub mod subscribe;
 pub mod tasks;
+pub mod verify;

@@ -15,6 +15,7 @@ mod signals;
 mod simulate;
 mod tail;
 mod token;
+mod verify;
 
 /// The command whose flags may stand in a file.
 const SERVE: &str = "serve";
@@ -36,6 +37,7 @@ enum Command {
     Token(token::Args),
     Simulate(simulate::Args),
     Health(health::Args),
+    Verify(Box<verify::Args>),
 }
 
 impl Cli {
@@ -70,6 +72,7 @@ impl Cli {
             Command::Token(args) => token::run(args).await,
             Command::Simulate(args) => simulate::run(args).await,
             Command::Health(args) => health::run(args).await,
+            Command::Verify(args) => verify::run(*args).await,
         }
     }
 }

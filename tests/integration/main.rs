@@ -16,5 +16,6 @@ mod pull;
 mod push;
 mod restart;
 mod shutdown;
+mod verify;
 mod viewers;
 mod worker_push;

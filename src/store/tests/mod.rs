@@ -3,6 +3,7 @@
 mod appending;
 mod cursors;
 mod faulty_disk;
+mod faulty_property;
 mod memory;
 mod opening;
 mod property;

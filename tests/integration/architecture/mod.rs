@@ -54,7 +54,7 @@ fn no_import(from: impl Fn(&str) -> bool, to: impl Fn(&str) -> bool) {
 
 #[test]
 fn only_the_grpc_side_and_the_clients_know_tonic() {
-    only_there(&["tonic"], &["grpc/", "proto.rs", "client/", "simulate/", "pull/"]);
+    only_there(&["tonic"], &["grpc/", "proto.rs", "client/", "simulate/", "pull/", "verify/"]);
 }
 
 #[test]
@@ -65,7 +65,8 @@ fn only_the_http_side_knows_axum_and_hyper() {
 #[test]
 fn the_core_knows_no_transport() {
     let transports = ["http/", "grpc/", "client/", "cli/", "server/"];
-    let users = [&transports[..], &["simulate/", "pull/", "config/", "main.rs"]].concat();
+    let users =
+        [&transports[..], &["simulate/", "pull/", "verify/", "config/", "main.rs"]].concat();
     no_import(|user| !is_in(user, &users), |used| is_in(used, &transports));
 }
 
