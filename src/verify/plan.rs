@@ -135,8 +135,8 @@ impl Plan {
             task,
             worker,
             session,
-            // Two of three as `push` does; the third as ottoscaler does.
-            is_numbered: turn % 3 != 2,
+            // Of each task two as `push` does, the third as ottoscaler does.
+            is_numbered: (turn / tasks.len()) % PRODUCERS_PER_TASK != PRODUCERS_PER_TASK - 1,
             is_cumulative: turn.is_multiple_of(2),
             lines_per_second: self.rate,
         }

@@ -179,7 +179,7 @@ async fn check(args: &Args, plan: &Plan) -> anyhow::Result<Outcome> {
     report.skipped.iter().for_each(|skipped| eprintln!("skipped {skipped}"));
     console.verdict(&report.verdict);
     if let Some(dir) = &report.kept_in {
-        eprintln!("the server's log and data are kept in {}", dir.display());
+        eprintln!("the server's log and files are kept in {}", dir.display());
     }
     Ok(report.verdict.outcome())
 }

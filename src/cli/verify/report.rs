@@ -59,6 +59,10 @@ fn write_table(out: &mut impl Write, verdict: &Verdict) -> io::Result<()> {
     for task in &verdict.unread {
         writeln!(out, "unknown: {task} was not read to its end")?;
     }
+    write_outcome(out, verdict)
+}
+
+fn write_outcome(out: &mut impl Write, verdict: &Verdict) -> io::Result<()> {
     let outcome = match verdict.outcome() {
         Outcome::Sound => "sound".to_owned(),
         Outcome::Violated => format!("VIOLATED, {} times", verdict.violation_count),
