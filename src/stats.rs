@@ -45,6 +45,17 @@ pub struct PushStats {
     pub retried: u64,
     /// Bytes of entries, as encoded.
     pub bytes: u64,
+    /// Bytes that messages and entries take now on their way to the append queue, of those that
+    /// --ingest-bytes allows.
+    pub held_bytes: usize,
+    /// Streams refused because --max-push-streams were open.
+    pub refused_streams: u64,
+    /// Other calls refused because too many were open.
+    pub refused_calls: u64,
+    /// Messages refused because --ingest-bytes had no room for them in time.
+    pub refused_for_room: u64,
+    /// Messages that did not arrive whole in time.
+    pub late_messages: u64,
 }
 
 /// What pull is doing, and what it pulled.
@@ -110,6 +121,11 @@ impl ServerStats {
             dropped: count(&counters.dropped),
             retried: count(&counters.retried),
             bytes: count(&counters.bytes),
+            held_bytes: self.intake.room().used_bytes(),
+            refused_streams: count(&counters.refused_streams),
+            refused_calls: count(&counters.refused_calls),
+            refused_for_room: self.intake.room().refused(),
+            late_messages: self.intake.room().late(),
         }
     }
 

@@ -177,6 +177,17 @@ pub struct ServeArgs {
     )]
     pub segment_bytes: ByteSize,
 
+    /// Memory for what was pushed and is not committed yet: messages that have not arrived whole,
+    /// encoded entries, and --queue-bytes. A producer waits while it is used up
+    #[arg(
+        long,
+        env = "OTTO_INGEST_BYTES",
+        default_value = "64MiB",
+        value_name = "SIZE",
+        help_heading = "Limits"
+    )]
+    pub ingest_bytes: ByteSize,
+
     /// Memory for entries that wait to be written
     #[arg(
         long,

@@ -4,7 +4,6 @@ use tonic::body::Body;
 use tonic::{Request, Response, Status};
 
 use super::ack::WireAck;
-use super::framing::MAX_MESSAGE_BYTES;
 use super::generated::log::otto_handler_log_service_server::{
     OttoHandlerLogService, OttoHandlerLogServiceServer,
 };
@@ -13,6 +12,9 @@ use crate::encode::{StatusParts, WireLayout};
 use crate::ingest::{Ack, AckMode, Intake, Notified, PushSession};
 use crate::proto::ottoscaler::worker_status_ack::Status as NotifyStatus;
 use crate::proto::ottoscaler::{LogForwardResponse, WorkerStatusAck, WorkerStatusNotification};
+
+/// The method that keeps statuses.
+pub(super) const NOTIFY: &str = "/ottoscaler.v1.OttoHandlerLogService/NotifyWorkerStatus";
 
 const FORWARD: &str = "/ottoscaler.v1.OttoHandlerLogService/ForwardWorkerLogs";
 
@@ -30,8 +32,7 @@ pub(super) fn push_call(context: PushContext) -> PushCall {
 
 /// The service's other method, for the server.
 pub(super) fn service(intake: Intake) -> OttoHandlerLogServiceServer<LogService> {
-    let service = LogService { intake };
-    OttoHandlerLogServiceServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    OttoHandlerLogServiceServer::new(LogService { intake })
 }
 
 fn forward(

@@ -8,7 +8,6 @@ use tonic::body::Body;
 use tonic::{Request, Response, Status};
 
 use super::ack::WireAck;
-use super::framing::MAX_MESSAGE_BYTES;
 use super::generated::streaming::log_streaming_service_server::{
     LogStreamingService, LogStreamingServiceServer,
 };
@@ -19,6 +18,9 @@ use crate::proto::ottoscaler::registration_response::Status as RegistrationStatu
 use crate::proto::ottoscaler::{
     LogResponse, LoggingConfig, RegistrationResponse, WorkerRegistration,
 };
+
+/// The method that registers workers.
+pub(super) const REGISTER: &str = "/ottoscaler.v1.LogStreamingService/RegisterWorker";
 
 const STREAM: &str = "/ottoscaler.v1.LogStreamingService/StreamLogs";
 
@@ -41,8 +43,7 @@ pub(super) fn push_call(context: PushContext, registry: Registry) -> PushCall {
 
 /// The service's other method, for the server.
 pub(super) fn service(registry: Registry) -> LogStreamingServiceServer<StreamingService> {
-    let service = StreamingService { registry };
-    LogStreamingServiceServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    LogStreamingServiceServer::new(StreamingService { registry })
 }
 
 fn stream(

@@ -79,7 +79,7 @@ impl Server {
         let http = AppState::new(config.http, source, stats, drain.clone())?;
         let health = grpc::Health::new().await;
         let registry = Registry::new(config.max_registered_workers);
-        let grpc = grpc::GrpcOptions { intake: intake.clone(), registry, health: health.clone() };
+        let grpc = grpc::GrpcOptions::new(intake.clone(), registry, health.clone());
 
         let grpc_listener = bind("grpc-addr", config.grpc_addr).await?;
         let http_listener = bind("http-addr", config.http_addr).await?;

@@ -5,12 +5,14 @@ mod pacing;
 
 use tokio::net::TcpStream;
 
+use crate::ingest::ConnectionRoom;
 use closing::ClosingConnection;
 use pacing::PacedConnection;
 
 /// What tonic serves.
 pub(super) type Connection = PacedConnection<ClosingConnection>;
 
-pub(super) fn new(stream: TcpStream) -> Connection {
-    PacedConnection::new(ClosingConnection::new(stream))
+/// Its streams share `room`.
+pub(super) fn new(stream: TcpStream, room: ConnectionRoom) -> Connection {
+    PacedConnection::new(ClosingConnection::new(stream), room)
 }

@@ -308,7 +308,8 @@ impl Events {
 }
 
 fn limits() -> Limits {
-    Limits { entry_bytes: 1 << 20, streams: 1, stall_timeout: Duration::from_secs(30) }
+    let stall_timeout = Duration::from_secs(30);
+    Limits { entry_bytes: 1 << 20, streams: 1, stall_timeout, room_bytes: 1 << 24 }
 }
 
 /// The connections of `listener`.
