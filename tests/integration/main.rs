@@ -9,6 +9,7 @@ mod backpressure;
 mod cancel;
 mod configuration;
 mod fixture;
+mod memory;
 mod pipeline;
 mod pull;
 mod push;

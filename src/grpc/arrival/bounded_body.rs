@@ -9,7 +9,7 @@ use http_body::{Body as HttpBody, Frame};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::calls::CallHold;
+use super::hold::CallHold;
 use super::watch::{ArrivalWatch, Progress};
 use crate::grpc::framing::PREFIX_BYTES;
 use crate::ingest::StreamRoom;

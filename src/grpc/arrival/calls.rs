@@ -1,14 +1,15 @@
 //! The calls that do not push: how many there may be, and what bounds their messages.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use http::Request;
 use tonic::Status;
 use tonic::body::Body;
 
 use super::bounded_body::{BoundedBody, MessageLimit};
-use crate::ingest::{ConnectionRoom, Intake, MessageRoom, StreamRoom};
-use crate::permits::{Permit, Permits};
+use super::hold::CallHold;
+use crate::ingest::{ConnectionRoom, Intake, StreamRoom};
+use crate::permits::Permits;
 
 /// Calls at once, beside those that push. Each may have a stream window of unread bytes.
 const MAX_CALLS: usize = 2048;
@@ -21,15 +22,6 @@ struct Shared {
     intake: Intake,
     permits: Permits,
     limit: Box<dyn Fn(&str) -> MessageLimit + Send + Sync>,
-}
-
-/// What a call holds until it has been handled and its body is dropped. Clones share it.
-#[derive(Clone)]
-pub(in crate::grpc) struct CallHold(Arc<Held>);
-
-struct Held {
-    _permit: Permit,
-    room: Mutex<Option<MessageRoom>>,
 }
 
 impl Calls {
@@ -55,7 +47,7 @@ impl Calls {
             let reason = format!("{MAX_CALLS} calls are open beside those that push, the limit");
             return Err(Status::resource_exhausted(reason));
         };
-        let hold = CallHold(Arc::new(Held { _permit: permit, room: Mutex::default() }));
+        let hold = CallHold::new(permit);
         let limit = (self.0.limit)(request.uri().path());
         let room = stream_room(&self.0.intake, &request);
         let held = hold.clone();
@@ -69,18 +61,4 @@ pub(in crate::grpc) fn stream_room<T>(intake: &Intake, request: &Request<T>) -> 
     let connection = request.extensions().get::<ConnectionRoom>().cloned();
     let connection = connection.unwrap_or_else(|| intake.room().connection());
     StreamRoom::new(connection, intake.limits().stall_timeout)
-}
-
-impl CallHold {
-    pub(super) fn has_room(&self) -> bool {
-        self.lock().is_some()
-    }
-
-    pub(super) fn put(&self, room: Option<MessageRoom>) {
-        *self.lock() = room;
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<MessageRoom>> {
-        self.0.room.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }

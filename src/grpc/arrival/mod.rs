@@ -2,6 +2,7 @@
 
 mod bounded_body;
 mod calls;
+mod hold;
 mod watch;
 
 pub(super) use bounded_body::MessageLimit;
