@@ -208,6 +208,17 @@ pub struct ServeArgs {
     )]
     pub hub_bytes: ByteSize,
 
+    /// Memory for what readers were given, or what was read for them, and they have not taken:
+    /// downloads, pages, and viewers that have stopped. Without room they go on in small steps
+    #[arg(
+        long,
+        env = "OTTO_READER_BYTES",
+        default_value = "64MiB",
+        value_name = "SIZE",
+        help_heading = "Limits"
+    )]
+    pub reader_bytes: ByteSize,
+
     /// Size of the largest entry that is kept; a larger one is answered DROP
     #[arg(
         long,

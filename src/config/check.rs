@@ -24,6 +24,9 @@ const MIN_BUDGET: ByteSize = ByteSize::mib(1);
 /// message.
 const MIN_ROOM: ByteSize = ByteSize::mib(8);
 
+/// The least memory for readers: what the hub keeps for them, and the largest entry.
+const MIN_READER_BYTES: ByteSize = ByteSize::mib(8);
+
 /// The shortest time between two polls for statuses.
 const MIN_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -170,6 +173,9 @@ fn check_access(args: &ServeArgs, http_addr: SocketAddr) -> Result<(), ConfigErr
 }
 
 fn check_limits(args: &ServeArgs) -> Result<(), ConfigError> {
+    let is_enough = args.reader_bytes >= MIN_READER_BYTES;
+    let reader_rule = || format!("at least {MIN_READER_BYTES}");
+    require(is_enough, "reader-bytes", args.reader_bytes, reader_rule)?;
     let budgets = [
         ("segment-bytes", args.segment_bytes),
         ("queue-bytes", args.queue_bytes),

@@ -30,6 +30,7 @@ pub(super) fn http(args: &ServeArgs) -> HttpOptions {
         heartbeat: args.heartbeat,
         viewer_stall_timeout: args.viewer_stall_timeout,
         max_viewers: args.max_viewers,
+        reader_bytes: args.reader_bytes.as_u64() as usize,
     }
 }
 

@@ -14,16 +14,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::counter::Counter;
+use crate::permits::{BytePermit, BytePermits};
 
 /// What a stream may hold of an unfinished message, and of encoded entries, without room, in
 /// bytes.
 pub const FREE_BYTES: usize = 8 * 1024;
-
-/// The unit of room, in bytes.
-const UNIT_BYTES: usize = 1024;
 
 /// One connection may hold this part of the room for unfinished messages.
 const CONNECTION_DIVISOR: usize = 4;
@@ -38,72 +35,21 @@ pub struct IngestRoom(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     bytes: usize,
-    unfinished: Pool,
-    encoded: Pool,
+    unfinished: BytePermits,
+    encoded: BytePermits,
     /// Messages that got no room in time.
     refused: Counter,
     /// Messages that did not arrive in time.
     late: Counter,
 }
 
-/// A bounded number of units. Clones share them.
-#[derive(Debug, Clone)]
-struct Pool {
-    semaphore: Arc<Semaphore>,
-    units: u32,
-}
-
 /// Room that is held until it is dropped.
-#[derive(Debug)]
-pub struct Room(OwnedSemaphorePermit);
-
-impl Room {
-    /// How many bytes it is for.
-    pub(super) fn bytes(&self) -> usize {
-        self.0.num_permits() * UNIT_BYTES
-    }
-
-    /// Adds `other`.
-    pub(super) fn merge(into: &mut Option<Self>, other: Self) {
-        match into {
-            Some(room) if Arc::ptr_eq(room.0.semaphore(), other.0.semaphore()) => {
-                room.0.merge(other.0);
-            }
-            _ => *into = Some(other),
-        }
-    }
-}
-
-impl Pool {
-    fn new(bytes: usize) -> Self {
-        let units = u32::try_from(bytes / UNIT_BYTES).unwrap_or(u32::MAX).max(1);
-        Self { semaphore: Arc::new(Semaphore::new(units as usize)), units }
-    }
-
-    /// What is more than all there is takes all.
-    fn units(&self, bytes: usize) -> u32 {
-        u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).min(self.units)
-    }
-
-    fn try_acquire(&self, bytes: usize) -> Option<Room> {
-        Arc::clone(&self.semaphore).try_acquire_many_owned(self.units(bytes)).ok().map(Room)
-    }
-
-    async fn acquire(self, bytes: usize) -> Room {
-        let units = self.units(bytes);
-        let permit = self.semaphore.acquire_many_owned(units).await;
-        Room(permit.expect("the semaphore is never closed"))
-    }
-
-    fn used_bytes(&self) -> usize {
-        (self.units as usize - self.semaphore.available_permits()) * UNIT_BYTES
-    }
-}
+pub type Room = BytePermit;
 
 impl IngestRoom {
     /// Room for `bytes`.
     pub fn new(bytes: usize) -> Self {
-        let (unfinished, encoded) = (Pool::new(bytes / 2), Pool::new(bytes / 2));
+        let (unfinished, encoded) = (BytePermits::new(bytes / 2), BytePermits::new(bytes / 2));
         let (refused, late) = Default::default();
         Self(Arc::new(Shared { bytes, unfinished, encoded, refused, late }))
     }
@@ -126,7 +72,10 @@ impl IngestRoom {
     /// A new connection's part of the room for unfinished messages.
     pub fn connection(&self) -> ConnectionRoom {
         let part = self.0.bytes / 2 / CONNECTION_DIVISOR;
-        ConnectionRoom { all: self.clone(), part: Pool::new(part.max(LEAST_CONNECTION_BYTES)) }
+        ConnectionRoom {
+            all: self.clone(),
+            part: BytePermits::new(part.max(LEAST_CONNECTION_BYTES)),
+        }
     }
 
     /// Room for encoded entries, if there is some at once.
@@ -136,7 +85,7 @@ impl IngestRoom {
 
     /// Room for encoded entries.
     pub(super) fn encoded(&self, bytes: usize) -> BoxFuture<'static, Room> {
-        self.0.encoded.clone().acquire(bytes).boxed()
+        self.0.encoded.acquire(bytes).boxed()
     }
 }
 
@@ -144,7 +93,7 @@ impl IngestRoom {
 #[derive(Debug, Clone)]
 pub struct ConnectionRoom {
     all: IngestRoom,
-    part: Pool,
+    part: BytePermits,
 }
 
 /// Room for an unfinished message: of its connection's part, and of all.
@@ -161,11 +110,10 @@ impl ConnectionRoom {
     }
 
     fn acquire(&self, bytes: usize) -> BoxFuture<'static, MessageRoom> {
-        let (part, all) = (self.part.clone(), self.all.0.unfinished.clone());
+        let (part, all) = (self.part.acquire(bytes), self.all.0.unfinished.acquire(bytes));
         // The part first: while a connection waits for its own streams, it takes no place among
         // those who wait for all.
-        async move { MessageRoom { _part: part.acquire(bytes).await, all: all.acquire(bytes).await } }
-            .boxed()
+        async move { MessageRoom { _part: part.await, all: all.await } }.boxed()
     }
 }
 
@@ -264,8 +212,8 @@ impl StreamRoom {
     }
 
     fn holds(&self, bytes: usize) -> bool {
-        let limit = self.connection.all.0.unfinished.units(bytes) as usize * UNIT_BYTES;
-        self.unfinished.as_ref().is_some_and(|room| room.all.bytes() >= limit)
+        let permitted = self.connection.all.0.unfinished.permitted_bytes(bytes);
+        self.unfinished.as_ref().is_some_and(|room| room.all.bytes() >= permitted)
     }
 
     fn refuse(&self, needed: usize) -> NoRoom {
