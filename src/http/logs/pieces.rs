@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::line_reader::LineReader;
 use crate::domain::{Block, Entry};
-use crate::http::reader_room::{PIECE_BYTES, ReaderRoom};
+use crate::http::reader_room::{PIECE_BYTES, ReaderRoom, with_room};
 use crate::permits::BytePermit;
 use crate::store::ReadError;
 
@@ -39,18 +39,6 @@ enum End {
     LargeLine(usize),
 }
 
-/// A piece that gives its room back when it is sent.
-struct LargePiece {
-    bytes: Vec<u8>,
-    _room: BytePermit,
-}
-
-impl AsRef<[u8]> for LargePiece {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
 impl<W: Writer> Pieces<W> {
     pub(super) fn new(reader: LineReader, writer: W, room: ReaderRoom) -> Self {
         Self { reader, writer, room, ahead: None, for_line: None }
@@ -79,7 +67,7 @@ impl<W: Writer> Pieces<W> {
                     // Whoever waits for room holds none.
                     self.reader.forget();
                     self.ahead = None;
-                    self.for_line = Some(self.room.hold(bytes).await);
+                    self.for_line = Some(self.room.large(bytes).await);
                 }
                 End::Piece => return Ok(Some(self.piece(out))),
             }
@@ -114,7 +102,7 @@ impl<W: Writer> Pieces<W> {
         if self.reader.is_drained() {
             self.ahead = None;
         } else if self.ahead.is_none() {
-            self.ahead = self.room.try_hold(self.reader.held_bytes());
+            self.ahead = self.room.try_ahead(self.reader.held_bytes());
         }
         if self.ahead.is_none() {
             self.reader.forget();
@@ -123,7 +111,7 @@ impl<W: Writer> Pieces<W> {
 
     fn piece(&mut self, bytes: Vec<u8>) -> Bytes {
         match self.for_line.take() {
-            Some(room) if !bytes.is_empty() => Bytes::from_owner(LargePiece { bytes, _room: room }),
+            Some(room) if !bytes.is_empty() => with_room(bytes, room),
             _ => bytes.into(),
         }
     }

@@ -1,9 +1,9 @@
-//! What producers and readers can make the program hold is bounded, and others are served on.
+//! Producers that begin messages and do not end them, and messages that grow.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -16,26 +16,15 @@ use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 use tower::ServiceExt;
 
+use super::{FLAGS, MIB, check_peak, honest_p99};
 use crate::support::{Process, Producer, connect, entry, json, within};
-
-const MIB: usize = 1 << 20;
 
 const FORWARD: &str = "/ottoscaler.v1.OttoHandlerLogService/ForwardWorkerLogs";
 const NOTIFY: &str = "/ottoscaler.v1.OttoHandlerLogService/NotifyWorkerStatus";
 const REGISTER: &str = "/ottoscaler.v1.LogStreamingService/RegisterWorker";
 
-/// The budget in these tests; half of it is the append queue's.
-const BUDGET_MIB: u64 = 24;
-const FLAGS: [&str; 3] = ["--ingest-bytes=24MiB", "--queue-bytes=8MiB", "--hub-bytes=8MiB"];
-
-/// What the hub takes beside the budget, and a commit of a full queue until it is published.
-const COMMIT_MIB: u64 = 8 + 4 * 8;
-
 /// What a stream may have sent that is not read, and what is a stream's own.
 const STREAM_KIB: u64 = 32 + 16;
-
-/// The program itself, and what the allocator keeps; a debug build.
-const BASE_MIB: u64 = 40;
 
 /// A request body that begins a message and never ends it.
 struct Unfinished {
@@ -125,28 +114,6 @@ async fn until_held(server: &Process, bytes: usize) {
     .await;
 }
 
-/// Pushes a line at a time; returns how long 99 of 100 took at most from entry to ACK.
-async fn honest_p99(server: &Process, lines: usize) -> Duration {
-    let mut producer = Producer::open(&mut connect(&server.grpc_url()).await).await;
-    let mut took = Vec::with_capacity(lines);
-    for line in 0..lines {
-        let sent = Instant::now();
-        producer.send(entry("honest", &format!("line {line}"))).await;
-        assert_eq!(producer.response().await.status, i32::from(Status::Ack));
-        took.push(sent.elapsed());
-    }
-    producer.finish().await;
-    took.sort_unstable();
-    took[lines * 99 / 100 - 1]
-}
-
-fn check_peak(what: &str, server: &Process, streams: u64) {
-    let peak_mib = server.peak_kib() / 1024;
-    let limit_mib = BASE_MIB + BUDGET_MIB + COMMIT_MIB + streams * STREAM_KIB / 1024;
-    println!("{what}: {peak_mib} MiB resident at most, the limit is {limit_mib}");
-    assert!(peak_mib <= limit_mib, "{what}: {peak_mib} MiB, the limit is {limit_mib}");
-}
-
 async fn attack(path: &str, length: usize, connections: usize, streams: usize) {
     let dir = tempfile::tempdir().unwrap();
     let server = Process::start(&dir.path().join("data"), &FLAGS, None).await;
@@ -160,7 +127,7 @@ async fn attack(path: &str, length: usize, connections: usize, streams: usize) {
     let p99 = honest_p99(&server, 300).await;
     println!("{path}: an honest line is acknowledged within {p99:?}");
     assert!(p99 < Duration::from_millis(500), "{p99:?}");
-    check_peak(path, &server, (connections * streams) as u64);
+    check_peak(path, &server, connections * streams, STREAM_KIB);
     calls.iter().for_each(JoinHandle::abort);
     server.kill().await;
 }
@@ -217,6 +184,6 @@ async fn messages_that_grow_sixfold_stay_within_the_budget_and_all_are_kept() {
     }
     let task = json(&server.api("/tasks/grows")).await;
     assert_eq!((&task["lines"], &task["lostLines"]), (&STREAMS.into(), &0.into()));
-    check_peak("sixfold", &server, STREAMS as u64);
+    check_peak("sixfold", &server, STREAMS, STREAM_KIB);
     server.kill().await;
 }
