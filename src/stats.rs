@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::counter::Counter;
-use crate::ingest::Intake;
+use crate::ingest::{Intake, Registry};
 use crate::pull;
 use crate::store::{Log, Store};
 
@@ -11,6 +11,7 @@ use crate::store::{Log, Store};
 #[derive(Clone)]
 pub struct ServerStats {
     intake: Intake,
+    registry: Registry,
     store: Store,
     pull: pull::Handle,
 }
@@ -56,6 +57,11 @@ pub struct PushStats {
     pub refused_for_room: u64,
     /// Messages that did not arrive whole in time.
     pub late_messages: u64,
+    /// Workers that are registered now.
+    pub registered_workers: usize,
+    /// Registrations refused because --max-registered-workers, or half of them for one task, were
+    /// taken.
+    pub refused_registrations: u64,
 }
 
 /// What pull is doing, and what it pulled.
@@ -100,9 +106,10 @@ pub struct StoreStats {
 }
 
 impl ServerStats {
-    /// Numbers of the server that receives entries by `intake` and `pull` and keeps them in `store`.
-    pub fn new(intake: Intake, pull: pull::Handle, store: Store) -> Self {
-        Self { intake, store, pull }
+    /// Numbers of the server that receives entries by `intake` and `pull`, keeps them in `store`,
+    /// and registers workers in `registry`.
+    pub fn new(intake: Intake, registry: Registry, pull: pull::Handle, store: Store) -> Self {
+        Self { intake, registry, store, pull }
     }
 
     /// The numbers now.
@@ -126,6 +133,8 @@ impl ServerStats {
             refused_calls: count(&counters.refused_calls),
             refused_for_room: self.intake.room().refused(),
             late_messages: self.intake.room().late(),
+            registered_workers: self.registry.in_use(),
+            refused_registrations: self.registry.refused(),
         }
     }
 

@@ -9,7 +9,7 @@ use super::generated::log::otto_handler_log_service_server::{
 };
 use super::push::{PushCall, PushContext, response};
 use crate::encode::{StatusParts, WireLayout};
-use crate::ingest::{Ack, AckMode, Intake, Notified, PushSession};
+use crate::ingest::{Ack, AckMode, Ids, Intake, Notified, PushSession, Registry};
 use crate::proto::ottoscaler::worker_status_ack::Status as NotifyStatus;
 use crate::proto::ottoscaler::{LogForwardResponse, WorkerStatusAck, WorkerStatusNotification};
 
@@ -23,6 +23,7 @@ const ACK_MODE_KEY: &str = "otto-ack-mode";
 
 pub(super) struct LogService {
     intake: Intake,
+    registry: Registry,
 }
 
 /// `ForwardWorkerLogs`, for the server.
@@ -31,8 +32,11 @@ pub(super) fn push_call(context: PushContext) -> PushCall {
 }
 
 /// The service's other method, for the server.
-pub(super) fn service(intake: Intake) -> OttoHandlerLogServiceServer<LogService> {
-    OttoHandlerLogServiceServer::new(LogService { intake })
+pub(super) fn service(
+    intake: Intake,
+    registry: Registry,
+) -> OttoHandlerLogServiceServer<LogService> {
+    OttoHandlerLogServiceServer::new(LogService { intake, registry })
 }
 
 fn forward(
@@ -66,7 +70,11 @@ impl OttoHandlerLogService for LogService {
 impl LogService {
     async fn notify(&self, notification: &WorkerStatusNotification) -> Result<Notified, String> {
         let parts = StatusParts::try_from(notification).map_err(|error| error.to_string())?;
-        self.intake.notify(parts).await.map_err(|error| error.to_string())
+        let ids = Ids::new(parts.task_id, parts.worker_id).map_err(|error| error.to_string())?;
+        let has_ended = parts.state.has_ended();
+        let notified = self.intake.notify(parts).await.map_err(|error| error.to_string())?;
+        self.registry.note_end(&ids, has_ended);
+        Ok(notified)
     }
 }
 

@@ -104,7 +104,7 @@ pub async fn serve(
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_max_header_list_size(HEADER_LIST_BYTES)
         .layer(PushLayer::new(pushes, calls))
-        .add_service(log_service::service(intake))
+        .add_service(log_service::service(intake, registry.clone()))
         .add_service(streaming_service::service(registry))
         .add_service(health.service())
         .add_service(reflection().build_v1().expect("the built-in descriptors are valid"))

@@ -13,7 +13,9 @@ use super::generated::streaming::log_streaming_service_server::{
 };
 use super::push::{PushCall, PushContext, response};
 use crate::encode::WireLayout;
-use crate::ingest::{Ack, AckMode, Admitted, Ids, PushSession, Registered, Registry};
+use crate::ingest::{
+    Ack, AckMode, Admitted, Ids, PushSession, Registered, RegisteredEntries, Registry,
+};
 use crate::proto::ottoscaler::registration_response::Status as RegistrationStatus;
 use crate::proto::ottoscaler::{
     LogResponse, LoggingConfig, RegistrationResponse, WorkerRegistration,
@@ -53,10 +55,11 @@ fn stream(
 ) -> Result<http::Response<Body>, Status> {
     let permit = context.acquire_permit()?;
     let sequence = SessionSequence::default();
-    let (registry, counting) = (registry.clone(), sequence.clone());
-    let entries = context.entries(request, WireLayout::LogEntry)?.map(move |incoming| {
-        incoming.map(|incoming| {
-            let Admitted { incoming, count } = registry.admit(incoming);
+    let counting = sequence.clone();
+    let entries = context.entries(request, WireLayout::LogEntry)?;
+    let log = Arc::clone(context.intake.log());
+    let entries = RegisteredEntries::new(entries, registry.clone(), log).map(move |admitted| {
+        admitted.map(|Admitted { incoming, count }| {
             counting.count(count);
             incoming
         })
@@ -74,17 +77,13 @@ impl LogStreamingService for StreamingService {
         let WorkerRegistration { task_id, worker_id, .. } = request.get_ref();
         let ids = Ids::new(task_id, worker_id)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let (status, message, session_id) = match self.registry.register(ids) {
+        let (status, message, session_id) = match self.registry.register(&ids) {
             Registered::New(id) => (RegistrationStatus::Success, String::new(), id),
             Registered::Already(id) => {
                 let message = "the worker is registered already".to_owned();
                 (RegistrationStatus::AlreadyRegistered, message, id)
             }
-            Registered::Full => {
-                let limit = self.registry.limit();
-                let message = format!("{limit} workers are registered, which is the limit");
-                (RegistrationStatus::ServerFull, message, String::new())
-            }
+            Registered::Full(reason) => (RegistrationStatus::ServerFull, reason, String::new()),
         };
         let config = (status != RegistrationStatus::ServerFull).then_some(LOGGING_CONFIG);
         Ok(Response::new(RegistrationResponse {

@@ -119,6 +119,11 @@ impl Intake {
         self.0.streams.all_released().await;
     }
 
+    /// The log that entries go to.
+    pub fn log(&self) -> &Arc<dyn Log> {
+        &self.0.log
+    }
+
     pub(super) fn shared(&self) -> &IntakeShared {
         &self.0
     }

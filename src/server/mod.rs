@@ -75,10 +75,11 @@ impl Server {
         let source = Source { log: Arc::clone(&log), hub, tasks, ticks: Ticks::every(VIEWER_TICK) };
 
         let (pull_service, pull) = pull_from(config.pull, &intake, &log);
-        let stats = ServerStats::new(intake.clone(), pull.clone(), store.clone());
+        let registry = Registry::new(config.max_registered_workers);
+        let (stores, pulls) = (store.clone(), pull.clone());
+        let stats = ServerStats::new(intake.clone(), registry.clone(), pulls, stores);
         let http = AppState::new(config.http, source, stats, drain.clone())?;
         let health = grpc::Health::new().await;
-        let registry = Registry::new(config.max_registered_workers);
         let grpc = grpc::GrpcOptions::new(intake.clone(), registry, health.clone());
 
         let grpc_listener = bind("grpc-addr", config.grpc_addr).await?;
