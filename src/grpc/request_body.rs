@@ -17,7 +17,7 @@ use super::arrival::{ArrivalWatch, Progress};
 use super::framing::{MAX_MESSAGE_BYTES, PREFIX_BYTES};
 use super::message_counter::MessageCounter;
 use crate::encode::{CachedClock, WireLayout};
-use crate::ingest::{EntryReader, IncomingEntry, NoRoom, Room, StreamRoom};
+use crate::ingest::{EntryReader, IncomingEntry, Room, StreamRoom};
 
 /// The capacity for a message in parts that is kept for the next one, in bytes.
 const KEPT_BYTES: usize = 16 * 1024;
@@ -70,7 +70,7 @@ impl RequestBody {
             match whole(&self.frame)? {
                 Some(end) => {
                     let message = &self.frame[PREFIX_BYTES..end];
-                    let room = ready!(poll_entry_room(&mut self.room, message, context))?;
+                    let room = ready!(poll_entry_room(&mut self.room, message, context));
                     let incoming = self.reader.read(message, self.clock.as_str());
                     self.frame.advance(end);
                     return Poll::Ready(Ok(Some(IncomingEntry { room, ..incoming })));
@@ -89,13 +89,14 @@ impl RequestBody {
     ) -> Poll<Result<Option<IncomingEntry>, Status>> {
         self.take(PREFIX_BYTES);
         let Some(wanted) = end(&self.begun)? else { return Poll::Ready(Ok(None)) };
-        ready!(self.room.poll_unfinished(wanted, context)).map_err(no_room)?;
+        let room = ready!(self.room.poll_unfinished(wanted, context));
+        room.map_err(|error| Status::resource_exhausted(error.to_string()))?;
         self.take(wanted);
         if self.begun.len() < wanted {
             return Poll::Ready(Ok(None));
         }
         let message = &self.begun[PREFIX_BYTES..];
-        let room = ready!(poll_entry_room(&mut self.room, message, context))?;
+        let room = ready!(poll_entry_room(&mut self.room, message, context));
         let incoming = self.reader.read(message, self.clock.as_str());
         self.begun.clear();
         self.begun.shrink_to(KEPT_BYTES);
@@ -199,16 +200,12 @@ fn poll_entry_room(
     room: &mut StreamRoom,
     message: &[u8],
     context: &mut Context<'_>,
-) -> Poll<Result<Option<Room>, Status>> {
+) -> Poll<Option<Room>> {
     if message.len() < LARGE_BYTES {
-        return Poll::Ready(Ok(None));
+        return Poll::Ready(None);
     }
     let needed = EntryReader::encoded_bytes(message);
-    room.poll_encoded(needed, context).map_ok(Some).map_err(no_room)
-}
-
-fn no_room(error: NoRoom) -> Status {
-    Status::resource_exhausted(error.to_string())
+    room.poll_encoded(needed, context).map(Some)
 }
 
 /// Where the message at the beginning of `bytes` ends; `None` while its prefix is not whole.

@@ -138,15 +138,16 @@ pub struct StreamRoom {
     waiting: Waiting,
 }
 
-/// What a stream waits for; `None` when no room came in time.
+/// What a stream waits for.
 enum Waiting {
     Nothing,
+    /// `None` when no room came in time.
     Unfinished(BoxFuture<'static, Option<MessageRoom>>),
-    Encoded(BoxFuture<'static, Option<Room>>),
+    Encoded(BoxFuture<'static, Room>),
 }
 
 impl StreamRoom {
-    /// For a stream that waits for `timeout` at most.
+    /// For a stream that waits for `timeout` at most before it may read a message on.
     pub fn new(connection: ConnectionRoom, timeout: Duration) -> Self {
         Self { connection, timeout, unfinished: None, waiting: Waiting::Nothing }
     }
@@ -179,26 +180,19 @@ impl StreamRoom {
         Poll::Ready(if is_held { Ok(()) } else { Err(self.refuse(bytes)) })
     }
 
-    /// Ready with room for `bytes` of an encoded entry.
-    ///
-    /// # Errors
-    /// When there is none in time.
-    pub fn poll_encoded(
-        &mut self,
-        bytes: usize,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<Room, NoRoom>> {
+    /// Ready with room for `bytes` of an encoded entry. Commits, and batches that wait in vain for
+    /// the queue, give theirs back in any case, so this wait ends.
+    pub fn poll_encoded(&mut self, bytes: usize, context: &mut Context<'_>) -> Poll<Room> {
         if !matches!(self.waiting, Waiting::Encoded(_)) {
             if let Some(room) = self.connection.all.try_encoded(bytes) {
-                return Poll::Ready(Ok(room));
+                return Poll::Ready(room);
             }
-            let room = self.connection.all.encoded(bytes);
-            self.waiting = Waiting::Encoded(in_time(self.timeout, room));
+            self.waiting = Waiting::Encoded(self.connection.all.encoded(bytes));
         }
         let Waiting::Encoded(room) = &mut self.waiting else { return Poll::Pending };
         let room = ready!(room.poll_unpin(context));
         self.waiting = Waiting::Nothing;
-        Poll::Ready(room.ok_or_else(|| self.refuse(bytes)))
+        Poll::Ready(room)
     }
 
     /// Counts a message that did not arrive in time.
@@ -275,15 +269,15 @@ mod tests {
         let mut message = stream(&connection);
         unfinished(&mut message, 4 * MIB).await.unwrap();
         let mut entry = stream(&connection);
-        let held = poll_fn(|context| entry.poll_encoded(24 * MIB, context)).await.unwrap();
+        let held = poll_fn(|context| entry.poll_encoded(24 * MIB, context)).await;
         assert_eq!((held.bytes(), room.used_bytes()), (4 * MIB, 8 * MIB));
         let mut waiting = stream(&connection);
         let mut more = tokio::spawn(async move {
-            poll_fn(|context| waiting.poll_encoded(1, context)).await.map(drop)
+            drop(poll_fn(|context| waiting.poll_encoded(1, context)).await);
         });
         tokio::task::yield_now().await;
         assert!((&mut more).now_or_never().is_none(), "there was no room");
         drop(held);
-        more.await.unwrap().unwrap();
+        more.await.unwrap();
     }
 }

@@ -17,7 +17,7 @@ use tonic::transport::{Channel, Endpoint};
 use tower::ServiceExt;
 
 use super::{FLAGS, MIB, check_peak, honest_p99};
-use crate::support::{Process, Producer, connect, entry, json, within};
+use crate::support::{Process, Producer, connect, entry, json, numbered, raw_http2, within};
 
 const FORWARD: &str = "/ottoscaler.v1.OttoHandlerLogService/ForwardWorkerLogs";
 const NOTIFY: &str = "/ottoscaler.v1.OttoHandlerLogService/NotifyWorkerStatus";
@@ -185,5 +185,41 @@ async fn messages_that_grow_sixfold_stay_within_the_budget_and_all_are_kept() {
     let task = json(&server.api("/tasks/grows")).await;
     assert_eq!((&task["lines"], &task["lostLines"]), (&STREAMS.into(), &0.into()));
     check_peak("sixfold", &server, STREAMS, STREAM_KIB);
+    server.kill().await;
+}
+
+/// What a stream with a task of its own may take. A bare tonic server takes 14.5 KiB for it, and
+/// one and a half times as much is the goal.
+const ACTIVE_STREAM_KIB: u64 = 22;
+
+#[tokio::test]
+async fn a_stream_with_a_task_of_its_own_takes_little_memory() {
+    const STREAMS: u32 = 1000;
+    const ENTRIES: usize = 8;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Process::start(&dir.path().join("data"), &FLAGS, None).await;
+    let before_kib = server.peak_kib();
+    let mut connections = Vec::new();
+    for name in ["a", "b", "c"] {
+        let mut connection = raw_http2::Connection::open(&server.grpc).await;
+        for stream in 0..STREAMS {
+            let task = format!("{name}-{stream}");
+            connection.push(2 * stream + 1, &numbered(&task, ENTRIES));
+        }
+        connection.send().await;
+        connections.push(connection);
+    }
+    let expected = connections.len() * STREAMS as usize * ENTRIES;
+    let health = server.api("/health");
+    within("every line", async {
+        while json(&health).await["pushed"]["kept"] != expected {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let streams = connections.len() as u64 * u64::from(STREAMS);
+    let each_kib = server.peak_kib().saturating_sub(before_kib) / streams;
+    println!("a stream with a task of its own: {each_kib} KiB at most");
+    assert!(each_kib <= ACTIVE_STREAM_KIB, "{each_kib} KiB, the limit is {ACTIVE_STREAM_KIB}");
     server.kill().await;
 }
