@@ -15,6 +15,9 @@ const FIRST_BUFFER_BYTES: usize = 512;
 /// The capacity for an entry's body that is kept for the next one at most, in bytes.
 const BODY_BYTES: usize = 4 * 1024;
 
+/// The same while the stream is idle.
+const IDLE_BODY_BYTES: usize = 1024;
+
 /// What the JSON of an entry has beside its texts, in bytes; about.
 const FRAME_BYTES: usize = 1024;
 
@@ -87,6 +90,8 @@ pub struct EntryReader {
     buffer: Records,
     /// How large the next buffer is, in bytes.
     buffer_bytes: usize,
+    /// Bytes of records since the stream was idle.
+    busy_bytes: usize,
     /// The ids that the encoder gave last, or what is wrong with them.
     last_ids: Result<Arc<Ids>, String>,
     /// The producer's session that was read last.
@@ -103,6 +108,7 @@ impl EntryReader {
             body,
             buffer,
             buffer_bytes: FIRST_BUFFER_BYTES,
+            busy_bytes: 0,
             last_ids,
             last_session,
         }
@@ -119,12 +125,15 @@ impl EntryReader {
         FRAME_BYTES + message.len() + message.iter().map(added).sum::<usize>()
     }
 
-    /// Gives memory back while the stream is idle.
+    /// Gives memory back while the stream is idle. The next buffer has space for as much as came
+    /// before: entries of one batch that share a buffer cost less.
     pub fn rest(&mut self) {
-        if self.buffer_bytes > FIRST_BUFFER_BYTES {
-            self.buffer_bytes = FIRST_BUFFER_BYTES;
+        if self.busy_bytes > 0 {
+            let likely = self.busy_bytes.next_power_of_two();
+            self.buffer_bytes = likely.clamp(FIRST_BUFFER_BYTES, BUFFER_BYTES);
+            self.busy_bytes = 0;
             self.buffer = Records::default();
-            self.body = Vec::new();
+            self.body.shrink_to(IDLE_BODY_BYTES);
         }
     }
 
@@ -163,6 +172,7 @@ impl EntryReader {
             own.shrink_to_fit();
             return Records::of_body(Kind::Log, own);
         }
+        self.busy_bytes += body.len();
         if self.buffer.reserve(body.len(), self.buffer_bytes) {
             self.buffer_bytes = (2 * self.buffer_bytes).min(BUFFER_BYTES);
         }
