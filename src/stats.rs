@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::connections::ConnectionLimit;
 use crate::counter::Counter;
-use crate::ingest::Intake;
+use crate::ingest::{Intake, Registry};
 use crate::pull;
 use crate::store::{Log, Store};
 
@@ -12,6 +12,7 @@ use crate::store::{Log, Store};
 #[derive(Clone)]
 pub struct ServerStats {
     intake: Intake,
+    registry: Registry,
     store: Store,
     pull: pull::Handle,
     connections: ConnectionLimit,
@@ -49,6 +50,22 @@ pub struct PushStats {
     pub retried: u64,
     /// Bytes of entries, as encoded.
     pub bytes: u64,
+    /// Bytes that messages and entries take now on their way to the append queue, of those that
+    /// --ingest-bytes allows.
+    pub held_bytes: usize,
+    /// Streams refused because --max-push-streams were open.
+    pub refused_streams: u64,
+    /// Other calls refused because too many were open.
+    pub refused_calls: u64,
+    /// Messages refused because --ingest-bytes had no room for them in time.
+    pub refused_for_room: u64,
+    /// Messages that did not arrive whole in time.
+    pub late_messages: u64,
+    /// Workers that are registered now.
+    pub registered_workers: usize,
+    /// Registrations refused because --max-registered-workers, or half of them for one task, were
+    /// taken.
+    pub refused_registrations: u64,
 }
 
 /// What pull is doing, and what it pulled.
@@ -105,15 +122,16 @@ pub struct ConnectionStats {
 }
 
 impl ServerStats {
-    /// Numbers of the server that receives entries by `intake` and `pull`, keeps them in `store`, and
-    /// has `connections`.
+    /// Numbers of the server that receives entries by `intake` and `pull`, keeps them in `store`,
+    /// registers workers in `registry`, and has `connections`.
     pub fn new(
         intake: Intake,
+        registry: Registry,
         pull: pull::Handle,
         store: Store,
         connections: ConnectionLimit,
     ) -> Self {
-        Self { intake, store, pull, connections }
+        Self { intake, registry, store, pull, connections }
     }
 
     /// The numbers now.
@@ -137,6 +155,13 @@ impl ServerStats {
             dropped: count(&counters.dropped),
             retried: count(&counters.retried),
             bytes: count(&counters.bytes),
+            held_bytes: self.intake.room().used_bytes(),
+            refused_streams: count(&counters.refused_streams),
+            refused_calls: count(&counters.refused_calls),
+            refused_for_room: self.intake.room().refused(),
+            late_messages: self.intake.room().late(),
+            registered_workers: self.registry.in_use(),
+            refused_registrations: self.registry.refused(),
         }
     }
 

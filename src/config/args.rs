@@ -178,6 +178,17 @@ pub struct ServeArgs {
     )]
     pub segment_bytes: ByteSize,
 
+    /// Memory for what was pushed and is not committed yet: messages that have not arrived whole,
+    /// encoded entries, and --queue-bytes. A producer waits while it is used up
+    #[arg(
+        long,
+        env = "OTTO_INGEST_BYTES",
+        default_value = "64MiB",
+        value_name = "SIZE",
+        help_heading = "Limits"
+    )]
+    pub ingest_bytes: ByteSize,
+
     /// Memory for entries that wait to be written
     #[arg(
         long,
@@ -197,6 +208,17 @@ pub struct ServeArgs {
         help_heading = "Limits"
     )]
     pub hub_bytes: ByteSize,
+
+    /// Memory for what readers were given, or what was read for them, and they have not taken:
+    /// downloads, pages, and viewers that have stopped. Without room they go on in small steps
+    #[arg(
+        long,
+        env = "OTTO_READER_BYTES",
+        default_value = "64MiB",
+        value_name = "SIZE",
+        help_heading = "Limits"
+    )]
+    pub reader_bytes: ByteSize,
 
     /// Size of the largest entry that is kept; a larger one is answered DROP
     #[arg(

@@ -20,6 +20,13 @@ pub const MIN_SECRET_BYTES: usize = 32;
 /// The smallest byte budget in which a block of the largest entry fits.
 const MIN_BUDGET: ByteSize = ByteSize::mib(1);
 
+/// The least memory for what is not in the append queue yet; half of it has room for the largest
+/// message.
+const MIN_ROOM: ByteSize = ByteSize::mib(8);
+
+/// The least memory for readers: what the hub keeps for them, and the largest entry.
+const MIN_READER_BYTES: ByteSize = ByteSize::mib(8);
+
 /// The shortest time between two polls for statuses.
 const MIN_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -166,6 +173,9 @@ fn check_access(args: &ServeArgs, http_addr: SocketAddr) -> Result<(), ConfigErr
 }
 
 fn check_limits(args: &ServeArgs) -> Result<(), ConfigError> {
+    let is_enough = args.reader_bytes >= MIN_READER_BYTES;
+    let reader_rule = || format!("at least {MIN_READER_BYTES}");
+    require(is_enough, "reader-bytes", args.reader_bytes, reader_rule)?;
     let budgets = [
         ("segment-bytes", args.segment_bytes),
         ("queue-bytes", args.queue_bytes),
@@ -174,6 +184,9 @@ fn check_limits(args: &ServeArgs) -> Result<(), ConfigError> {
     for (name, size) in budgets {
         require(size >= MIN_BUDGET, name, size, || format!("at least {MIN_BUDGET}"))?;
     }
+    let ingest_rule = || format!("at least queue-bytes and {MIN_ROOM} more");
+    let is_enough = args.ingest_bytes.as_u64() >= args.queue_bytes.as_u64() + MIN_ROOM.as_u64();
+    require(is_enough, "ingest-bytes", args.ingest_bytes, ingest_rule)?;
     let entry = args.max_entry_bytes;
     let entry_range = ByteSize::kib(1)..=ByteSize::mib(4);
     require(entry_range.contains(&entry), "max-entry-bytes", entry, || "1 KiB to 4 MiB".into())?;

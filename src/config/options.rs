@@ -32,6 +32,7 @@ pub(super) fn http(args: &ServeArgs) -> HttpOptions {
         heartbeat: args.heartbeat,
         viewer_stall_timeout: args.viewer_stall_timeout,
         max_viewers: args.max_viewers,
+        reader_bytes: args.reader_bytes.as_u64() as usize,
     }
 }
 
@@ -40,6 +41,7 @@ pub(super) fn limits(args: &ServeArgs) -> Limits {
         entry_bytes: args.max_entry_bytes.as_u64() as usize,
         streams: args.max_push_streams,
         stall_timeout: args.store_stall_timeout,
+        room_bytes: args.ingest_bytes.as_u64().saturating_sub(args.queue_bytes.as_u64()) as usize,
     }
 }
 

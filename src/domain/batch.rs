@@ -70,12 +70,17 @@ impl Records {
         let head_at = self.bytes.len();
         self.bytes.put_u32_le(0);
         let result = write(&mut self.bytes);
+        self.write_head(head_at, kind);
+        self.count += 1;
+        result
+    }
+
+    /// Writes the head of the last record, which stands at `head_at`.
+    fn write_head(&mut self, head_at: usize, kind: Kind) {
         let body_bytes = self.bytes.len() - head_at - Self::HEAD_BYTES;
         assert!(body_bytes <= MAX_BODY_BYTES, "a record body is {body_bytes} bytes");
         let head = (kind.code() << 29) | body_bytes as u32;
         self.bytes[head_at..head_at + Self::HEAD_BYTES].copy_from_slice(&head.to_le_bytes());
-        self.count += 1;
-        result
     }
 
     /// Appends one record.
@@ -102,11 +107,24 @@ impl Records {
     }
 
     /// Makes sure that `needed` bytes more fit; a new buffer, where that takes one, has at least
-    /// `at_least`.
-    pub fn reserve(&mut self, needed: usize, at_least: usize) {
-        if self.bytes.capacity() - self.bytes.len() < needed {
+    /// `at_least`. Returns whether it took one.
+    pub fn reserve(&mut self, needed: usize, at_least: usize) -> bool {
+        let is_too_small = self.bytes.capacity() - self.bytes.len() < needed;
+        if is_too_small {
             self.bytes.reserve(needed.max(at_least));
         }
+        is_too_small
+    }
+
+    /// One record whose body stands in `bytes` behind [`Records::HEAD_BYTES`] of any content.
+    /// Copies nothing.
+    ///
+    /// # Panics
+    /// When `bytes` are too few for a head, or the body is longer than [`MAX_BODY_BYTES`].
+    pub fn of_body(kind: Kind, bytes: Vec<u8>) -> Self {
+        let mut records = Self { bytes: BytesMut::from(Bytes::from(bytes)), count: 1 };
+        records.write_head(0, kind);
+        records
     }
 
     /// The records' bytes, heads and bodies.

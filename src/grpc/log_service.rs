@@ -4,15 +4,17 @@ use tonic::body::Body;
 use tonic::{Request, Response, Status};
 
 use super::ack::WireAck;
-use super::framing::MAX_MESSAGE_BYTES;
 use super::generated::log::otto_handler_log_service_server::{
     OttoHandlerLogService, OttoHandlerLogServiceServer,
 };
 use super::push::{PushCall, PushContext, response};
 use crate::encode::{StatusParts, WireLayout};
-use crate::ingest::{Ack, AckMode, Intake, Notified, PushSession};
+use crate::ingest::{Ack, AckMode, Ids, Intake, Notified, PushSession, Registry};
 use crate::proto::ottoscaler::worker_status_ack::Status as NotifyStatus;
 use crate::proto::ottoscaler::{LogForwardResponse, WorkerStatusAck, WorkerStatusNotification};
+
+/// The method that keeps statuses.
+pub(super) const NOTIFY: &str = "/ottoscaler.v1.OttoHandlerLogService/NotifyWorkerStatus";
 
 const FORWARD: &str = "/ottoscaler.v1.OttoHandlerLogService/ForwardWorkerLogs";
 
@@ -21,6 +23,7 @@ const ACK_MODE_KEY: &str = "otto-ack-mode";
 
 pub(super) struct LogService {
     intake: Intake,
+    registry: Registry,
 }
 
 /// `ForwardWorkerLogs`, for the server.
@@ -29,9 +32,11 @@ pub(super) fn push_call(context: PushContext) -> PushCall {
 }
 
 /// The service's other method, for the server.
-pub(super) fn service(intake: Intake) -> OttoHandlerLogServiceServer<LogService> {
-    let service = LogService { intake };
-    OttoHandlerLogServiceServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES)
+pub(super) fn service(
+    intake: Intake,
+    registry: Registry,
+) -> OttoHandlerLogServiceServer<LogService> {
+    OttoHandlerLogServiceServer::new(LogService { intake, registry })
 }
 
 fn forward(
@@ -65,7 +70,11 @@ impl OttoHandlerLogService for LogService {
 impl LogService {
     async fn notify(&self, notification: &WorkerStatusNotification) -> Result<Notified, String> {
         let parts = StatusParts::try_from(notification).map_err(|error| error.to_string())?;
-        self.intake.notify(parts).await.map_err(|error| error.to_string())
+        let ids = Ids::new(parts.task_id, parts.worker_id).map_err(|error| error.to_string())?;
+        let has_ended = parts.state.has_ended();
+        let notified = self.intake.notify(parts).await.map_err(|error| error.to_string())?;
+        self.registry.note_end(&ids, has_ended);
+        Ok(notified)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Serves `OttoHandlerLogService`, `LogStreamingService`, health and reflection.
 
 mod ack;
+mod arrival;
 mod connection;
 mod framing;
 mod generated;

@@ -16,6 +16,7 @@ use tonic::body::Body;
 use tonic::metadata::GRPC_CONTENT_TYPE;
 use tower::{Layer, Service};
 
+use super::arrival::{Calls, stream_room};
 use super::message_counter::MessageCounter;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
@@ -45,11 +46,15 @@ impl PushCall {
 /// Serves the calls that push before any other layer: each layer between would be polled for
 /// every message.
 #[derive(Clone)]
-pub(super) struct PushLayer(Arc<[PushCall]>);
+pub(super) struct PushLayer {
+    pushes: Arc<[PushCall]>,
+    calls: Calls,
+}
 
 impl PushLayer {
-    pub(super) fn new(calls: impl Into<Arc<[PushCall]>>) -> Self {
-        Self(calls.into())
+    /// Serves `pushes`; `calls` bounds the others.
+    pub(super) fn new(pushes: impl Into<Arc<[PushCall]>>, calls: Calls) -> Self {
+        Self { pushes: pushes.into(), calls }
     }
 }
 
@@ -57,14 +62,15 @@ impl<S> Layer<S> for PushLayer {
     type Service = PushService<S>;
 
     fn layer(&self, others: S) -> PushService<S> {
-        PushService { calls: Arc::clone(&self.0), others }
+        PushService { pushes: Arc::clone(&self.pushes), calls: self.calls.clone(), others }
     }
 }
 
 /// The calls that push, and a service for all others.
 #[derive(Clone)]
 pub(super) struct PushService<S> {
-    calls: Arc<[PushCall]>,
+    pushes: Arc<[PushCall]>,
+    calls: Calls,
     others: S,
 }
 
@@ -83,9 +89,21 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match self.calls.iter().find(|call| call.path == request.uri().path()) {
-            Some(call) => ready(Ok((call.open)(request).unwrap_or_else(Status::into_http))).boxed(),
-            None => self.others.call(request).boxed(),
+        let push = self.pushes.iter().find(|push| push.path == request.uri().path());
+        if let Some(push) = push {
+            return ready(Ok((push.open)(request).unwrap_or_else(Status::into_http))).boxed();
+        }
+        match self.calls.admit(request) {
+            Ok((request, hold)) => {
+                let handled = self.others.call(request);
+                async move {
+                    let response = handled.await;
+                    drop(hold);
+                    response
+                }
+                .boxed()
+            }
+            Err(refusal) => ready(Ok(refusal.into_http())).boxed(),
         }
     }
 }
@@ -121,7 +139,8 @@ impl PushContext {
     ) -> Result<RequestBody, Status> {
         match request.headers().get(ENCODING).map(HeaderValue::as_bytes) {
             None | Some(b"identity") => {
-                Ok(RequestBody::new(request.into_body(), layout, self.messages.clone()))
+                let room = stream_room(&self.intake, &request);
+                Ok(RequestBody::new(request.into_body(), layout, self.messages.clone(), room))
             }
             Some(other) => Err(unknown_encoding(other)),
         }

@@ -13,13 +13,18 @@ use http_body::Body as _;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use super::arrival::{ArrivalWatch, Progress};
 use super::framing::{MAX_MESSAGE_BYTES, PREFIX_BYTES};
 use super::message_counter::MessageCounter;
 use crate::encode::{CachedClock, WireLayout};
-use crate::ingest::{EntryReader, IncomingEntry};
+use crate::ingest::{EntryReader, IncomingEntry, Room, StreamRoom};
 
 /// The capacity for a message in parts that is kept for the next one, in bytes.
 const KEPT_BYTES: usize = 16 * 1024;
+
+/// From this length on, in bytes, a message is read only once there is room for its entry. An
+/// entry of a shorter one is counted when it is there.
+const LARGE_BYTES: usize = 2 * 1024;
 
 /// The clock is read once for this many messages, while they come without a pause.
 const MESSAGES_PER_TICK: u32 = 16;
@@ -36,44 +41,87 @@ pub(super) struct RequestBody {
     frame: Bytes,
     /// The beginning of a message that continues in the next frame.
     begun: Vec<u8>,
+    room: StreamRoom,
+    watch: ArrivalWatch,
+    /// Messages read in all, and when the transport had nothing more the last time.
+    read: u64,
+    read_before: u64,
 }
 
 impl RequestBody {
-    pub(super) fn new(body: Body, layout: WireLayout, messages: MessageCounter) -> Self {
-        let (frame, begun) = Default::default();
+    pub(super) fn new(
+        body: Body,
+        layout: WireLayout,
+        messages: MessageCounter,
+        room: StreamRoom,
+    ) -> Self {
+        let (frame, begun, watch) = Default::default();
         let (reader, clock) = (EntryReader::new(layout), CachedClock::now());
-        Self { body, reader, messages, clock, ticks: 0, frame, begun }
+        let (ticks, read, read_before) = (0, 0, 0);
+        Self { body, reader, messages, clock, ticks, frame, begun, room, watch, read, read_before }
     }
 
-    /// The next message, once it has arrived whole.
-    fn next_message(&mut self) -> Result<Option<IncomingEntry>, Status> {
+    /// Ready with the next message, or with `None` where the next frame is needed first.
+    fn poll_message(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<IncomingEntry>, Status>> {
         if self.begun.is_empty() {
             match whole(&self.frame)? {
                 Some(end) => {
                     let message = &self.frame[PREFIX_BYTES..end];
+                    let room = ready!(poll_entry_room(&mut self.room, message, context));
                     let incoming = self.reader.read(message, self.clock.as_str());
                     self.frame.advance(end);
-                    return Ok(Some(incoming));
+                    return Poll::Ready(Ok(Some(IncomingEntry { room, ..incoming })));
                 }
-                None if self.frame.is_empty() => return Ok(None),
+                None if self.frame.is_empty() => return Poll::Ready(Ok(None)),
                 None => {}
             }
         }
-        self.next_message_in_parts()
+        self.poll_message_in_parts(context)
     }
 
-    /// The message that began in an earlier frame, once it has arrived whole.
-    fn next_message_in_parts(&mut self) -> Result<Option<IncomingEntry>, Status> {
+    /// The same for a message that is in more than one frame.
+    fn poll_message_in_parts(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<IncomingEntry>, Status>> {
         self.take(PREFIX_BYTES);
-        let Some(wanted) = end(&self.begun)? else { return Ok(None) };
+        let Some(wanted) = end(&self.begun)? else { return Poll::Ready(Ok(None)) };
+        let room = ready!(self.room.poll_unfinished(wanted, context));
+        room.map_err(|error| Status::resource_exhausted(error.to_string()))?;
         self.take(wanted);
         if self.begun.len() < wanted {
-            return Ok(None);
+            return Poll::Ready(Ok(None));
         }
-        let incoming = self.reader.read(&self.begun[PREFIX_BYTES..], self.clock.as_str());
+        let message = &self.begun[PREFIX_BYTES..];
+        let room = ready!(poll_entry_room(&mut self.room, message, context));
+        let incoming = self.reader.read(message, self.clock.as_str());
         self.begun.clear();
         self.begun.shrink_to(KEPT_BYTES);
-        Ok(Some(incoming))
+        drop(self.room.take_unfinished());
+        Poll::Ready(Ok(Some(IncomingEntry { room, ..incoming })))
+    }
+
+    /// Called when nothing more has arrived. Ready with why the call ends, when it has waited for
+    /// the rest of a message for too long.
+    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<Status> {
+        self.ticks = 0;
+        let was_quiet = self.read == self.read_before;
+        self.read_before = self.read;
+        if !self.begun.is_empty() {
+            let length = end(&self.begun).ok().flatten().unwrap_or(PREFIX_BYTES) - PREFIX_BYTES;
+            let seen = Progress { messages: self.read, bytes: self.begun.len() };
+            return self.watch.poll(seen, length, context);
+        }
+        if was_quiet {
+            // Not while messages come: what is given back here is asked for with the next.
+            self.reader.rest();
+            self.begun = Vec::new();
+            self.watch.forget();
+        }
+        Poll::Pending
     }
 
     /// Moves from the frame to the begun message until that has `wanted` bytes.
@@ -129,20 +177,35 @@ impl Stream for RequestBody {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.read_clock();
         loop {
-            if let Some(incoming) = self.next_message()? {
+            if let Some(incoming) = ready!(self.poll_message(context))? {
                 self.messages.increment();
+                self.read += 1;
                 return Poll::Ready(Some(Ok(incoming)));
             }
             match self.poll_frame(context)? {
                 Poll::Ready(true) => {}
                 Poll::Ready(false) => return Poll::Ready(None),
                 Poll::Pending => {
-                    self.ticks = 0;
-                    return Poll::Pending;
+                    let late = ready!(self.poll_silence(context));
+                    self.room.count_late();
+                    return Poll::Ready(Some(Err(late)));
                 }
             }
         }
     }
+}
+
+/// Ready with room for the entry that `message` becomes, where it is large.
+fn poll_entry_room(
+    room: &mut StreamRoom,
+    message: &[u8],
+    context: &mut Context<'_>,
+) -> Poll<Option<Room>> {
+    if message.len() < LARGE_BYTES {
+        return Poll::Ready(None);
+    }
+    let needed = EntryReader::encoded_bytes(message);
+    room.poll_encoded(needed, context).map(Some)
 }
 
 /// Where the message at the beginning of `bytes` ends; `None` while its prefix is not whole.
@@ -186,6 +249,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
+    use crate::ingest::IngestRoom;
     use crate::proto::ottoscaler::WorkerLogEntry;
 
     /// A body of these frames.
@@ -227,7 +291,9 @@ mod tests {
     async fn read(wire: &[u8], bytes: usize) -> ReadBody {
         let frames = wire.chunks(bytes).map(Bytes::copy_from_slice).collect();
         let (body, counter) = (Body::new(Frames(frames)), MessageCounter::default());
-        let mut entries = RequestBody::new(body, WireLayout::WorkerLogEntry, counter.clone());
+        let connection = IngestRoom::new(8 << 20).connection();
+        let room = StreamRoom::new(connection, std::time::Duration::from_secs(30));
+        let mut entries = RequestBody::new(body, WireLayout::WorkerLogEntry, counter.clone(), room);
         let mut read = ReadBody::default();
         while let Some(incoming) = entries.next().await {
             match incoming {

@@ -9,13 +9,14 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
+use super::arrival::{Calls, MessageLimit};
 use super::connection::{self, Connection};
 use super::health::{Health, SERVICES};
 use super::message_counter::MessageCounter;
 use super::push::{PushContext, PushLayer};
 use super::{log_service, streaming_service};
 use crate::connections::{Accepted, Shutdown};
-use crate::ingest::{Intake, Registry};
+use crate::ingest::{IngestRoom, Intake, Registry};
 use crate::proto;
 
 /// Unread bytes that a stream may send ahead. See [`CONNECTION_WINDOW_BYTES`].
@@ -45,15 +46,39 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 /// This many unanswered probes end a connection.
 const KEEPALIVE_PROBES: u32 = 3;
 
+/// The longest registration, in bytes.
+const MAX_REGISTRATION_BYTES: usize = 64 * 1024;
+
+/// The longest message that asks for health or reflection, in bytes; it holds one name.
+const MAX_QUESTION_BYTES: usize = 2 * 1024;
+
 /// What the gRPC server needs. Clones share it.
 #[derive(Clone)]
 pub struct GrpcOptions {
-    /// Where pushed entries go.
-    pub intake: Intake,
-    /// Which workers may push by themselves.
-    pub registry: Registry,
-    /// What the health service reports.
-    pub health: Health,
+    intake: Intake,
+    registry: Registry,
+    health: Health,
+    calls: Calls,
+}
+
+impl GrpcOptions {
+    /// A server that gives pushed entries to `intake`, lets the workers of `registry` push by
+    /// themselves, and reports `health`.
+    pub fn new(intake: Intake, registry: Registry, health: Health) -> Self {
+        let entry_bytes = intake.limits().entry_bytes;
+        let calls = Calls::new(intake.clone(), move |path| message_limit(path, entry_bytes));
+        Self { intake, registry, health, calls }
+    }
+}
+
+/// How long the messages of a call may be that does not push.
+fn message_limit(path: &str, entry_bytes: usize) -> MessageLimit {
+    let bytes = match path {
+        log_service::NOTIFY => entry_bytes,
+        streaming_service::REGISTER => MAX_REGISTRATION_BYTES,
+        _ => MAX_QUESTION_BYTES,
+    };
+    MessageLimit { bytes, is_stream: path.starts_with("/grpc.reflection.") }
 }
 
 /// Serves on `connections` until `shutdown` drains and every connection has ended, by itself or by
@@ -67,22 +92,23 @@ pub async fn serve(
     messages: MessageCounter,
     shutdown: Shutdown,
 ) -> Result<(), tonic::transport::Error> {
-    let GrpcOptions { intake, registry, health } = options;
+    let GrpcOptions { intake, registry, health, calls } = options;
     let context = PushContext { intake: intake.clone(), messages };
-    let calls = [
+    let room = intake.room().clone();
+    let pushes = [
         log_service::push_call(context.clone()),
         streaming_service::push_call(context, registry.clone()),
     ];
     let Shutdown { drain, disconnect } = shutdown;
     // A token of this thread's own: every connection that waits for its peer looks at it.
-    let incoming = incoming(connections, disconnect.child_token());
+    let incoming = incoming(connections, room, disconnect.child_token());
     Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .http2_max_header_list_size(HEADER_LIST_BYTES)
-        .layer(PushLayer::new(calls))
-        .add_service(log_service::service(intake))
+        .layer(PushLayer::new(pushes, calls))
+        .add_service(log_service::service(intake, registry.clone()))
         .add_service(streaming_service::service(registry))
         .add_service(health.service())
         .add_service(reflection().build_v1().expect("the built-in descriptors are valid"))
@@ -93,13 +119,14 @@ pub async fn serve(
 
 fn incoming(
     connections: impl Stream<Item = Accepted>,
+    room: IngestRoom,
     disconnect: CancellationToken,
 ) -> impl Stream<Item = io::Result<Connection>> {
     connections.map(move |Accepted { stream, permit }| {
         if let Err(error) = tune(&stream) {
             tracing::debug!(%error, "a connection keeps the system's settings");
         }
-        Ok(connection::new(stream, permit, disconnect.clone()))
+        Ok(connection::new(stream, room.connection(), permit, disconnect.clone()))
     })
 }
 

@@ -8,17 +8,21 @@ use tonic::body::Body;
 use tonic::{Request, Response, Status};
 
 use super::ack::WireAck;
-use super::framing::MAX_MESSAGE_BYTES;
 use super::generated::streaming::log_streaming_service_server::{
     LogStreamingService, LogStreamingServiceServer,
 };
 use super::push::{PushCall, PushContext, response};
 use crate::encode::WireLayout;
-use crate::ingest::{Ack, AckMode, Admitted, Ids, PushSession, Registered, Registry};
+use crate::ingest::{
+    Ack, AckMode, Admitted, Ids, PushSession, Registered, RegisteredEntries, Registry,
+};
 use crate::proto::ottoscaler::registration_response::Status as RegistrationStatus;
 use crate::proto::ottoscaler::{
     LogResponse, LoggingConfig, RegistrationResponse, WorkerRegistration,
 };
+
+/// The method that registers workers.
+pub(super) const REGISTER: &str = "/ottoscaler.v1.LogStreamingService/RegisterWorker";
 
 const STREAM: &str = "/ottoscaler.v1.LogStreamingService/StreamLogs";
 
@@ -41,8 +45,7 @@ pub(super) fn push_call(context: PushContext, registry: Registry) -> PushCall {
 
 /// The service's other method, for the server.
 pub(super) fn service(registry: Registry) -> LogStreamingServiceServer<StreamingService> {
-    let service = StreamingService { registry };
-    LogStreamingServiceServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    LogStreamingServiceServer::new(StreamingService { registry })
 }
 
 fn stream(
@@ -52,10 +55,11 @@ fn stream(
 ) -> Result<http::Response<Body>, Status> {
     let permit = context.acquire_permit()?;
     let sequence = SessionSequence::default();
-    let (registry, counting) = (registry.clone(), sequence.clone());
-    let entries = context.entries(request, WireLayout::LogEntry)?.map(move |incoming| {
-        incoming.map(|incoming| {
-            let Admitted { incoming, count } = registry.admit(incoming);
+    let counting = sequence.clone();
+    let entries = context.entries(request, WireLayout::LogEntry)?;
+    let log = Arc::clone(context.intake.log());
+    let entries = RegisteredEntries::new(entries, registry.clone(), log).map(move |admitted| {
+        admitted.map(|Admitted { incoming, count }| {
             counting.count(count);
             incoming
         })
@@ -73,17 +77,13 @@ impl LogStreamingService for StreamingService {
         let WorkerRegistration { task_id, worker_id, .. } = request.get_ref();
         let ids = Ids::new(task_id, worker_id)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let (status, message, session_id) = match self.registry.register(ids) {
+        let (status, message, session_id) = match self.registry.register(&ids) {
             Registered::New(id) => (RegistrationStatus::Success, String::new(), id),
             Registered::Already(id) => {
                 let message = "the worker is registered already".to_owned();
                 (RegistrationStatus::AlreadyRegistered, message, id)
             }
-            Registered::Full => {
-                let limit = self.registry.limit();
-                let message = format!("{limit} workers are registered, which is the limit");
-                (RegistrationStatus::ServerFull, message, String::new())
-            }
+            Registered::Full(reason) => (RegistrationStatus::ServerFull, reason, String::new()),
         };
         let config = (status != RegistrationStatus::ServerFull).then_some(LOGGING_CONFIG);
         Ok(Response::new(RegistrationResponse {

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::login_codes::LoginCodes;
 use super::options::{HttpOptions, OptionsError};
+use super::reader_room::ReaderRoom;
 use super::viewer_permits::ViewerPermits;
 use crate::stats::ServerStats;
 use crate::subscribe::{Source, Ticks};
@@ -28,6 +29,7 @@ struct AppShared {
     failure: watch::Receiver<Option<Arc<str>>>,
     drain: CancellationToken,
     viewer_permits: ViewerPermits,
+    reader_room: ReaderRoom,
     login_codes: LoginCodes,
 }
 
@@ -46,6 +48,7 @@ impl AppState {
             frontend: options.check()?,
             failure: source.log.failure(),
             viewer_permits: ViewerPermits::new(options.max_viewers),
+            reader_room: ReaderRoom::new(options.reader_bytes),
             login_codes: LoginCodes::default(),
             options,
             source,
@@ -95,6 +98,11 @@ impl AppState {
 
     pub(super) fn viewer_permits(&self) -> &ViewerPermits {
         &self.shared.viewer_permits
+    }
+
+    /// Memory for what readers have not taken.
+    pub(super) fn reader_room(&self) -> &ReaderRoom {
+        &self.shared.reader_room
     }
 
     /// Why the store takes no more writes, once that is so.

@@ -17,6 +17,8 @@ pub(super) struct Health {
     status: &'static str,
     timestamp: String,
     active_connections: usize,
+    /// Bytes that readers have not taken, of those that --reader-bytes allows.
+    reader_bytes: usize,
     #[serde(flatten)]
     stats: Snapshot,
 }
@@ -30,7 +32,9 @@ pub(super) async fn health(State(state): State<AppState>) -> Json<Health> {
     };
     let timestamp = format_ms(now_ms());
     let active_connections = state.active_viewers();
-    Json(Health { status, timestamp, active_connections, stats: state.stats().snapshot() })
+    let reader_bytes = state.reader_room().used_bytes();
+    let stats = state.stats().snapshot();
+    Json(Health { status, timestamp, active_connections, reader_bytes, stats })
 }
 
 /// Answers as long as the process runs.

@@ -18,6 +18,7 @@ mod health;
 mod logs;
 mod options;
 mod problem;
+mod reader_room;
 mod request;
 mod router;
 mod server;

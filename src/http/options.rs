@@ -22,6 +22,8 @@ pub struct HttpOptions {
     pub viewer_stall_timeout: Duration,
     /// How many viewers may be connected at once.
     pub max_viewers: usize,
+    /// What readers may make the server hold because they have not taken it, in bytes.
+    pub reader_bytes: usize,
 }
 
 impl Default for HttpOptions {
@@ -32,6 +34,7 @@ impl Default for HttpOptions {
             heartbeat: Duration::from_secs(15),
             viewer_stall_timeout: Duration::from_secs(60),
             max_viewers: 1000,
+            reader_bytes: 64 << 20,
         }
     }
 }

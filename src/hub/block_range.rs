@@ -41,6 +41,11 @@ impl BlockRange {
         self.rendered.get_or_init(|| render(&self.blocks)).clone()
     }
 
+    /// What [`BlockRange::rendered`] returned first, if it was called.
+    pub fn known_rendered(&self) -> Option<Bytes> {
+        self.rendered.get().cloned()
+    }
+
     fn key(&self) -> Option<RangeKey> {
         let base = self.blocks.first()?.base;
         Some(RangeKey { base, end: self.end(), count: self.blocks.len() })

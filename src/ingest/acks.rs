@@ -3,6 +3,8 @@
 use std::iter::Peekable;
 use std::vec;
 
+use super::room::Room;
+
 /// How a producer wants its entries acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AckMode {
@@ -43,6 +45,8 @@ pub(super) struct PendingAcks {
     end: u64,
     /// Those of them that are dropped, in order.
     dropped: Vec<DroppedEntry>,
+    /// Room for the batch, and then for the reasons of what was dropped.
+    room: Option<Room>,
 }
 
 #[derive(Debug)]
@@ -54,7 +58,19 @@ struct DroppedEntry {
 impl PendingAcks {
     /// Nothing yet; the next entry is `first`.
     pub(super) fn starting_at(first: u64) -> Self {
-        Self { first, end: first, dropped: Vec::new() }
+        Self { first, end: first, dropped: Vec::new(), room: None }
+    }
+
+    /// Holds `room` until [`PendingAcks::release_room`], or until the acks are taken.
+    pub(super) fn hold(&mut self, room: Option<Room>) {
+        self.room = room;
+    }
+
+    /// The batch has left: only reasons may still need room.
+    pub(super) fn release_room(&mut self) {
+        if self.dropped.is_empty() {
+            self.room = None;
+        }
     }
 
     /// Adds the next entry, whose ack depends on its batch.
@@ -95,6 +111,7 @@ pub(super) struct Acks {
     status: AckStatus,
     throttle_ms: u32,
     mode: AckMode,
+    _room: Option<Room>,
 }
 
 impl Acks {
@@ -108,9 +125,9 @@ impl Acks {
         throttle_ms: u32,
         mode: AckMode,
     ) -> Self {
-        let PendingAcks { first, end, dropped } = pending_acks;
+        let PendingAcks { first, end, dropped, room } = pending_acks;
         let dropped = dropped.into_iter().peekable();
-        Self { next: first, end, dropped, status, throttle_ms, mode }
+        Self { next: first, end, dropped, status, throttle_ms, mode, _room: room }
     }
 
     /// The next ack, without a throttle.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::acks::PendingAcks;
 use super::reader::{Accepted, Ids, IncomingEntry, ProducerSeq, Refusal};
+use super::room::Room;
 use crate::domain::{Batch, Kind, ProducerSession, Records, Run};
 use crate::encode::{CachedClock, EntryIds, write_gap};
 
@@ -12,6 +13,9 @@ const BATCH_BYTES: usize = 128 * 1024;
 
 /// A batch with this many entries is full.
 const BATCH_ENTRIES: u64 = 1024;
+
+/// What a run or a refusal takes beside its bytes; about.
+const ITEM_BYTES: usize = 128;
 
 /// Lines of one worker that could not be kept, to be noted in its task's log as a gap.
 #[derive(Debug, Clone)]
@@ -34,6 +38,7 @@ pub(super) struct BatchBuilder {
     loss: Option<LostLines>,
     /// The gaps that are in the batch.
     noted_losses: Vec<LostLines>,
+    room: Option<Room>,
 }
 
 /// A batch that is ready for the log.
@@ -48,9 +53,9 @@ pub(super) struct BuiltBatch {
 impl BatchBuilder {
     /// An empty batch, whose first entry has this sequence.
     pub(super) fn starting_at(sequence: u64) -> Self {
-        let (batch, ids, loss, noted_losses) = Default::default();
+        let (batch, ids, loss, noted_losses, room) = Default::default();
         let pending_acks = PendingAcks::starting_at(sequence);
-        Self { batch, ids, bytes: 0, pending_acks, loss, noted_losses }
+        Self { batch, ids, bytes: 0, pending_acks, loss, noted_losses, room }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -65,9 +70,22 @@ impl BatchBuilder {
         self.pending_acks.count() >= BATCH_ENTRIES || self.bytes >= BATCH_BYTES
     }
 
+    /// Bytes that it has no room for.
+    pub(super) fn bytes_without_room(&self) -> usize {
+        self.bytes.saturating_sub(self.room.as_ref().map_or(0, Room::bytes))
+    }
+
+    /// Holds `room` for what is added.
+    pub(super) fn add_room(&mut self, room: Room) {
+        Room::merge(&mut self.room, room);
+    }
+
     /// Adds one message; an entry of more than `max_bytes` is dropped.
     pub(super) fn add(&mut self, incoming: IncomingEntry, max_bytes: usize) {
-        let IncomingEntry { wire_bytes, entry } = incoming;
+        let IncomingEntry { wire_bytes, entry, room } = incoming;
+        if let Some(room) = room {
+            self.add_room(room);
+        }
         match entry {
             Ok(entry) if wire_bytes <= max_bytes => self.add_accepted(entry),
             Ok(entry) => {
@@ -87,6 +105,7 @@ impl BatchBuilder {
         match last.filter(|run| is_same && continues(run, &entry)) {
             Some(run) => extend(run, entry),
             None => {
+                self.bytes += ITEM_BYTES;
                 self.ids = Some(Arc::clone(&entry.ids));
                 self.batch.runs.push(start(entry));
             }
@@ -99,6 +118,7 @@ impl BatchBuilder {
     }
 
     fn add_refused(&mut self, refusal: Refusal) {
+        self.bytes += ITEM_BYTES + refusal.reason.len();
         if let Some(ids) = refusal.ids {
             self.add_loss(LostLines { ids, lines: 1, reason: refusal.reason.clone() });
         }
@@ -134,7 +154,8 @@ impl BatchBuilder {
 
     pub(super) fn finish(mut self) -> BuiltBatch {
         self.note_loss();
-        let Self { batch, pending_acks, noted_losses, .. } = self;
+        let Self { batch, mut pending_acks, noted_losses, room, .. } = self;
+        pending_acks.hold(room);
         BuiltBatch { batch, pending_acks, noted_losses }
     }
 }

@@ -18,6 +18,10 @@ pub struct IntakeCounters {
     pub bytes: Counter,
     /// Streams opened.
     pub streams: Counter,
+    /// Streams refused because as many as allowed were open.
+    pub refused_streams: Counter,
+    /// Calls that do not push refused because as many as allowed were open.
+    pub refused_calls: Counter,
 }
 
 impl IntakeCounters {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::counters::IntakeCounters;
+use super::room::IngestRoom;
 use crate::permits::{Permit, Permits};
 use crate::store::Log;
 use crate::tasks::Tasks;
@@ -22,6 +23,8 @@ pub struct Limits {
     /// How long a batch waits while the log's queue is full, before its entries are acknowledged
     /// with RETRY.
     pub stall_timeout: Duration,
+    /// What messages and entries may take in memory before they are in the log's queue, in bytes.
+    pub room_bytes: usize,
 }
 
 /// The way in. Clones share it.
@@ -34,6 +37,7 @@ pub(super) struct IntakeShared {
     pub(super) limits: Limits,
     pub(super) counters: IntakeCounters,
     pub(super) drain: CancellationToken,
+    room: IngestRoom,
     streams: Permits,
     pushes: Arc<watch::Sender<Pushes>>,
 }
@@ -69,12 +73,16 @@ impl Intake {
         let streams = Permits::new(limits.streams);
         let counters = IntakeCounters::default();
         let pushes = Arc::new(watch::Sender::new(Pushes { open: 0, last_end: Instant::now() }));
-        Self(Arc::new(IntakeShared { log, tasks, limits, counters, drain, streams, pushes }))
+        let room = IngestRoom::new(limits.room_bytes);
+        Self(Arc::new(IntakeShared { log, tasks, limits, counters, drain, room, streams, pushes }))
     }
 
     /// A permit for one more stream; `None` when as many as allowed are open.
     pub fn permit(&self) -> Option<StreamPermit> {
-        let permit = self.0.streams.try_acquire()?;
+        let Some(permit) = self.0.streams.try_acquire() else {
+            self.0.counters.refused_streams.add(1);
+            return None;
+        };
         self.0.counters.streams.add(1);
         let pushes = Arc::clone(&self.0.pushes);
         pushes.send_modify(|pushes| pushes.open += 1);
@@ -96,6 +104,11 @@ impl Intake {
         self.0.streams.in_use()
     }
 
+    /// Memory for what has not reached the log's queue.
+    pub fn room(&self) -> &IngestRoom {
+        &self.0.room
+    }
+
     /// The limits in force.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
@@ -104,6 +117,11 @@ impl Intake {
     /// Resolves once every stream has ended and what it sent is decided, of cancelled ones too.
     pub async fn drained(&self) {
         self.0.streams.all_released().await;
+    }
+
+    /// The log that entries go to.
+    pub fn log(&self) -> &Arc<dyn Log> {
+        &self.0.log
     }
 
     pub(super) fn shared(&self) -> &IntakeShared {

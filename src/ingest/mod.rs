@@ -18,6 +18,7 @@ mod pull_writer;
 mod push_session;
 mod reader;
 mod registry;
+mod room;
 mod status;
 
 pub use acks::{Ack, AckMode, AckStatus};
@@ -26,5 +27,6 @@ pub use intake::{Intake, Limits, Pushes, StreamPermit};
 pub use pull_writer::{PullCounts, PullWriter};
 pub use push_session::{PushSession, SessionEnd};
 pub use reader::{Accepted, EntryReader, Ids, IncomingEntry, ProducerSeq, Refusal};
-pub use registry::{Admitted, Registered, Registry};
+pub use registry::{Admitted, Registered, RegisteredEntries, Registry};
+pub use room::{ConnectionRoom, FREE_BYTES, IngestRoom, MessageRoom, NoRoom, Room, StreamRoom};
 pub use status::{Notified, StatusError};

@@ -2,14 +2,24 @@
 
 use std::sync::Arc;
 
+use super::room::Room;
 use crate::domain::{IdError, Kind, Records, TaskId, WorkerId};
 use crate::encode::{EntryEncoder, EntryIds, ProducerNumbering, SEQ_KEY, SESSION_KEY, WireLayout};
 
-/// The least size of a stream's buffer, in bytes; an idle stream keeps about this much.
+/// The size of a busy stream's buffer, in bytes. A larger entry gets an allocation of its own.
 const BUFFER_BYTES: usize = 16 * 1024;
+
+/// A new stream's buffer, in bytes. Each further one is twice as large, up to [`BUFFER_BYTES`].
+const FIRST_BUFFER_BYTES: usize = 512;
 
 /// The capacity for an entry's body that is kept for the next one at most, in bytes.
 const BODY_BYTES: usize = 4 * 1024;
+
+/// The same while the stream is idle.
+const IDLE_BODY_BYTES: usize = 1024;
+
+/// What the JSON of an entry has beside its texts, in bytes; about.
+const FRAME_BYTES: usize = 1024;
 
 /// The task and worker that an entry belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -66,6 +76,8 @@ pub struct IncomingEntry {
     pub wire_bytes: usize,
     /// What was read from it.
     pub entry: Result<Accepted, Refusal>,
+    /// Room for it, where it is large.
+    pub room: Option<Room>,
 }
 
 /// Reads the messages of one stream. Keeps a buffer that its entries share, and the last ids,
@@ -76,6 +88,10 @@ pub struct EntryReader {
     /// The body of the entry that is being read.
     body: Vec<u8>,
     buffer: Records,
+    /// How large the next buffer is, in bytes.
+    buffer_bytes: usize,
+    /// Bytes of records since the stream was idle.
+    busy_bytes: usize,
     /// The ids that the encoder gave last, or what is wrong with them.
     last_ids: Result<Arc<Ids>, String>,
     /// The producer's session that was read last.
@@ -87,17 +103,50 @@ impl EntryReader {
     pub fn new(layout: WireLayout) -> Self {
         let (body, buffer, last_session) = Default::default();
         let last_ids = Err("no entry was read yet".to_owned());
-        Self { encoder: EntryEncoder::new(layout), body, buffer, last_ids, last_session }
+        Self {
+            encoder: EntryEncoder::new(layout),
+            body,
+            buffer,
+            buffer_bytes: FIRST_BUFFER_BYTES,
+            busy_bytes: 0,
+            last_ids,
+            last_session,
+        }
+    }
+
+    /// About how many bytes `message` takes once it is encoded, and hardly ever less: a control
+    /// character becomes six bytes.
+    pub fn encoded_bytes(message: &[u8]) -> usize {
+        let added = |byte: &u8| match byte {
+            0..0x20 => 5,
+            b'"' | b'\\' => 1,
+            _ => 0,
+        };
+        FRAME_BYTES + message.len() + message.iter().map(added).sum::<usize>()
+    }
+
+    /// Gives memory back while the stream is idle. The next buffer has space for as much as came
+    /// before: entries of one batch that share a buffer cost less.
+    pub fn rest(&mut self) {
+        if self.busy_bytes > 0 {
+            let likely = self.busy_bytes.next_power_of_two();
+            self.buffer_bytes = likely.clamp(FIRST_BUFFER_BYTES, BUFFER_BYTES);
+            self.busy_bytes = 0;
+            self.buffer = Records::default();
+            self.body.shrink_to(IDLE_BODY_BYTES);
+        }
     }
 
     /// Reads one message, which arrived at `received_at`, RFC 3339.
     pub fn read(&mut self, message: &[u8], received_at: &str) -> IncomingEntry {
         let mut body = std::mem::take(&mut self.body);
         body.clear();
+        // Where the record's head will be, should the body become one without a copy.
+        body.extend_from_slice(&[0; Records::HEAD_BYTES]);
         let entry = self.entry(message, received_at, &mut body);
         body.shrink_to(BODY_BYTES);
         self.body = body;
-        IncomingEntry { wire_bytes: message.len(), entry }
+        IncomingEntry { wire_bytes: message.len(), entry, room: None }
     }
 
     fn entry(
@@ -113,9 +162,22 @@ impl EntryReader {
         let producer_seq = self
             .producer_seq(encoded.numbering)
             .map_err(|reason| Refusal { ids: Some(Ids::clone(&ids)), reason })?;
-        self.buffer.reserve(body.len() + Records::HEAD_BYTES, BUFFER_BYTES);
-        self.buffer.push(Kind::Log, body);
-        Ok(Accepted { ids, producer_seq, records: self.buffer.split() })
+        Ok(Accepted { ids, producer_seq, records: self.record(body) })
+    }
+
+    /// The record of `body`, before which there is space for the head.
+    fn record(&mut self, body: &mut Vec<u8>) -> Records {
+        if body.len() > BUFFER_BYTES {
+            let mut own = std::mem::take(body);
+            own.shrink_to_fit();
+            return Records::of_body(Kind::Log, own);
+        }
+        self.busy_bytes += body.len();
+        if self.buffer.reserve(body.len(), self.buffer_bytes) {
+            self.buffer_bytes = (2 * self.buffer_bytes).min(BUFFER_BYTES);
+        }
+        self.buffer.push(Kind::Log, &body[Records::HEAD_BYTES..]);
+        self.buffer.split()
     }
 
     fn ids(&mut self, new: Option<EntryIds<'_>>) -> Result<Arc<Ids>, String> {

@@ -87,11 +87,13 @@ impl Server {
         let limit = ConnectionLimit::new(descriptors.connections());
 
         let (pull_service, pull) = pull_from(config.pull, &intake, &log);
-        let stats = ServerStats::new(intake.clone(), pull.clone(), store.clone(), limit.clone());
+        let registry = Registry::new(config.max_registered_workers);
+        let (stores, pulls) = (store.clone(), pull.clone());
+        let (intakes, registries) = (intake.clone(), registry.clone());
+        let stats = ServerStats::new(intakes, registries, pulls, stores, limit.clone());
         let http = AppState::new(config.http, source, stats, drain.clone())?;
         let health = grpc::Health::new().await;
-        let registry = Registry::new(config.max_registered_workers);
-        let grpc = grpc::GrpcOptions { intake: intake.clone(), registry, health: health.clone() };
+        let grpc = grpc::GrpcOptions::new(intake.clone(), registry, health.clone());
 
         let mut services = Services::new();
         let port = Port { listener: grpc_listener, limit: limit.port() };

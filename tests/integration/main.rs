@@ -11,6 +11,7 @@ mod configuration;
 mod fixture;
 mod lifecycle;
 mod memory;
+mod memory_mode;
 mod pipeline;
 mod pull;
 mod push;

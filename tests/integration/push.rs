@@ -8,7 +8,8 @@ use tonic::codec::{Codec, EncodeBuf, Encoder};
 use tonic::{Code, Request};
 
 use crate::support::{
-    Producer, Reader, TestServer, ack, connect, entry, messages, ndjson, numbered, text, within,
+    Producer, Reader, TestServer, ack, connect, entry, json, messages, ndjson, numbered, text,
+    within,
 };
 
 #[tokio::test]
@@ -110,15 +111,32 @@ async fn an_unknown_ack_mode_is_refused_by_name() {
     assert_eq!(refused.message(), expected);
 }
 
+/// The entry `seq` of a producer's session.
+fn resendable(session: &str, seq: usize) -> WorkerLogEntry {
+    let mut entry = entry("t", &format!("line {seq}"));
+    entry.metadata.insert("otto.session".into(), session.into());
+    entry.metadata.insert("otto.seq".into(), seq.to_string());
+    entry
+}
+
+#[tokio::test]
+async fn strangers_sessions_do_not_make_an_honest_resend_appear_twice() {
+    const STRANGERS: usize = 60;
+    let server = TestServer::start().await;
+    let mut honest = Producer::open(&mut connect(&server.grpc()).await).await;
+    honest.push_all(1, (1..=5).map(|seq| resendable("honest", seq)).collect()).await;
+    let mut others = Producer::open(&mut connect(&server.grpc()).await).await;
+    let foreign = (1..=STRANGERS).map(|turn| resendable(&format!("stranger {turn}"), 1));
+    others.push_all(1, foreign.collect()).await;
+    honest.push_all(6, (1..=5).map(|seq| resendable("honest", seq)).collect()).await;
+    let task = json(&server.api("/tasks/t")).await;
+    assert_eq!(task["lines"], 5 + STRANGERS);
+}
+
 #[tokio::test]
 async fn a_resend_is_acknowledged_and_not_kept_twice() {
     let server = TestServer::start().await;
-    let resendable = |seq: usize| {
-        let mut entry = entry("t", &format!("line {seq}"));
-        entry.metadata.insert("otto.session".into(), "s1".into());
-        entry.metadata.insert("otto.seq".into(), seq.to_string());
-        entry
-    };
+    let resendable = |seq: usize| resendable("s1", seq);
     let mut first = Producer::open(&mut connect(&server.grpc()).await).await;
     first.push_all(1, (1..=5).map(resendable).collect()).await;
     drop(first);

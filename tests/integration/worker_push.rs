@@ -3,11 +3,14 @@
 use otto_handler::proto::ottoscaler::log_response::Status;
 use otto_handler::proto::ottoscaler::log_streaming_service_client::LogStreamingServiceClient;
 use otto_handler::proto::ottoscaler::registration_response::Status as Registration;
-use otto_handler::proto::ottoscaler::{LogEntry, LogResponse, WorkerRegistration};
+use otto_handler::proto::ottoscaler::worker_status_notification::StatusType;
+use otto_handler::proto::ottoscaler::{
+    LogEntry, LogResponse, WorkerRegistration, WorkerStatusNotification,
+};
 use tonic::Code;
 use tonic::transport::Channel;
 
-use crate::support::{TestServer, ndjson, text};
+use crate::support::{TestServer, connect, json, ndjson, text, within};
 
 type Client = LogStreamingServiceClient<Channel>;
 
@@ -72,7 +75,7 @@ async fn an_unregistered_workers_entry_is_dropped_by_name_and_leaves_no_trace() 
         "worker_id \"stranger\" of task_id \"t\" is not registered, call RegisterWorker first";
     assert_eq!(acks[1].message, expected);
     assert_eq!(text(|path| server.api(path), "t").await, "in\n");
-    let task = crate::support::json(&server.api("/tasks/t")).await;
+    let task = json(&server.api("/tasks/t")).await;
     assert_eq!(task["lostLines"], 0);
 }
 
@@ -87,4 +90,43 @@ async fn a_registration_without_an_id_is_invalid_and_one_too_many_is_told_that_i
     let full = client.register_worker(registration("b")).await.unwrap().into_inner();
     assert_eq!(full.status(), Registration::ServerFull);
     assert_eq!(full.message, "1 workers are registered, which is the limit");
+}
+
+#[tokio::test]
+async fn a_worker_that_has_ended_gives_its_place_to_another_of_its_task() {
+    let server = TestServer::start_with(&["--max-registered-workers=1"]).await;
+    let mut client = client(&server).await;
+    client.register_worker(registration("a")).await.unwrap();
+    push(&mut client, vec![entry("a", "line")]).await;
+    let completed = WorkerStatusNotification {
+        worker_id: "a".into(),
+        task_id: "t".into(),
+        status: StatusType::Completed.into(),
+        ..Default::default()
+    };
+    connect(&server.grpc()).await.notify_worker_status(completed).await.unwrap();
+    within("the free place", async {
+        while json(&server.api("/health")).await["pushed"]["registeredWorkers"] != 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let next = client.register_worker(registration("b")).await.unwrap().into_inner();
+    assert_eq!(next.status(), Registration::Success);
+}
+
+#[tokio::test]
+async fn a_worker_that_the_log_knows_counts_as_registered_after_a_restart() {
+    let server = TestServer::start().await;
+    let mut before = client(&server).await;
+    before.register_worker(registration("w")).await.unwrap();
+    push(&mut before, vec![entry("w", "one")]).await;
+    drop(before);
+    let (dir, stopped) = server.begin_stop();
+    within("the shutdown", stopped).await.unwrap().unwrap();
+    let server = TestServer::start_in(dir, &[], |_| {}).await;
+    let mut after = client(&server).await;
+    let acks = push(&mut after, vec![entry("w", "two"), entry("stranger", "out")]).await;
+    assert_eq!((acks[0].status(), acks[1].status()), (Status::Ack, Status::Drop));
+    assert_eq!(text(|path| server.api(path), "t").await, "one\ntwo\n");
 }

@@ -19,7 +19,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
-use tonic::transport::server::{Connected, TcpConnectInfo};
 
 /// How long the inbound end is held back. h2 hands out the streams that have arrived when it is
 /// polled next, so this only has to be longer than that takes.
@@ -118,13 +117,5 @@ impl AsyncWrite for ClosingConnection {
             return Poll::Ready(Ok(()));
         }
         self.poll_discard(context).map(Ok)
-    }
-}
-
-impl Connected for ClosingConnection {
-    type ConnectInfo = TcpConnectInfo;
-
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
     }
 }

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::ConnectionPermit;
+use crate::ingest::ConnectionRoom;
 use closing::ClosingConnection;
 use disconnecting::DisconnectingConnection;
 use pacing::PacedConnection;
@@ -16,12 +17,13 @@ use pacing::PacedConnection;
 /// What tonic serves.
 pub(super) type Connection = DisconnectingConnection<PacedConnection<ClosingConnection>>;
 
-/// Serves `stream` until its end, or until `disconnect` is cancelled.
+/// Serves `stream`, whose streams share `room`, until its end, or until `disconnect` is cancelled.
 pub(super) fn new(
     stream: TcpStream,
+    room: ConnectionRoom,
     permit: ConnectionPermit,
     disconnect: CancellationToken,
 ) -> Connection {
-    let connection = PacedConnection::new(ClosingConnection::new(stream));
+    let connection = PacedConnection::new(ClosingConnection::new(stream), room);
     DisconnectingConnection::new(connection, permit, disconnect)
 }

@@ -11,6 +11,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
+use crate::ingest::ConnectionRoom;
+
 /// What is read in one turn, in bytes; a processor's own cache holds it and what becomes of it.
 const TURN_BYTES: usize = 256 * 1024;
 
@@ -19,11 +21,13 @@ pub(in crate::grpc) struct PacedConnection<C> {
     connection: C,
     /// Bytes that may still be read in this turn.
     turn_bytes: usize,
+    /// Every request carries it as an extension.
+    room: ConnectionRoom,
 }
 
 impl<C> PacedConnection<C> {
-    pub(super) fn new(connection: C) -> Self {
-        Self { connection, turn_bytes: TURN_BYTES }
+    pub(super) fn new(connection: C, room: ConnectionRoom) -> Self {
+        Self { connection, turn_bytes: TURN_BYTES, room }
     }
 }
 
@@ -75,10 +79,10 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for PacedConnection<C> {
     }
 }
 
-impl<C: Connected> Connected for PacedConnection<C> {
-    type ConnectInfo = C::ConnectInfo;
+impl<C> Connected for PacedConnection<C> {
+    type ConnectInfo = ConnectionRoom;
 
-    fn connect_info(&self) -> C::ConnectInfo {
-        self.connection.connect_info()
+    fn connect_info(&self) -> ConnectionRoom {
+        self.room.clone()
     }
 }

@@ -1,5 +1,6 @@
 //! Reading a range of a task's lines, block by block.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::domain::{Block, Entry, Gap, Offset, Scope, TaskId};
@@ -22,8 +23,12 @@ pub(super) struct LineReader {
     task: TaskId,
     pub(super) range: LineRange,
     pub(super) filter: Filter,
+    /// The next entry that is wanted.
+    from: Offset,
+    /// Where the next read begins.
     cursor: Offset,
-    blocks: std::vec::IntoIter<Arc<Block>>,
+    /// What was read, from the block of `from` on.
+    blocks: VecDeque<Arc<Block>>,
     /// Entries that retention removed while the range was being read.
     pub(super) gap: Option<Gap>,
 }
@@ -37,14 +42,21 @@ impl LineReader {
         filter: Filter,
     ) -> Result<Self, ReadError> {
         let cursor = log.locate(task.clone(), range.start).await?;
-        let blocks = Vec::new().into_iter();
-        Ok(Self { log, task, range, filter, cursor, blocks, gap: None })
+        let blocks = VecDeque::new();
+        Ok(Self { log, task, range, filter, from: cursor, cursor, blocks, gap: None })
     }
 
-    /// The next block that may hold lines of the range.
-    pub(super) async fn next(&mut self) -> Result<Option<Arc<Block>>, ReadError> {
+    /// A reader of another range of the same lines.
+    pub(super) async fn reopen(self, range: LineRange) -> Result<Self, ReadError> {
+        Self::open(self.log, self.task, range, self.filter).await
+    }
+
+    /// The block of the next entry that is wanted, where it may hold lines of the range. Reads
+    /// the log where it is not there.
+    pub(super) async fn block(&mut self) -> Result<Option<Arc<Block>>, ReadError> {
         loop {
-            match self.blocks.next() {
+            match self.blocks.front().cloned() {
+                Some(block) if block.end() <= self.from => drop(self.blocks.pop_front()),
                 Some(block) if block.base_line < self.range.end => return Ok(Some(block)),
                 Some(_) => return Ok(None),
                 None if self.range.start >= self.range.end => return Ok(None),
@@ -54,6 +66,34 @@ impl LineReader {
         }
     }
 
+    /// The next entry that is wanted is `from` or a later one.
+    pub(super) fn go_on_at(&mut self, from: Offset) {
+        self.from = from;
+    }
+
+    /// The next entry that is wanted.
+    pub(super) fn from(&self) -> Offset {
+        self.from
+    }
+
+    /// Whether there is nothing left of what was read.
+    pub(super) fn is_drained(&self) -> bool {
+        self.blocks.back().is_none_or(|block| block.end() <= self.from)
+    }
+
+    /// Bytes of what was read.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.blocks.iter().map(|block| block.payload.len()).sum()
+    }
+
+    /// Forgets what was read, to be read again from the next entry on.
+    pub(super) fn forget(&mut self) {
+        if !self.is_drained() {
+            self.cursor = self.from;
+        }
+        self.blocks = VecDeque::new();
+    }
+
     /// Reads the next blocks; returns whether there were any.
     async fn read(&mut self) -> Result<bool, ReadError> {
         let scope = Scope::Task(self.task.clone());
@@ -61,7 +101,7 @@ impl LineReader {
         let end = read.blocks.last().map(|block| block.end());
         let after_gap = read.gap.map(|gap| gap.to.next());
         self.gap = self.gap.or(read.gap);
-        self.blocks = read.blocks.into_iter();
+        self.blocks = read.blocks.into();
         match end.or(after_gap) {
             Some(next) if next > self.cursor => self.cursor = next,
             _ => return Ok(false),

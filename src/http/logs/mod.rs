@@ -4,6 +4,7 @@ mod download;
 mod format;
 mod line_reader;
 mod page;
+mod pieces;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -45,10 +46,11 @@ pub(super) async fn history(
     let summary = log.task(&task).await?.ok_or_else(|| Problem::no_such_task(&task))?;
     let range = query.range(&summary);
     let reader = LineReader::open(log.clone(), task.clone(), range, query.filter.clone()).await?;
+    let room = state.reader_room().clone();
     if query.format == Format::Json {
-        return page::response(reader, &summary, query.anchor(), query.page_lines()).await;
+        return page::response(reader, &summary, query.anchor(), query.page_lines(), room).await;
     }
-    let mut response = download::body(reader, query.format, query.limit).into_response();
+    let mut response = download::body(reader, query.format, query.limit, room).into_response();
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(query.format.media_type()));

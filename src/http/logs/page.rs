@@ -1,21 +1,33 @@
-//! A page of lines as one JSON object.
+//! A page of lines as one JSON object, written while it is sent.
 
 use std::collections::VecDeque;
+use std::io;
 
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use serde_json::json;
 
-use super::line_reader::LineReader;
+use super::download::report;
+use super::line_reader::{LineRange, LineReader};
+use super::pieces::{Pieces, Writer};
 use crate::domain::{Entry, TaskSummary};
 use crate::encode::write_json;
 use crate::http::problem::Problem;
+use crate::http::reader_room::{PIECE_BYTES, ReaderRoom};
+use crate::store::ReadError;
+use crate::subscribe::Filter;
 
 /// A page holds no more bytes than this, but at least one line, however long.
 const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// A page ends early after so many lines were examined: a filter may hide them all.
 const MAX_SCANNED_LINES: u64 = 1_000_000;
+
+/// What an entry's JSON has beside its body, in bytes; about.
+const ENTRY_OVERHEAD_BYTES: usize = 64;
 
 /// Which end of the range a page is cut to where it would have too many bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,17 +38,11 @@ pub(super) enum Anchor {
     End,
 }
 
-/// A line of the page.
-struct PageLine {
-    number: u64,
-    json: Vec<u8>,
-}
-
-/// The page while it is put together.
-struct LinePage {
-    anchor: Anchor,
+/// How far a page has come.
+struct Progress {
+    filter: Filter,
     limit: u64,
-    lines: VecDeque<PageLine>,
+    max_bytes: usize,
     bytes: usize,
     taken: u64,
     scanned: u64,
@@ -44,78 +50,197 @@ struct LinePage {
     last_scanned: u64,
 }
 
-impl LinePage {
-    fn new(anchor: Anchor, limit: u64, last_scanned: u64) -> Self {
-        let lines = VecDeque::new();
-        Self { anchor, limit, lines, bytes: 0, taken: 0, scanned: 0, last_scanned }
+impl Progress {
+    fn new(reader: &LineReader, limit: u64, max_bytes: usize) -> Self {
+        let last_scanned = reader.range.start.saturating_sub(1);
+        let filter = reader.filter.clone();
+        Self { filter, limit, max_bytes, bytes: 0, taken: 0, scanned: 0, last_scanned }
     }
 
     fn is_full(&self) -> bool {
-        let is_heavy = self.anchor == Anchor::Start && self.bytes >= MAX_PAGE_BYTES;
+        let is_heavy = self.bytes >= self.max_bytes;
         self.taken >= self.limit || self.scanned >= MAX_SCANNED_LINES || is_heavy
     }
 
-    fn push(&mut self, number: u64, entry: &Entry<'_>) {
-        let mut json = Vec::with_capacity(entry.body.len() + 64);
-        write_json(&mut json, entry);
-        self.bytes += json.len();
+    /// Examines a line; returns its bytes where the page takes it.
+    fn examine(&mut self, line: u64, entry: &Entry<'_>) -> Option<usize> {
+        self.scanned += 1;
+        self.last_scanned = line;
+        if !self.filter.matches(entry) {
+            return None;
+        }
+        let bytes = entry.body.len() + ENTRY_OVERHEAD_BYTES;
         self.taken += 1;
-        self.lines.push_back(PageLine { number, json });
-        while self.bytes > MAX_PAGE_BYTES && self.anchor == Anchor::End && self.lines.len() > 1 {
-            self.bytes -= self.lines.pop_front().map_or(0, |line| line.json.len());
+        self.bytes += bytes;
+        Some(bytes)
+    }
+
+    /// The line after which the next page begins.
+    fn next_after_line(&self, range: LineRange) -> Option<u64> {
+        let has_more = self.is_full() && self.last_scanned + 1 < range.end;
+        has_more.then_some(self.last_scanned)
+    }
+}
+
+/// Measures a page to find the lines at its end that fit.
+struct Measure {
+    progress: Progress,
+    /// The lines that fit, with their bytes.
+    fitting: VecDeque<(u64, usize)>,
+    bytes: usize,
+}
+
+impl Writer for Measure {
+    const KEEPS_ENTRIES: bool = false;
+
+    fn is_full(&self) -> bool {
+        self.progress.is_full()
+    }
+
+    fn write(&mut self, _: &mut Vec<u8>, line: u64, entry: &Entry<'_>) {
+        let Some(bytes) = self.progress.examine(line, entry) else { return };
+        self.fitting.push_back((line, bytes));
+        self.bytes += bytes;
+        while self.bytes > MAX_PAGE_BYTES && self.fitting.len() > 1 {
+            self.bytes -= self.fitting.pop_front().map_or(0, |(_, bytes)| bytes);
         }
     }
+}
+
+/// Writes the lines of a page.
+struct PageLines {
+    progress: Progress,
+    first: Option<u64>,
+    last: Option<u64>,
+}
+
+impl Writer for PageLines {
+    fn is_full(&self) -> bool {
+        self.progress.is_full()
+    }
+
+    fn write(&mut self, out: &mut Vec<u8>, line: u64, entry: &Entry<'_>) {
+        if self.progress.examine(line, entry).is_none() {
+            return;
+        }
+        if self.first.is_some() {
+            out.push(b',');
+        }
+        write_json(out, entry);
+        self.first.get_or_insert(line);
+        self.last = Some(line);
+    }
+}
+
+/// A page that is being sent.
+struct LinePage {
+    pieces: Pieces<PageLines>,
+    anchor: Anchor,
+    total_lines: u64,
+    /// Where the next page begins, if that was found before.
+    next_after_line: Option<u64>,
+    is_whole: bool,
 }
 
 /// Up to `limit` of the lines that `reader` reads.
 pub(super) async fn response(
-    mut reader: LineReader,
+    reader: LineReader,
     summary: &TaskSummary,
     anchor: Anchor,
     limit: u64,
+    room: ReaderRoom,
 ) -> Result<Response, Problem> {
-    let mut page = LinePage::new(anchor, limit, reader.range.start.saturating_sub(1));
-    while !page.is_full()
-        && let Some(block) = reader.next().await?
-    {
-        for entry in block.entries() {
-            let Some(line) = reader.line(&entry) else { continue };
-            if page.is_full() {
-                break;
-            }
-            page.scanned += 1;
-            page.last_scanned = line;
-            if reader.filter.matches(&entry) {
-                page.push(line, &entry);
-            }
-        }
-    }
-    Ok(([(CONTENT_TYPE, "application/json")], write(&page, &reader, summary)).into_response())
+    let (reader, next_after_line) = match anchor {
+        Anchor::Start => (reader, None),
+        Anchor::End => cut_to_end(reader, limit, &room).await?,
+    };
+    // The lines at the end were measured: they all fit.
+    let max_bytes = if anchor == Anchor::Start { MAX_PAGE_BYTES } else { usize::MAX };
+    let progress = Progress::new(&reader, limit, max_bytes);
+    let pieces = Pieces::new(reader, PageLines { progress, first: None, last: None }, room);
+    let total_lines = summary.last_line;
+    let page = LinePage { pieces, anchor, total_lines, next_after_line, is_whole: false };
+    let head = format!("{{\"taskId\":{},\"lines\":[", json!(summary.task.as_str()));
+    // Begun before the response, so that what cannot be read gets its status.
+    let body = page.into_body(head).await?;
+    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-fn write(page: &LinePage, reader: &LineReader, summary: &TaskSummary) -> Vec<u8> {
-    let has_more = page.is_full() && page.last_scanned + 1 < reader.range.end;
-    let next_after_line = has_more.then_some(page.last_scanned);
-    let members = [
-        ("firstLine", json!(page.lines.front().map(|line| line.number))),
-        ("lastLine", json!(page.lines.back().map(|line| line.number))),
-        ("totalLines", json!(summary.last_line)),
-        ("nextAfterLine", json!(next_after_line)),
-    ];
-    let mut out = Vec::with_capacity(page.bytes + page.lines.len() + 1024);
-    out.extend_from_slice(
-        format!("{{\"taskId\":{},\"lines\":[", json!(summary.task.as_str())).as_bytes(),
-    );
-    for (index, line) in page.lines.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
+/// The same lines without those at the beginning that make the page too large, and where the next
+/// page begins.
+async fn cut_to_end(
+    reader: LineReader,
+    limit: u64,
+    room: &ReaderRoom,
+) -> Result<(LineReader, Option<u64>), ReadError> {
+    let range = reader.range;
+    let progress = Progress::new(&reader, limit, usize::MAX);
+    let measure = Measure { progress, fitting: VecDeque::new(), bytes: 0 };
+    let mut pieces = Pieces::new(reader, measure, room.clone());
+    while pieces.next().await?.is_some() {
+        tokio::task::yield_now().await;
+    }
+    let Measure { progress, fitting, .. } = &pieces.writer;
+    let (next_after_line, end) = (progress.next_after_line(range), progress.last_scanned + 1);
+    let start = fitting.front().map_or(end, |(line, _)| *line);
+    let reader = pieces.reader.reopen(LineRange { start, end }).await?;
+    Ok((reader, next_after_line))
+}
+
+impl LinePage {
+    /// Small pages as one piece, with their length; others are sent while they are read.
+    async fn into_body(mut self, head: String) -> Result<Body, ReadError> {
+        let mut bytes = 0;
+        let mut begun = VecDeque::from([Bytes::from(head)]);
+        while bytes < PIECE_BYTES
+            && let Some(piece) = self.next().await?
+        {
+            bytes += piece.len();
+            begun.push_back(piece);
         }
-        out.extend_from_slice(&line.json);
+        if self.is_whole && bytes < 2 * PIECE_BYTES {
+            return Ok(Vec::from(begun).concat().into());
+        }
+        let chunks = stream::try_unfold((begun, Box::new(self)), async |(mut begun, mut page)| {
+            let chunk = match begun.pop_front() {
+                Some(begun) => Some(begun),
+                None => page.next().await.map_err(report)?,
+            };
+            Ok::<_, io::Error>(chunk.map(|chunk| (chunk, (begun, page))))
+        });
+        Ok(Body::from_stream(chunks))
     }
-    out.push(b']');
-    for (name, value) in members {
-        out.extend_from_slice(format!(",\"{name}\":{value}").as_bytes());
+
+    /// The next piece; `None` once the page is whole.
+    async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
+        while !self.is_whole {
+            match self.pieces.next().await? {
+                Some(piece) if !piece.is_empty() => return Ok(Some(piece)),
+                // A filter may hide any number of blocks, so other tasks get their turn.
+                Some(_) => tokio::task::yield_now().await,
+                None => {
+                    self.is_whole = true;
+                    return Ok(Some(self.end().into()));
+                }
+            }
+        }
+        Ok(None)
     }
-    out.push(b'}');
-    out
+
+    /// What stands behind the lines.
+    fn end(&self) -> String {
+        let PageLines { progress, first, last } = &self.pieces.writer;
+        let next = self.next_after_line.or_else(|| match self.anchor {
+            Anchor::Start => progress.next_after_line(self.pieces.reader.range),
+            Anchor::End => None,
+        });
+        let members = [
+            ("firstLine", json!(first)),
+            ("lastLine", json!(last)),
+            ("totalLines", json!(self.total_lines)),
+            ("nextAfterLine", json!(next)),
+        ];
+        let members = members.map(|(name, value)| format!(",\"{name}\":{value}"));
+        format!("]{}}}", members.concat())
+    }
 }

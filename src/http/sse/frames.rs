@@ -43,7 +43,7 @@ impl Frames {
         from: Offset,
         passes: impl Fn(&Entry<'_>) -> bool,
     ) -> Option<Offset> {
-        let id_line = format!("\nid: {}-", self.epoch);
+        let id_line = self.id_line();
         let mut last = None;
         let entries = block.entries().filter(|entry| entry.offset >= from && passes(entry));
         for entry in entries {
@@ -54,6 +54,11 @@ impl Frames {
             last = Some(entry.offset);
         }
         last
+    }
+
+    /// What stands before an entry's offset, for [`write_entry`].
+    pub(super) fn id_line(self) -> String {
+        format!("\nid: {}-", self.epoch)
     }
 
     /// Moves the reader's resume point without an event.
@@ -105,11 +110,13 @@ fn to_json(data: &impl Serialize) -> String {
     serde_json::to_string(data).expect("plain structs of texts and numbers are JSON")
 }
 
-fn likely_bytes(block: &Block) -> usize {
+/// About how many bytes the frames of `block` take.
+pub(super) fn likely_bytes(block: &Block) -> usize {
     block.payload.len() + FRAME_OVERHEAD_BYTES * block.count as usize
 }
 
-fn write_entry(out: &mut Vec<u8>, id_line: &[u8], entry: &Entry<'_>) {
+/// Appends the frame of `entry`.
+pub(super) fn write_entry(out: &mut Vec<u8>, id_line: &[u8], entry: &Entry<'_>) {
     out.extend_from_slice(match entry.kind {
         Kind::Log => b"event: log",
         Kind::Gap => b"event: gap",

@@ -19,7 +19,7 @@ use crate::domain::{Batch, Kind, Records, Run, TaskId, WorkerId, WorkerState};
 use crate::encode::{EntryEncoder, EntryIds, StatusParts, WireLayout, write_gap, write_status};
 use crate::http::{AppState, Auth, Claims, HttpOptions, Verifier, serve, sign};
 use crate::hub::Hub;
-use crate::ingest::{Intake, Limits};
+use crate::ingest::{Intake, Limits, Registry};
 use crate::proto::ottoscaler::WorkerLogEntry;
 use crate::stats::ServerStats;
 use crate::store::{self, Log, Store};
@@ -87,12 +87,9 @@ impl Server {
         let source = Source { log, hub, tasks: tasks.clone(), ticks };
         let drain = CancellationToken::new();
         let intake = Intake::new(source.log.clone(), tasks.clone(), limits(), drain.clone());
-        let stats = ServerStats::new(
-            intake,
-            crate::pull::Handle::off(),
-            store.clone(),
-            ConnectionLimit::new(100),
-        );
+        let pull = crate::pull::Handle::off();
+        let connections = ConnectionLimit::new(100);
+        let stats = ServerStats::new(intake, Registry::new(10), pull, store.clone(), connections);
         let state = AppState::new(options, source, stats, drain.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -315,7 +312,8 @@ impl Events {
 }
 
 fn limits() -> Limits {
-    Limits { entry_bytes: 1 << 20, streams: 1, stall_timeout: Duration::from_secs(30) }
+    let stall_timeout = Duration::from_secs(30);
+    Limits { entry_bytes: 1 << 20, streams: 1, stall_timeout, room_bytes: 1 << 24 }
 }
 
 /// The connections of `listener`.

@@ -6,8 +6,10 @@ use super::stats::RunStats;
 use crate::domain::{Offset, WorkerId, WorkerState, WorkerSummary};
 use crate::store::format::{NotifiedState, WorkerRecord};
 
-/// Sessions remembered per worker; a producer has one, and a new one when it restarts.
-const MAX_SESSIONS: usize = 4;
+/// Sessions remembered per worker, those used last. A producer has one, and a new one when it
+/// restarts; the others leave room for strangers, whose sessions must not push it out before it
+/// has sent again what was not acknowledged.
+const MAX_SESSIONS: usize = 64;
 
 /// What allocations and the like add to a row, in bytes; a cautious guess.
 pub(super) const ROW_COST_BYTES: usize = 64;

@@ -75,6 +75,12 @@ impl ReaderSession {
         self.cursor
     }
 
+    /// Yields the entries from `offset` on again, which it has yielded.
+    pub fn go_back_to(&mut self, offset: Offset) {
+        self.cursor = offset;
+        self.busy_since = None;
+    }
+
     /// The task, when it is complete and the session has yielded all of it.
     ///
     /// # Errors

@@ -3,7 +3,8 @@
 //! There is no task and no queue behind it. A viewer that may see all of a range is sent bytes that
 //! all such viewers share; one that may see less gets frames of its own, with the same bytes for
 //! the entries that both see. While it waits it holds its session, one timer and the signal to
-//! drain, and nothing of the log.
+//! drain, and nothing of the log. What a viewer has not taken counts against the readers' room;
+//! without room a viewer gets small pieces, and what was read for it is forgotten in between.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,17 +18,16 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::domain::{Block, Entry, Epoch, Gap, Offset};
 use crate::http::auth::access::Access;
+use crate::http::reader_room::{PIECE_BYTES, ReaderRoom, with_room};
 use crate::http::sse::frames::{self, Frames};
 use crate::http::viewer_permits::ViewerPermit;
 use crate::hub::BlockRange;
+use crate::permits::BytePermit;
 use crate::store::ReadError;
 use crate::subscribe::{Event, Filter, ReaderSession};
 
 /// The least time between two frames that only move the point to resume from.
 const ID_ONLY_INTERVAL: Duration = Duration::from_secs(1);
-
-/// About how many bytes a chunk has where a viewer does not see all of a range.
-const CHUNK_BYTES: usize = 64 * 1024;
 
 /// What a viewer is opened with.
 pub(in crate::http) struct ViewerOptions {
@@ -44,6 +44,7 @@ pub(in crate::http) struct ViewerOptions {
     /// In what time its token expires.
     pub(in crate::http) expires_in: Option<Duration>,
     pub(in crate::http) drain: CancellationToken,
+    pub(in crate::http) room: ReaderRoom,
     pub(in crate::http) permit: ViewerPermit,
 }
 
@@ -54,6 +55,8 @@ pub(in crate::http) struct Viewer {
     filter: Option<Filter>,
     access: Access,
     unsent: Option<Unsent>,
+    room: ReaderRoom,
+    large: LargeEntry,
     /// The first chunk, until it is sent.
     greeting: Option<Vec<u8>>,
     /// The last hidden entry, while the viewer was sent no id at or after it.
@@ -76,6 +79,16 @@ struct Unsent {
     block: usize,
     /// Entries below it are not sent.
     from: Offset,
+    /// For the range.
+    room: Option<BytePermit>,
+}
+
+/// An entry that is larger than a piece, and needs room before it is rendered.
+enum LargeEntry {
+    None,
+    /// Of so many bytes.
+    Waits(usize),
+    HasRoom(BytePermit),
 }
 
 /// What ends a viewer's wait.
@@ -87,7 +100,7 @@ enum Wakeup {
 
 impl Viewer {
     pub(in crate::http) fn open(options: ViewerOptions) -> Self {
-        let ViewerOptions { session, filter, access, heartbeat, drain, permit, .. } = options;
+        let ViewerOptions { session, filter, access, heartbeat, drain, room, permit, .. } = options;
         let frames = Frames { epoch: options.epoch };
         let now = Instant::now();
         let mut greeting = frames::retry();
@@ -100,6 +113,8 @@ impl Viewer {
             filter: (!filter.is_empty()).then_some(filter),
             access,
             unsent: None,
+            room,
+            large: LargeEntry::None,
             greeting: Some(greeting),
             hidden: None,
             next_id_only: now,
@@ -145,6 +160,13 @@ impl Viewer {
 
     async fn wakeup(&mut self) -> Wakeup {
         self.set_timer();
+        if let LargeEntry::Waits(bytes) = self.large {
+            tokio::select! {
+                biased;
+                () = &mut self.drain => return Wakeup::Drain,
+                room = self.room.large(bytes) => self.large = LargeEntry::HasRoom(room),
+            }
+        }
         tokio::select! {
             biased;
             () = &mut self.drain => Wakeup::Drain,
@@ -233,12 +255,14 @@ impl Viewer {
 
     /// Sends all of a range in the bytes that viewers share, or only what the viewer may see.
     fn on_entries(&mut self, range: Arc<BlockRange>, from: Offset) -> Option<Bytes> {
-        if self.sees_all(range.blocks(), from) {
+        if self.sees_all(range.blocks(), from)
+            && let Some(shared) = self.shared(&range)
+        {
             self.hidden = None;
             self.next_heartbeat = Instant::now() + self.heartbeat;
-            return Some(range.rendered(|blocks| self.frames.blocks(blocks)));
+            return Some(shared);
         }
-        self.unsent = Some(Unsent { range, block: 0, from });
+        self.unsent = Some(Unsent { range, block: 0, from, room: None });
         self.next_chunk()
     }
 
@@ -249,38 +273,90 @@ impl Viewer {
             && blocks.iter().all(|block| self.access.allows(&block.task))
     }
 
+    /// The bytes that all share who see all of `range`; `None` without room for them.
+    fn shared(&self, range: &BlockRange) -> Option<Bytes> {
+        if let Some(known) = range.known_rendered() {
+            return Some(known);
+        }
+        let likely = range.blocks().iter().map(|block| frames::likely_bytes(block)).sum();
+        let room = self.room.try_ahead(likely)?;
+        Some(range.rendered(|blocks| with_room(self.frames.blocks(blocks), room)))
+    }
+
     /// Frames of the next unsent entries that the viewer may see.
     fn next_chunk(&mut self) -> Option<Bytes> {
         let mut unsent = self.unsent.take()?;
         let mut chunk = Vec::new();
-        while chunk.len() < CHUNK_BYTES
-            && let Some(block) = unsent.range.blocks().get(unsent.block)
-        {
-            let last = self.render(&mut chunk, block, unsent.from);
-            self.hidden = (last != Some(block.last())).then(|| block.last());
-            unsent.block += 1;
-        }
-        if unsent.block < unsent.range.blocks().len() {
-            self.unsent = Some(unsent);
+        if !self.render(&mut chunk, &mut unsent) {
+            self.keep(unsent);
         }
         if chunk.is_empty() {
             return None;
         }
         self.next_heartbeat = Instant::now() + self.heartbeat;
-        Some(chunk.into())
+        Some(match std::mem::replace(&mut self.large, LargeEntry::None) {
+            LargeEntry::HasRoom(room) => with_room(chunk, room),
+            other => {
+                self.large = other;
+                chunk.into()
+            }
+        })
     }
 
-    /// Appends frames of the entries of `block` that the viewer may see; returns the last one's
-    /// offset.
-    fn render(&self, chunk: &mut Vec<u8>, block: &Block, from: Offset) -> Option<Offset> {
-        if !self.access.allows(&block.task) {
-            return None;
+    /// Appends frames of what the viewer may see, up to a whole piece; whether that was all.
+    fn render(&mut self, chunk: &mut Vec<u8>, unsent: &mut Unsent) -> bool {
+        let id_line = self.frames.id_line();
+        while let Some(block) = unsent.range.blocks().get(unsent.block) {
+            let from = unsent.from;
+            let entries = block.entries().filter(|entry| entry.offset >= from);
+            for entry in entries {
+                if !self.access.allows(&block.task) || !self.passes(&entry) {
+                    self.hidden = Some(entry.offset);
+                    continue;
+                }
+                unsent.from = entry.offset;
+                if chunk.len() >= PIECE_BYTES || !self.has_room(chunk, &entry) {
+                    return false;
+                }
+                frames::write_entry(chunk, id_line.as_bytes(), &entry);
+                self.hidden = None;
+            }
+            unsent.from = block.end();
+            unsent.block += 1;
         }
-        let passes = |entry: &Entry<'_>| match &self.filter {
-            None => true,
-            Some(filter) => filter.matches(entry),
-        };
-        self.frames.part(chunk, block, from, passes)
+        true
+    }
+
+    fn passes(&self, entry: &Entry<'_>) -> bool {
+        self.filter.as_ref().is_none_or(|filter| filter.matches(entry))
+    }
+
+    /// Whether there is room for `entry`; a large one goes alone.
+    fn has_room(&mut self, chunk: &[u8], entry: &Entry<'_>) -> bool {
+        let bytes = entry.body.len();
+        if bytes <= PIECE_BYTES {
+            return true;
+        }
+        if chunk.is_empty() && !matches!(self.large, LargeEntry::HasRoom(_)) {
+            let room = self.room.try_large(bytes);
+            self.large = room.map_or(LargeEntry::Waits(bytes), LargeEntry::HasRoom);
+        }
+        chunk.is_empty() && matches!(self.large, LargeEntry::HasRoom(_))
+    }
+
+    /// Keeps what is unsent where there is room for it; otherwise it is read again.
+    fn keep(&mut self, mut unsent: Unsent) {
+        // Whoever waits for room holds none.
+        if matches!(self.large, LargeEntry::Waits(_)) {
+            unsent.room = None;
+        } else if unsent.room.is_none() {
+            let bytes = unsent.range.blocks().iter().map(|block| block.payload.len()).sum();
+            unsent.room = self.room.try_ahead(bytes);
+        }
+        match unsent.room {
+            Some(_) => self.unsent = Some(unsent),
+            None => self.session.go_back_to(unsent.from),
+        }
     }
 }
 

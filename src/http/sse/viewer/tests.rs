@@ -16,6 +16,7 @@ struct Server {
     fixture: Fixture,
     drain: CancellationToken,
     permits: ViewerPermits,
+    room: ReaderRoom,
 }
 
 /// What differs between viewers.
@@ -42,7 +43,8 @@ fn access_to(glob: &str) -> Access {
 impl Server {
     fn start() -> Self {
         let drain = CancellationToken::new();
-        Self { fixture: Fixture::new(1 << 20), drain, permits: ViewerPermits::new(10) }
+        let (permits, room) = (ViewerPermits::new(10), ReaderRoom::new(1 << 20));
+        Self { fixture: Fixture::new(1 << 20), drain, permits, room }
     }
 
     fn publish(&self, block: Arc<Block>) {
@@ -62,6 +64,7 @@ impl Server {
             heartbeat: HEARTBEAT,
             expires_in: wish.expires_in,
             drain: self.drain.clone(),
+            room: self.room.clone(),
             permit: self.permits.acquire().unwrap(),
         });
         assert!(next(&mut viewer).await.unwrap().starts_with("retry: "));
@@ -203,7 +206,7 @@ async fn viewers_that_see_all_are_sent_the_same_bytes_and_filtered_ones_their_ow
 #[tokio::test]
 async fn what_a_viewer_sees_of_a_long_range_comes_in_several_chunks() {
     let server = Server::start();
-    let long = format!("\"level\":\"ERROR\",\"message\":\"{}\"}}", "x".repeat(CHUNK_BYTES / 2));
+    let long = format!("\"level\":\"ERROR\",\"message\":\"{}\"}}", "x".repeat(PIECE_BYTES / 2));
     for base in 1..=5 {
         server.publish(block("a", base, &[&long]));
     }
@@ -213,4 +216,29 @@ async fn what_a_viewer_sees_of_a_long_range_comes_in_several_chunks() {
         chunks.push(ids(&next(&mut viewer).await.unwrap()));
     }
     assert_eq!(chunks, [vec![1, 2], vec![3, 4], vec![5]]);
+}
+
+#[tokio::test]
+async fn a_viewer_without_room_gets_every_entry_in_small_pieces_and_waits_for_a_large_one() {
+    let server = Server::start();
+    let line = format!("\"message\":\"{}\"}}", "x".repeat(PIECE_BYTES / 4));
+    let large = format!("\"message\":\"{}\"}}", "x".repeat(2 * PIECE_BYTES));
+    let lines: Vec<&str> = vec![&line; 10];
+    server.publish(block("a", 1, &lines));
+    server.publish(block("a", 11, &[&large]));
+    server.publish(block("a", 12, &lines));
+    let mut viewer = server.viewer(everything_of(in_task("a"))).await;
+    let all = (server.room.try_ahead(1 << 20).unwrap(), server.room.try_large(1 << 20).unwrap());
+    let mut seen = Vec::new();
+    while seen.len() < 10 {
+        let chunk = next(&mut viewer).await.unwrap();
+        assert!(chunk.len() < 2 * PIECE_BYTES, "{} bytes", chunk.len());
+        seen.extend(ids(&chunk));
+    }
+    assert!(next(&mut viewer).now_or_never().is_none(), "there was no room");
+    drop(all);
+    while seen.len() < 21 {
+        seen.extend(ids(&next(&mut viewer).await.unwrap()));
+    }
+    assert_eq!(seen, (1..=21).collect::<Vec<u64>>());
 }

@@ -1,0 +1,10 @@
+//! Messages on their way in: their size, their time and the memory they take are bounded.
+
+mod bounded_body;
+mod calls;
+mod hold;
+mod watch;
+
+pub(super) use bounded_body::MessageLimit;
+pub(super) use calls::{Calls, stream_room};
+pub(super) use watch::{ArrivalWatch, Progress};

@@ -1,0 +1,118 @@
+//! Lines as pieces of a body, made while the reader takes them.
+
+use bytes::Bytes;
+
+use super::line_reader::LineReader;
+use crate::domain::{Block, Entry};
+use crate::http::reader_room::{PIECE_BYTES, ReaderRoom, with_room};
+use crate::permits::BytePermit;
+use crate::store::ReadError;
+
+/// What the lines of a range become.
+pub(super) trait Writer: Send {
+    /// Whether entries are written out; otherwise large ones need no room.
+    const KEEPS_ENTRIES: bool = true;
+
+    /// Whether nothing more is wanted.
+    fn is_full(&self) -> bool;
+
+    /// Appends what becomes of `entry`, which has this line number.
+    fn write(&mut self, out: &mut Vec<u8>, line: u64, entry: &Entry<'_>);
+}
+
+/// Makes pieces of what a reader reads.
+pub(super) struct Pieces<W> {
+    pub(super) reader: LineReader,
+    pub(super) writer: W,
+    room: ReaderRoom,
+    /// Room for what was read and not written yet.
+    ahead: Option<BytePermit>,
+    /// Room for a line that is larger than a piece.
+    for_line: Option<BytePermit>,
+}
+
+/// Why a piece ends.
+enum End {
+    /// It is large enough, or the block is written.
+    Piece,
+    /// The next line needs room for so many bytes.
+    LargeLine(usize),
+}
+
+impl<W: Writer> Pieces<W> {
+    pub(super) fn new(reader: LineReader, writer: W, room: ReaderRoom) -> Self {
+        Self { reader, writer, room, ahead: None, for_line: None }
+    }
+
+    /// The next piece, which is empty where a filter hid a whole block; `None` once all is
+    /// written.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
+        let mut out = Vec::new();
+        loop {
+            if self.writer.is_full() {
+                return Ok(None);
+            }
+            // While nothing is held, others must wait with their reads.
+            let reading = match self.ahead {
+                Some(_) if !self.reader.is_drained() => None,
+                _ => Some(self.room.read().await),
+            };
+            let Some(block) = self.reader.block().await? else { return Ok(None) };
+            let end = self.write(&mut out, &block);
+            self.keep_what_is_left();
+            drop((block, reading));
+            match end {
+                End::LargeLine(_) if !out.is_empty() => return Ok(Some(out.into())),
+                End::LargeLine(bytes) => {
+                    // Whoever waits for room holds none.
+                    self.reader.forget();
+                    self.ahead = None;
+                    self.for_line = Some(self.room.large(bytes).await);
+                }
+                End::Piece => return Ok(Some(self.piece(out))),
+            }
+        }
+    }
+
+    /// Writes the wanted entries of `block`, up to a whole piece.
+    fn write(&mut self, out: &mut Vec<u8>, block: &Block) -> End {
+        let from = self.reader.from();
+        for entry in block.entries().filter(|entry| entry.offset >= from) {
+            if out.len() >= PIECE_BYTES || self.writer.is_full() {
+                return End::Piece;
+            }
+            let Some(line) = self.reader.line(&entry) else { continue };
+            let is_large = W::KEEPS_ENTRIES && entry.body.len() > PIECE_BYTES;
+            if is_large && self.for_line.is_none() {
+                self.reader.go_on_at(entry.offset);
+                return End::LargeLine(entry.body.len());
+            }
+            self.writer.write(out, line, &entry);
+            self.reader.go_on_at(entry.offset.next());
+            if self.for_line.is_some() {
+                return End::Piece;
+            }
+        }
+        self.reader.go_on_at(block.end());
+        End::Piece
+    }
+
+    /// Forgets what was read ahead where there is no room for it.
+    fn keep_what_is_left(&mut self) {
+        if self.reader.is_drained() {
+            self.ahead = None;
+        } else if self.ahead.is_none() {
+            self.ahead = self.room.try_ahead(self.reader.held_bytes());
+        }
+        if self.ahead.is_none() {
+            self.reader.forget();
+        }
+    }
+
+    fn piece(&mut self, bytes: Vec<u8>) -> Bytes {
+        match self.for_line.take() {
+            Some(room) if !bytes.is_empty() => with_room(bytes, room),
+            _ => bytes.into(),
+        }
+    }
+}
