@@ -57,8 +57,8 @@ pub struct PushStats {
     pub refused_streams: u64,
     /// Other calls refused because too many were open.
     pub refused_calls: u64,
-    /// Messages refused because --ingest-bytes had no room for them in time.
-    pub refused_for_room: u64,
+    /// Messages refused because --ingest-bytes had no memory for them in time.
+    pub refused_for_memory: u64,
     /// Messages that did not arrive whole in time.
     pub late_messages: u64,
     /// Workers that are registered now.
@@ -155,11 +155,11 @@ impl ServerStats {
             dropped: count(&counters.dropped),
             retried: count(&counters.retried),
             bytes: count(&counters.bytes),
-            held_bytes: self.intake.room().used_bytes(),
+            held_bytes: self.intake.budget().used_bytes(),
             refused_streams: count(&counters.refused_streams),
             refused_calls: count(&counters.refused_calls),
-            refused_for_room: self.intake.room().refused(),
-            late_messages: self.intake.room().late(),
+            refused_for_memory: self.intake.budget().refused(),
+            late_messages: self.intake.budget().late(),
             registered_workers: self.registry.in_use(),
             refused_registrations: self.registry.refused(),
         }

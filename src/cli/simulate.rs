@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::signals::StopSignals;
 use crate::domain::TaskId;
-use crate::simulate::{Pace, Plan, push, serve_pull};
+use crate::simulate::{LineRate, Plan, push, serve_pull};
 
 /// Simulate an ottoscaler: push simulated CI builds over gRPC, or let them be pulled
 ///
@@ -52,17 +52,17 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let plan = plan(&args)?;
     let names: Vec<_> = plan.tasks.iter().map(TaskId::as_str).collect();
     eprintln!("seed {}: {}", plan.seed, names.join(", "));
-    let pace = pace(&args)?;
+    let rate = line_rate(&args)?;
     match (args.push_to, args.serve_pull) {
-        (Some(to), _) => push_builds(to, &plan, pace).await?,
-        (None, Some(addr)) => serve_builds(addr, &plan, pace).await?,
+        (Some(to), _) => push_builds(to, &plan, rate).await?,
+        (None, Some(addr)) => serve_builds(addr, &plan, rate).await?,
         (None, None) => anyhow::bail!("neither --push-to nor --serve-pull is given"),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn push_builds(to: Uri, plan: &Plan, pace: Pace) -> anyhow::Result<()> {
-    let report = push(to, plan, pace).await?;
+async fn push_builds(to: Uri, plan: &Plan, rate: LineRate) -> anyhow::Result<()> {
+    let report = push(to, plan, rate).await?;
     eprintln!(
         "{} lines sent, {} acknowledged before the end, {} RETRY, {} DROP, {} status warnings",
         report.sent, report.acknowledged, report.retried, report.dropped, report.status_warnings
@@ -70,12 +70,12 @@ async fn push_builds(to: Uri, plan: &Plan, pace: Pace) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve_builds(addr: SocketAddr, plan: &Plan, pace: Pace) -> anyhow::Result<()> {
+async fn serve_builds(addr: SocketAddr, plan: &Plan, rate: LineRate) -> anyhow::Result<()> {
     let listener = TcpListener::bind(addr).await;
     let listener = listener.with_context(|| format!("cannot listen on {addr}"))?;
     eprintln!("serving otto.handler.v1.WorkerLogSource on {}", listener.local_addr()?);
     let mut signals = StopSignals::listen()?;
-    serve_pull(listener, plan, pace, async move { signals.first().await }).await?;
+    serve_pull(listener, plan, rate, async move { signals.first().await }).await?;
     Ok(())
 }
 
@@ -92,10 +92,10 @@ fn plan(args: &Args) -> anyhow::Result<Plan> {
     Ok(Plan { seed, tasks, workers: args.workers, failing: args.fail.clone() })
 }
 
-fn pace(args: &Args) -> anyhow::Result<Pace> {
+fn line_rate(args: &Args) -> anyhow::Result<LineRate> {
     let is_usable = args.rate.is_finite() && args.rate >= 0.0;
     ensure!(is_usable, "rate is {}, it needs to be 0 or more", args.rate);
-    Ok(if args.rate == 0.0 { Pace::Unbounded } else { Pace::LinesPerSecond(args.rate) })
+    Ok(if args.rate == 0.0 { LineRate::Unbounded } else { LineRate::LinesPerSecond(args.rate) })
 }
 
 #[cfg(test)]
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(plan.tasks[1].as_str(), "build-7-2");
         let failing = plan.workers().unwrap().iter().filter(|worker| worker.fails).count();
         assert_eq!(failing, 2);
-        assert_eq!(pace(&Args { rate: 0.0, ..args() }).unwrap(), Pace::Unbounded);
+        assert_eq!(line_rate(&Args { rate: 0.0, ..args() }).unwrap(), LineRate::Unbounded);
     }
 
     #[test]
@@ -131,7 +131,7 @@ mod tests {
         let error = plan(&Args { fail: vec![3], ..args() }).unwrap_err();
         assert_eq!(error.to_string(), "fail names worker 3, the workers are 1 to 2");
         for rate in [-1.0, f64::NAN, f64::INFINITY] {
-            assert!(pace(&Args { rate, ..args() }).is_err());
+            assert!(line_rate(&Args { rate, ..args() }).is_err());
         }
     }
 }

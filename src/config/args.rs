@@ -210,7 +210,7 @@ pub struct ServeArgs {
     pub hub_bytes: ByteSize,
 
     /// Memory for what readers were given, or what was read for them, and they have not taken:
-    /// downloads, pages, and viewers that have stopped. Without room they go on in small steps
+    /// downloads, pages, and viewers that have stopped. Without memory they go on in small steps
     #[arg(
         long,
         env = "OTTO_READER_BYTES",

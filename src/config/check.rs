@@ -20,7 +20,7 @@ pub const MIN_SECRET_BYTES: usize = 32;
 /// The smallest byte budget in which a block of the largest entry fits.
 const MIN_BUDGET: ByteSize = ByteSize::mib(1);
 
-/// The least memory for what is not in the append queue yet; half of it has room for the largest
+/// The least memory for what is not in the append queue yet; half of it has memory for the largest
 /// message.
 const MIN_ROOM: ByteSize = ByteSize::mib(8);
 

@@ -41,7 +41,7 @@ pub(super) fn limits(args: &ServeArgs) -> Limits {
         entry_bytes: args.max_entry_bytes.as_u64() as usize,
         streams: args.max_push_streams,
         stall_timeout: args.store_stall_timeout,
-        room_bytes: args.ingest_bytes.as_u64().saturating_sub(args.queue_bytes.as_u64()) as usize,
+        budget_bytes: args.ingest_bytes.as_u64().saturating_sub(args.queue_bytes.as_u64()) as usize,
     }
 }
 

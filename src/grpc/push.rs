@@ -16,7 +16,7 @@ use tonic::body::Body;
 use tonic::metadata::GRPC_CONTENT_TYPE;
 use tower::{Layer, Service};
 
-use super::arrival::{Calls, stream_room};
+use super::arrival::{Calls, stream_budget};
 use super::message_counter::MessageCounter;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
@@ -139,8 +139,8 @@ impl PushContext {
     ) -> Result<RequestBody, Status> {
         match request.headers().get(ENCODING).map(HeaderValue::as_bytes) {
             None | Some(b"identity") => {
-                let room = stream_room(&self.intake, &request);
-                Ok(RequestBody::new(request.into_body(), layout, self.messages.clone(), room))
+                let budget = stream_budget(&self.intake, &request);
+                Ok(RequestBody::new(request.into_body(), layout, self.messages.clone(), budget))
             }
             Some(other) => Err(unknown_encoding(other)),
         }

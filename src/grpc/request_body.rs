@@ -17,12 +17,12 @@ use super::arrival::{ArrivalWatch, Progress};
 use super::framing::{MAX_MESSAGE_BYTES, PREFIX_BYTES};
 use super::message_counter::MessageCounter;
 use crate::encode::{CachedClock, WireLayout};
-use crate::ingest::{EntryReader, IncomingEntry, Room, StreamRoom};
+use crate::ingest::{EntryReader, IncomingEntry, Reservation, StreamBudget};
 
 /// The capacity for a message in parts that is kept for the next one, in bytes.
 const KEPT_BYTES: usize = 16 * 1024;
 
-/// From this length on, in bytes, a message is read only once there is room for its entry. An
+/// From this length on, in bytes, a message is read only once there is memory for its entry. An
 /// entry of a shorter one is counted when it is there.
 const LARGE_BYTES: usize = 2 * 1024;
 
@@ -41,7 +41,7 @@ pub(super) struct RequestBody {
     frame: Bytes,
     /// The beginning of a message that continues in the next frame.
     begun: Vec<u8>,
-    room: StreamRoom,
+    budget: StreamBudget,
     watch: ArrivalWatch,
     /// Messages read in all, and when the transport had nothing more the last time.
     read: u64,
@@ -53,12 +53,24 @@ impl RequestBody {
         body: Body,
         layout: WireLayout,
         messages: MessageCounter,
-        room: StreamRoom,
+        budget: StreamBudget,
     ) -> Self {
         let (frame, begun, watch) = Default::default();
         let (reader, clock) = (EntryReader::new(layout), CachedClock::now());
         let (ticks, read, read_before) = (0, 0, 0);
-        Self { body, reader, messages, clock, ticks, frame, begun, room, watch, read, read_before }
+        Self {
+            body,
+            reader,
+            messages,
+            clock,
+            ticks,
+            frame,
+            begun,
+            budget,
+            watch,
+            read,
+            read_before,
+        }
     }
 
     /// Ready with the next message, or with `None` where the next frame is needed first.
@@ -70,10 +82,10 @@ impl RequestBody {
             match whole(&self.frame)? {
                 Some(end) => {
                     let message = &self.frame[PREFIX_BYTES..end];
-                    let room = ready!(poll_entry_room(&mut self.room, message, context));
+                    let budget = ready!(poll_entry_budget(&mut self.budget, message, context));
                     let incoming = self.reader.read(message, self.clock.as_str());
                     self.frame.advance(end);
-                    return Poll::Ready(Ok(Some(IncomingEntry { room, ..incoming })));
+                    return Poll::Ready(Ok(Some(IncomingEntry { budget, ..incoming })));
                 }
                 None if self.frame.is_empty() => return Poll::Ready(Ok(None)),
                 None => {}
@@ -89,19 +101,19 @@ impl RequestBody {
     ) -> Poll<Result<Option<IncomingEntry>, Status>> {
         self.take(PREFIX_BYTES);
         let Some(wanted) = end(&self.begun)? else { return Poll::Ready(Ok(None)) };
-        let room = ready!(self.room.poll_unfinished(wanted, context));
-        room.map_err(|error| Status::resource_exhausted(error.to_string()))?;
+        let budget = ready!(self.budget.poll_unfinished(wanted, context));
+        budget.map_err(|error| Status::resource_exhausted(error.to_string()))?;
         self.take(wanted);
         if self.begun.len() < wanted {
             return Poll::Ready(Ok(None));
         }
         let message = &self.begun[PREFIX_BYTES..];
-        let room = ready!(poll_entry_room(&mut self.room, message, context));
+        let budget = ready!(poll_entry_budget(&mut self.budget, message, context));
         let incoming = self.reader.read(message, self.clock.as_str());
         self.begun.clear();
         self.begun.shrink_to(KEPT_BYTES);
-        drop(self.room.take_unfinished());
-        Poll::Ready(Ok(Some(IncomingEntry { room, ..incoming })))
+        drop(self.budget.take_unfinished());
+        Poll::Ready(Ok(Some(IncomingEntry { budget, ..incoming })))
     }
 
     /// Called when nothing more has arrived. Ready with why the call ends, when it has waited for
@@ -187,7 +199,7 @@ impl Stream for RequestBody {
                 Poll::Ready(false) => return Poll::Ready(None),
                 Poll::Pending => {
                     let late = ready!(self.poll_silence(context));
-                    self.room.count_late();
+                    self.budget.count_late();
                     return Poll::Ready(Some(Err(late)));
                 }
             }
@@ -195,17 +207,17 @@ impl Stream for RequestBody {
     }
 }
 
-/// Ready with room for the entry that `message` becomes, where it is large.
-fn poll_entry_room(
-    room: &mut StreamRoom,
+/// Ready with memory for the entry that `message` becomes, where it is large.
+fn poll_entry_budget(
+    budget: &mut StreamBudget,
     message: &[u8],
     context: &mut Context<'_>,
-) -> Poll<Option<Room>> {
+) -> Poll<Option<Reservation>> {
     if message.len() < LARGE_BYTES {
         return Poll::Ready(None);
     }
     let needed = EntryReader::encoded_bytes(message);
-    room.poll_encoded(needed, context).map(Some)
+    budget.poll_encoded(needed, context).map(Some)
 }
 
 /// Where the message at the beginning of `bytes` ends; `None` while its prefix is not whole.
@@ -249,7 +261,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
-    use crate::ingest::IngestRoom;
+    use crate::ingest::IngestBudget;
     use crate::proto::ottoscaler::WorkerLogEntry;
 
     /// A body of these frames.
@@ -291,9 +303,10 @@ mod tests {
     async fn read(wire: &[u8], bytes: usize) -> ReadBody {
         let frames = wire.chunks(bytes).map(Bytes::copy_from_slice).collect();
         let (body, counter) = (Body::new(Frames(frames)), MessageCounter::default());
-        let connection = IngestRoom::new(8 << 20).connection();
-        let room = StreamRoom::new(connection, std::time::Duration::from_secs(30));
-        let mut entries = RequestBody::new(body, WireLayout::WorkerLogEntry, counter.clone(), room);
+        let connection = IngestBudget::new(8 << 20).connection();
+        let budget = StreamBudget::new(connection, std::time::Duration::from_secs(30));
+        let mut entries =
+            RequestBody::new(body, WireLayout::WorkerLogEntry, counter.clone(), budget);
         let mut read = ReadBody::default();
         while let Some(incoming) = entries.next().await {
             match incoming {

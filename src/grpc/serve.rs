@@ -16,7 +16,7 @@ use super::message_counter::MessageCounter;
 use super::push::{PushContext, PushLayer};
 use super::{log_service, streaming_service};
 use crate::connections::{Accepted, Shutdown};
-use crate::ingest::{IngestRoom, Intake, Registry};
+use crate::ingest::{IngestBudget, Intake, Registry};
 use crate::proto;
 
 /// Unread bytes that a stream may send ahead. See [`CONNECTION_WINDOW_BYTES`].
@@ -94,14 +94,14 @@ pub async fn serve(
 ) -> Result<(), tonic::transport::Error> {
     let GrpcOptions { intake, registry, health, calls } = options;
     let context = PushContext { intake: intake.clone(), messages };
-    let room = intake.room().clone();
+    let budget = intake.budget().clone();
     let pushes = [
         log_service::push_call(context.clone()),
         streaming_service::push_call(context, registry.clone()),
     ];
     let Shutdown { drain, disconnect } = shutdown;
     // A token of this thread's own: every connection that waits for its peer looks at it.
-    let incoming = incoming(connections, room, disconnect.child_token());
+    let incoming = incoming(connections, budget, disconnect.child_token());
     Server::builder()
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -119,14 +119,14 @@ pub async fn serve(
 
 fn incoming(
     connections: impl Stream<Item = Accepted>,
-    room: IngestRoom,
+    budget: IngestBudget,
     disconnect: CancellationToken,
 ) -> impl Stream<Item = io::Result<Connection>> {
     connections.map(move |Accepted { stream, permit }| {
         if let Err(error) = tune(&stream) {
             tracing::debug!(%error, "a connection keeps the system's settings");
         }
-        Ok(connection::new(stream, room.connection(), permit, disconnect.clone()))
+        Ok(connection::new(stream, budget.connection(), permit, disconnect.clone()))
     })
 }
 

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::auth::login_codes::LoginCodes;
 use super::options::{HttpOptions, OptionsError};
-use super::reader_room::ReaderRoom;
+use super::reader_budget::ReaderBudget;
 use super::viewer_permits::ViewerPermits;
 use crate::stats::ServerStats;
 use crate::subscribe::{Source, Ticks};
@@ -29,7 +29,7 @@ struct AppShared {
     failure: watch::Receiver<Option<Arc<str>>>,
     drain: CancellationToken,
     viewer_permits: ViewerPermits,
-    reader_room: ReaderRoom,
+    reader_budget: ReaderBudget,
     login_codes: LoginCodes,
 }
 
@@ -48,7 +48,7 @@ impl AppState {
             frontend: options.check()?,
             failure: source.log.failure(),
             viewer_permits: ViewerPermits::new(options.max_viewers),
-            reader_room: ReaderRoom::new(options.reader_bytes),
+            reader_budget: ReaderBudget::new(options.reader_bytes),
             login_codes: LoginCodes::default(),
             options,
             source,
@@ -101,8 +101,8 @@ impl AppState {
     }
 
     /// Memory for what readers have not taken.
-    pub(super) fn reader_room(&self) -> &ReaderRoom {
-        &self.shared.reader_room
+    pub(super) fn reader_budget(&self) -> &ReaderBudget {
+        &self.shared.reader_budget
     }
 
     /// Why the store takes no more writes, once that is so.

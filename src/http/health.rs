@@ -32,7 +32,7 @@ pub(super) async fn health(State(state): State<AppState>) -> Json<Health> {
     };
     let timestamp = format_ms(now_ms());
     let active_connections = state.active_viewers();
-    let reader_bytes = state.reader_room().used_bytes();
+    let reader_bytes = state.reader_budget().used_bytes();
     let stats = state.stats().snapshot();
     Json(Health { status, timestamp, active_connections, reader_bytes, stats })
 }

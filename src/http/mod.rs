@@ -18,7 +18,7 @@ mod health;
 mod logs;
 mod options;
 mod problem;
-mod reader_room;
+mod reader_budget;
 mod request;
 mod router;
 mod server;

@@ -66,7 +66,7 @@ async fn open(
         expires_in: identity.time_left(),
         access: identity.tasks,
         drain: state.drain().clone(),
-        room: state.reader_room().clone(),
+        budget: state.reader_budget().clone(),
         permit,
     });
     Ok(sse::response(viewer.into_body()))

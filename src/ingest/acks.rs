@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 use std::vec;
 
-use super::room::Room;
+use super::budget::Reservation;
 
 /// How a producer wants its entries acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +45,8 @@ pub(super) struct PendingAcks {
     end: u64,
     /// Those of them that are dropped, in order.
     dropped: Vec<DroppedEntry>,
-    /// Room for the batch, and then for the reasons of what was dropped.
-    room: Option<Room>,
+    /// Reservation for the batch, and then for the reasons of what was dropped.
+    budget: Option<Reservation>,
 }
 
 #[derive(Debug)]
@@ -58,18 +58,18 @@ struct DroppedEntry {
 impl PendingAcks {
     /// Nothing yet; the next entry is `first`.
     pub(super) fn starting_at(first: u64) -> Self {
-        Self { first, end: first, dropped: Vec::new(), room: None }
+        Self { first, end: first, dropped: Vec::new(), budget: None }
     }
 
-    /// Holds `room` until [`PendingAcks::release_room`], or until the acks are taken.
-    pub(super) fn hold(&mut self, room: Option<Room>) {
-        self.room = room;
+    /// Holds `budget` until [`PendingAcks::release_budget`], or until the acks are taken.
+    pub(super) fn hold(&mut self, budget: Option<Reservation>) {
+        self.budget = budget;
     }
 
-    /// The batch has left: only reasons may still need room.
-    pub(super) fn release_room(&mut self) {
+    /// The batch has left: only reasons may still need budget.
+    pub(super) fn release_budget(&mut self) {
         if self.dropped.is_empty() {
-            self.room = None;
+            self.budget = None;
         }
     }
 
@@ -111,7 +111,7 @@ pub(super) struct Acks {
     status: AckStatus,
     throttle_ms: u32,
     mode: AckMode,
-    _room: Option<Room>,
+    _budget: Option<Reservation>,
 }
 
 impl Acks {
@@ -125,9 +125,9 @@ impl Acks {
         throttle_ms: u32,
         mode: AckMode,
     ) -> Self {
-        let PendingAcks { first, end, dropped, room } = pending_acks;
+        let PendingAcks { first, end, dropped, budget } = pending_acks;
         let dropped = dropped.into_iter().peekable();
-        Self { next: first, end, dropped, status, throttle_ms, mode, _room: room }
+        Self { next: first, end, dropped, status, throttle_ms, mode, _budget: budget }
     }
 
     /// The next ack, without a throttle.

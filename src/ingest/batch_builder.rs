@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::acks::PendingAcks;
+use super::budget::Reservation;
 use super::reader::{Accepted, Ids, IncomingEntry, ProducerSeq, Refusal};
-use super::room::Room;
 use crate::domain::{Batch, Kind, ProducerSession, Records, Run};
 use crate::encode::{CachedClock, EntryIds, write_gap};
 
@@ -38,7 +38,7 @@ pub(super) struct BatchBuilder {
     loss: Option<LostLines>,
     /// The gaps that are in the batch.
     noted_losses: Vec<LostLines>,
-    room: Option<Room>,
+    budget: Option<Reservation>,
 }
 
 /// A batch that is ready for the log.
@@ -53,9 +53,9 @@ pub(super) struct BuiltBatch {
 impl BatchBuilder {
     /// An empty batch, whose first entry has this sequence.
     pub(super) fn starting_at(sequence: u64) -> Self {
-        let (batch, ids, loss, noted_losses, room) = Default::default();
+        let (batch, ids, loss, noted_losses, budget) = Default::default();
         let pending_acks = PendingAcks::starting_at(sequence);
-        Self { batch, ids, bytes: 0, pending_acks, loss, noted_losses, room }
+        Self { batch, ids, bytes: 0, pending_acks, loss, noted_losses, budget }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -70,21 +70,21 @@ impl BatchBuilder {
         self.pending_acks.count() >= BATCH_ENTRIES || self.bytes >= BATCH_BYTES
     }
 
-    /// Bytes that it has no room for.
-    pub(super) fn bytes_without_room(&self) -> usize {
-        self.bytes.saturating_sub(self.room.as_ref().map_or(0, Room::bytes))
+    /// Bytes that it has no memory for.
+    pub(super) fn bytes_without_budget(&self) -> usize {
+        self.bytes.saturating_sub(self.budget.as_ref().map_or(0, Reservation::bytes))
     }
 
-    /// Holds `room` for what is added.
-    pub(super) fn add_room(&mut self, room: Room) {
-        Room::merge(&mut self.room, room);
+    /// Holds `budget` for what is added.
+    pub(super) fn add_budget(&mut self, budget: Reservation) {
+        Reservation::merge(&mut self.budget, budget);
     }
 
     /// Adds one message; an entry of more than `max_bytes` is dropped.
     pub(super) fn add(&mut self, incoming: IncomingEntry, max_bytes: usize) {
-        let IncomingEntry { wire_bytes, entry, room } = incoming;
-        if let Some(room) = room {
-            self.add_room(room);
+        let IncomingEntry { wire_bytes, entry, budget } = incoming;
+        if let Some(budget) = budget {
+            self.add_budget(budget);
         }
         match entry {
             Ok(entry) if wire_bytes <= max_bytes => self.add_accepted(entry),
@@ -154,8 +154,8 @@ impl BatchBuilder {
 
     pub(super) fn finish(mut self) -> BuiltBatch {
         self.note_loss();
-        let Self { batch, mut pending_acks, noted_losses, room, .. } = self;
-        pending_acks.hold(room);
+        let Self { batch, mut pending_acks, noted_losses, budget, .. } = self;
+        pending_acks.hold(budget);
         BuiltBatch { batch, pending_acks, noted_losses }
     }
 }

@@ -7,8 +7,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::budget::IngestBudget;
 use super::counters::IntakeCounters;
-use super::room::IngestRoom;
 use crate::permits::{Permit, Permits};
 use crate::store::Log;
 use crate::tasks::Tasks;
@@ -24,7 +24,7 @@ pub struct Limits {
     /// with RETRY.
     pub stall_timeout: Duration,
     /// What messages and entries may take in memory before they are in the log's queue, in bytes.
-    pub room_bytes: usize,
+    pub budget_bytes: usize,
 }
 
 /// The way in. Clones share it.
@@ -37,7 +37,7 @@ pub(super) struct IntakeShared {
     pub(super) limits: Limits,
     pub(super) counters: IntakeCounters,
     pub(super) drain: CancellationToken,
-    room: IngestRoom,
+    budget: IngestBudget,
     streams: Permits,
     pushes: Arc<watch::Sender<Pushes>>,
 }
@@ -73,8 +73,17 @@ impl Intake {
         let streams = Permits::new(limits.streams);
         let counters = IntakeCounters::default();
         let pushes = Arc::new(watch::Sender::new(Pushes { open: 0, last_end: Instant::now() }));
-        let room = IngestRoom::new(limits.room_bytes);
-        Self(Arc::new(IntakeShared { log, tasks, limits, counters, drain, room, streams, pushes }))
+        let budget = IngestBudget::new(limits.budget_bytes);
+        Self(Arc::new(IntakeShared {
+            log,
+            tasks,
+            limits,
+            counters,
+            drain,
+            budget,
+            streams,
+            pushes,
+        }))
     }
 
     /// A permit for one more stream; `None` when as many as allowed are open.
@@ -105,8 +114,8 @@ impl Intake {
     }
 
     /// Memory for what has not reached the log's queue.
-    pub fn room(&self) -> &IngestRoom {
-        &self.0.room
+    pub fn budget(&self) -> &IngestBudget {
+        &self.0.budget
     }
 
     /// The limits in force.

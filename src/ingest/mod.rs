@@ -12,21 +12,23 @@
 mod acks;
 mod active_tasks;
 mod batch_builder;
+mod budget;
 mod counters;
 mod intake;
 mod pull_writer;
 mod push_session;
 mod reader;
 mod registry;
-mod room;
 mod status;
 
 pub use acks::{Ack, AckMode, AckStatus};
+pub use budget::{
+    ConnectionBudget, FREE_BYTES, IngestBudget, MessageBudget, NoBudget, Reservation, StreamBudget,
+};
 pub use counters::IntakeCounters;
 pub use intake::{Intake, Limits, Pushes, StreamPermit};
 pub use pull_writer::{PullCounts, PullWriter};
 pub use push_session::{PushSession, SessionEnd};
 pub use reader::{Accepted, EntryReader, Ids, IncomingEntry, ProducerSeq, Refusal};
 pub use registry::{Admitted, Registered, RegisteredEntries, Registry};
-pub use room::{ConnectionRoom, FREE_BYTES, IngestRoom, MessageRoom, NoRoom, Room, StreamRoom};
 pub use status::{Notified, StatusError};

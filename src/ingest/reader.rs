@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::room::Room;
+use super::budget::Reservation;
 use crate::domain::{IdError, Kind, Records, TaskId, WorkerId};
 use crate::encode::{EntryEncoder, EntryIds, ProducerNumbering, SEQ_KEY, SESSION_KEY, WireLayout};
 
@@ -76,8 +76,8 @@ pub struct IncomingEntry {
     pub wire_bytes: usize,
     /// What was read from it.
     pub entry: Result<Accepted, Refusal>,
-    /// Room for it, where it is large.
-    pub room: Option<Room>,
+    /// Reservation for it, where it is large.
+    pub budget: Option<Reservation>,
 }
 
 /// Reads the messages of one stream. Keeps a buffer that its entries share, and the last ids,
@@ -146,7 +146,7 @@ impl EntryReader {
         let entry = self.entry(message, received_at, &mut body);
         body.shrink_to(BODY_BYTES);
         self.body = body;
-        IncomingEntry { wire_bytes: message.len(), entry, room: None }
+        IncomingEntry { wire_bytes: message.len(), entry, budget: None }
     }
 
     fn entry(

@@ -192,7 +192,7 @@ mod tests {
         let store = store::open(store::StoreOptions::in_memory(), Box::new(|_, _| {})).unwrap();
         let log: Arc<dyn Log> = Arc::new(store);
         let limits =
-            Limits { entry_bytes: 1024, streams: 8, stall_timeout: AFTER, room_bytes: 1 << 24 };
+            Limits { entry_bytes: 1024, streams: 8, stall_timeout: AFTER, budget_bytes: 1 << 24 };
         let tasks = Tasks::new(Arc::clone(&log), Hub::new(1 << 20), AFTER);
         (Intake::new(Arc::clone(&log), tasks, limits, CancellationToken::new()), log)
     }

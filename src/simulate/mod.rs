@@ -4,15 +4,15 @@
 //! [`push()`] sends them as ottoscaler's client does, [`serve_pull()`] lets them be pulled.
 
 mod build;
-mod pace;
 mod plan;
 mod push;
+mod rate;
 mod serve_pull;
 #[cfg(test)]
 mod tests;
 
 pub use build::{Line, Lines};
-pub use pace::Pace;
 pub use plan::{Plan, Worker};
 pub use push::{Error, Report, push};
+pub use rate::LineRate;
 pub use serve_pull::{ServeError, serve_pull};

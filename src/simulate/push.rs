@@ -18,8 +18,8 @@ use tonic::transport::{Channel, Uri};
 use tonic::{Request, Status, Streaming};
 
 use super::build::Line;
-use super::pace::Pace;
 use super::plan::{Plan, Worker};
+use super::rate::LineRate;
 use crate::domain::IdError;
 use crate::proto::ottoscaler::log_forward_response::Status as AckStatus;
 use crate::proto::ottoscaler::otto_handler_log_service_client::OttoHandlerLogServiceClient;
@@ -89,22 +89,22 @@ impl From<Status> for Error {
 ///
 /// # Errors
 /// When the server cannot be reached, or a call fails.
-pub async fn push(to: Uri, plan: &Plan, pace: Pace) -> Result<Report, Error> {
+pub async fn push(to: Uri, plan: &Plan, rate: LineRate) -> Result<Report, Error> {
     let workers = plan.workers()?;
     let connected = Channel::builder(to.clone()).connect().await;
     let client = Client::new(connected.map_err(|source| Error::Connect { to, source })?);
-    let pushes = workers.iter().map(|worker| push_worker(client.clone(), worker, pace));
+    let pushes = workers.iter().map(|worker| push_worker(client.clone(), worker, rate));
     let mut total = Report::default();
     try_join_all(pushes).await?.into_iter().for_each(|report| total.add(report));
     Ok(total)
 }
 
-async fn push_worker(mut client: Client, worker: &Worker, pace: Pace) -> Result<Report, Error> {
+async fn push_worker(mut client: Client, worker: &Worker, rate: LineRate) -> Result<Report, Error> {
     let mut report = Report::default();
     for status in [StatusType::Created, StatusType::Running] {
         notify(&mut client, worker, status, &mut report).await?;
     }
-    push_lines(&mut client, worker, pace, &mut report).await?;
+    push_lines(&mut client, worker, rate, &mut report).await?;
     let last = if worker.fails { StatusType::Failed } else { StatusType::Completed };
     notify(&mut client, worker, last, &mut report).await?;
     Ok(report)
@@ -113,11 +113,11 @@ async fn push_worker(mut client: Client, worker: &Worker, pace: Pace) -> Result<
 async fn push_lines(
     client: &mut Client,
     worker: &Worker,
-    pace: Pace,
+    rate: LineRate,
     report: &mut Report,
 ) -> Result<(), Error> {
     let metadata = pod_metadata(worker);
-    let mut clock = Clock::start(pace);
+    let mut clock = Clock::start(rate);
     let mut stream = None;
     for line in worker.lines() {
         clock.wait(line.effort).await;
@@ -149,20 +149,20 @@ async fn open_stream(
 
 /// When the next line is due.
 struct Clock {
-    pace: Pace,
+    rate: LineRate,
     due: Instant,
 }
 
 impl Clock {
-    fn start(pace: Pace) -> Self {
-        Self { pace, due: Instant::now() }
+    fn start(rate: LineRate) -> Self {
+        Self { rate, due: Instant::now() }
     }
 
     async fn wait(&mut self, effort: u32) {
-        if self.pace == Pace::Unbounded {
+        if self.rate == LineRate::Unbounded {
             return;
         }
-        self.due += self.pace.duration(effort.into());
+        self.due += self.rate.duration(effort.into());
         if self.due > Instant::now() {
             sleep_until(self.due).await;
         }

@@ -14,8 +14,8 @@ use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
 use super::build::Line;
-use super::pace::Pace;
 use super::plan::{Plan, Worker};
+use super::rate::LineRate;
 use crate::domain::IdError;
 use crate::proto::otto::handler::v1::pulled_log_entry::What;
 use crate::proto::otto::handler::v1::worker_log_source_server::{
@@ -49,10 +49,10 @@ pub enum ServeError {
 pub async fn serve_pull(
     listener: TcpListener,
     plan: &Plan,
-    pace: Pace,
+    rate: LineRate,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let source = Source(Arc::new(Timeline::new(plan, pace)?));
+    let source = Source(Arc::new(Timeline::new(plan, rate)?));
     let serving = Server::builder()
         .add_service(WorkerLogSourceServer::new(source.clone()))
         .add_service(OttoscalerServiceServer::new(source))
@@ -85,13 +85,13 @@ struct Timeline {
     epoch: String,
     workers: Vec<Worker>,
     events: Vec<Timed>,
-    pace: Pace,
+    rate: LineRate,
     started: Instant,
     started_at: SystemTime,
 }
 
 impl Timeline {
-    fn new(plan: &Plan, pace: Pace) -> Result<Self, IdError> {
+    fn new(plan: &Plan, rate: LineRate) -> Result<Self, IdError> {
         let workers = plan.workers()?;
         let mut events: Vec<_> =
             workers.iter().enumerate().flat_map(|(at, worker)| life(at, worker)).collect();
@@ -101,7 +101,7 @@ impl Timeline {
             epoch: format!("simulated-{:08x}", crc32c::crc32c(format!("{plan:?}").as_bytes())),
             workers,
             events,
-            pace,
+            rate,
             started: Instant::now(),
             started_at: SystemTime::now(),
         })
@@ -109,7 +109,7 @@ impl Timeline {
 
     /// How long after the start `at` comes.
     fn after(&self, at: u64) -> Duration {
-        self.pace.duration(at)
+        self.rate.duration(at)
     }
 
     fn has_happened(&self, timed: &Timed) -> bool {

@@ -85,7 +85,7 @@ pub async fn run_own(
     let telling = tokio::spawn(progress::tell(observer, interval, metrics, data));
     run_to_end(plan, &mut place, recorder, stop).await;
     telling.abort();
-    let Site { injector, skipped, .. } = place;
+    let TestBed { injector, skipped, .. } = place;
     drop(injector);
     let verdict = taking.await??.finish();
     let kept_in = (verdict.outcome() != Outcome::Sound).then(|| scratch.keep());
@@ -93,7 +93,7 @@ pub async fn run_own(
 }
 
 /// What a run takes place on.
-struct Site {
+struct TestBed {
     injector: Injector,
     kinds: Vec<FaultKind>,
     targets: Targets,
@@ -105,7 +105,7 @@ async fn prepare(
     own: &OwnServer,
     scratch: &Path,
     recorder: &Recorder,
-) -> Result<Site, Error> {
+) -> Result<TestBed, Error> {
     let (mut kinds, mut skipped) = (plan.faults.clone(), Vec::new());
     let volume = match mount(plan, own, scratch) {
         Ok(volume) => volume,
@@ -132,7 +132,7 @@ async fn prepare(
         metrics: Arc::default(),
         random: fastrand::Rng::with_seed(plan.seed),
     };
-    Ok(Site { injector, kinds, targets, skipped })
+    Ok(TestBed { injector, kinds, targets, skipped })
 }
 
 fn mount(plan: &Plan, own: &OwnServer, scratch: &Path) -> Result<Option<Volume>, String> {
@@ -154,8 +154,8 @@ fn targets(front: &Front) -> Result<Targets, Error> {
     Ok(Targets { push, read: ReadTarget { api, token: None, silence_limit: SILENCE_LIMIT } })
 }
 
-async fn run_to_end(plan: &Plan, place: &mut Site, recorder: Recorder, stop: CancellationToken) {
-    let Site { injector, kinds, targets, .. } = place;
+async fn run_to_end(plan: &Plan, place: &mut TestBed, recorder: Recorder, stop: CancellationToken) {
+    let TestBed { injector, kinds, targets, .. } = place;
     if !injector.start().await {
         return;
     }

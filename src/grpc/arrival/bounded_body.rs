@@ -12,7 +12,7 @@ use tonic::body::Body;
 use super::hold::CallHold;
 use super::watch::{ArrivalWatch, Progress};
 use crate::grpc::framing::PREFIX_BYTES;
-use crate::ingest::StreamRoom;
+use crate::ingest::StreamBudget;
 
 /// What tonic and the handler hold of a message: its bytes, its fields, and the entry made of it.
 const HELD_TIMES: usize = 3;
@@ -30,12 +30,12 @@ pub(in crate::grpc) struct MessageLimit {
 pub(super) struct BoundedBody {
     body: Body,
     limit: MessageLimit,
-    room: StreamRoom,
+    budget: StreamBudget,
     watch: ArrivalWatch,
     scan: MessageScan,
-    /// A frame that waits for room for its message.
+    /// A frame that waits for memory for its message.
     waiting: Option<Frame<Bytes>>,
-    /// Keeps the room until the call has been handled.
+    /// Keeps the memory until the call has been handled.
     hold: CallHold,
 }
 
@@ -51,18 +51,23 @@ struct MessageScan {
 }
 
 impl BoundedBody {
-    pub(super) fn new(body: Body, limit: MessageLimit, room: StreamRoom, hold: CallHold) -> Self {
+    pub(super) fn new(
+        body: Body,
+        limit: MessageLimit,
+        budget: StreamBudget,
+        hold: CallHold,
+    ) -> Self {
         let (watch, scan) = Default::default();
-        Self { body, limit, room, watch, scan, waiting: None, hold }
+        Self { body, limit, budget, watch, scan, waiting: None, hold }
     }
 
-    /// Ready when there is room for the message that `waiting` belongs to.
+    /// Ready when there is memory for the message that `waiting` belongs to.
     fn poll_waiting(&mut self, context: &mut Context<'_>) -> Poll<Result<Frame<Bytes>, Status>> {
         let needed = HELD_TIMES * self.scan.length;
-        if !self.hold.has_room() {
-            let room = ready!(self.room.poll_unfinished(needed, context));
-            room.map_err(|error| Status::resource_exhausted(error.to_string()))?;
-            self.hold.put(self.room.take_unfinished());
+        if !self.hold.has_budget() {
+            let budget = ready!(self.budget.poll_unfinished(needed, context));
+            budget.map_err(|error| Status::resource_exhausted(error.to_string()))?;
+            self.hold.put(self.budget.take_unfinished());
         }
         Poll::Ready(self.waiting.take().ok_or_else(|| Status::internal("no frame was waiting")))
     }
@@ -91,7 +96,7 @@ impl HttpBody for BoundedBody {
         if this.waiting.is_none() {
             let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
                 let late = ready!(this.poll_silence(context));
-                this.room.count_late();
+                this.budget.count_late();
                 return Poll::Ready(Some(Err(late)));
             };
             let Some(frame) = frame.transpose()? else { return Poll::Ready(None) };

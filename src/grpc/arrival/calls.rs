@@ -8,7 +8,7 @@ use tonic::body::Body;
 
 use super::bounded_body::{BoundedBody, MessageLimit};
 use super::hold::CallHold;
-use crate::ingest::{ConnectionRoom, Intake, StreamRoom};
+use crate::ingest::{ConnectionBudget, Intake, StreamBudget};
 use crate::permits::Permits;
 
 /// Calls at once, beside those that push. Each may have a stream window of unread bytes.
@@ -16,9 +16,9 @@ const MAX_CALLS: usize = 2048;
 
 /// Decides what calls that do not push may take. Clones share the numbers.
 #[derive(Clone)]
-pub(in crate::grpc) struct Calls(Arc<Shared>);
+pub(in crate::grpc) struct Calls(Arc<SharedCalls>);
 
-struct Shared {
+struct SharedCalls {
     intake: Intake,
     permits: Permits,
     limit: Box<dyn Fn(&str) -> MessageLimit + Send + Sync>,
@@ -31,7 +31,7 @@ impl Calls {
         limit: impl Fn(&str) -> MessageLimit + Send + Sync + 'static,
     ) -> Self {
         let permits = Permits::new(MAX_CALLS);
-        Self(Arc::new(Shared { intake, permits, limit: Box::new(limit) }))
+        Self(Arc::new(SharedCalls { intake, permits, limit: Box::new(limit) }))
     }
 
     /// The same request with a bounded body, and what to hold until it is handled.
@@ -49,16 +49,16 @@ impl Calls {
         };
         let hold = CallHold::new(permit);
         let limit = (self.0.limit)(request.uri().path());
-        let room = stream_room(&self.0.intake, &request);
+        let budget = stream_budget(&self.0.intake, &request);
         let held = hold.clone();
-        let request = request.map(|body| Body::new(BoundedBody::new(body, limit, room, held)));
+        let request = request.map(|body| Body::new(BoundedBody::new(body, limit, budget, held)));
         Ok((request, hold))
     }
 }
 
-/// The way to room for a call's messages, within what its connection may have.
-pub(in crate::grpc) fn stream_room<T>(intake: &Intake, request: &Request<T>) -> StreamRoom {
-    let connection = request.extensions().get::<ConnectionRoom>().cloned();
-    let connection = connection.unwrap_or_else(|| intake.room().connection());
-    StreamRoom::new(connection, intake.limits().stall_timeout)
+/// The way to memory for a call's messages, within what its connection may have.
+pub(in crate::grpc) fn stream_budget<T>(intake: &Intake, request: &Request<T>) -> StreamBudget {
+    let connection = request.extensions().get::<ConnectionBudget>().cloned();
+    let connection = connection.unwrap_or_else(|| intake.budget().connection());
+    StreamBudget::new(connection, intake.limits().stall_timeout)
 }

@@ -6,5 +6,5 @@ mod hold;
 mod watch;
 
 pub(super) use bounded_body::MessageLimit;
-pub(super) use calls::{Calls, stream_room};
+pub(super) use calls::{Calls, stream_budget};
 pub(super) use watch::{ArrivalWatch, Progress};

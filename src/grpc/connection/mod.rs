@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::ConnectionPermit;
-use crate::ingest::ConnectionRoom;
+use crate::ingest::ConnectionBudget;
 use closing::ClosingConnection;
 use disconnecting::DisconnectingConnection;
 use pacing::PacedConnection;
@@ -17,13 +17,13 @@ use pacing::PacedConnection;
 /// What tonic serves.
 pub(super) type Connection = DisconnectingConnection<PacedConnection<ClosingConnection>>;
 
-/// Serves `stream`, whose streams share `room`, until its end, or until `disconnect` is cancelled.
+/// Serves `stream`, whose streams share `budget`, until its end, or until `disconnect` is cancelled.
 pub(super) fn new(
     stream: TcpStream,
-    room: ConnectionRoom,
+    budget: ConnectionBudget,
     permit: ConnectionPermit,
     disconnect: CancellationToken,
 ) -> Connection {
-    let connection = PacedConnection::new(ClosingConnection::new(stream), room);
+    let connection = PacedConnection::new(ClosingConnection::new(stream), budget);
     DisconnectingConnection::new(connection, permit, disconnect)
 }

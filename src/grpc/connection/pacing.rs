@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
-use crate::ingest::ConnectionRoom;
+use crate::ingest::ConnectionBudget;
 
 /// What is read in one turn, in bytes; a processor's own cache holds it and what becomes of it.
 const TURN_BYTES: usize = 256 * 1024;
@@ -22,12 +22,12 @@ pub(in crate::grpc) struct PacedConnection<C> {
     /// Bytes that may still be read in this turn.
     turn_bytes: usize,
     /// Every request carries it as an extension.
-    room: ConnectionRoom,
+    budget: ConnectionBudget,
 }
 
 impl<C> PacedConnection<C> {
-    pub(super) fn new(connection: C, room: ConnectionRoom) -> Self {
-        Self { connection, turn_bytes: TURN_BYTES, room }
+    pub(super) fn new(connection: C, budget: ConnectionBudget) -> Self {
+        Self { connection, turn_bytes: TURN_BYTES, budget }
     }
 }
 
@@ -80,9 +80,9 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for PacedConnection<C> {
 }
 
 impl<C> Connected for PacedConnection<C> {
-    type ConnectInfo = ConnectionRoom;
+    type ConnectInfo = ConnectionBudget;
 
-    fn connect_info(&self) -> ConnectionRoom {
-        self.room.clone()
+    fn connect_info(&self) -> ConnectionBudget {
+        self.budget.clone()
     }
 }

@@ -11,7 +11,7 @@ use super::line_reader::LineReader;
 use super::pieces::{Pieces, Writer};
 use crate::domain::Entry;
 use crate::encode::{Fields, write_json};
-use crate::http::reader_room::ReaderRoom;
+use crate::http::reader_budget::ReaderBudget;
 use crate::subscribe::Filter;
 
 /// Writes lines one after another.
@@ -28,11 +28,11 @@ pub(super) fn body(
     reader: LineReader,
     format: Format,
     limit: Option<u64>,
-    room: ReaderRoom,
+    budget: ReaderBudget,
 ) -> Body {
     let filter = reader.filter.clone();
     let writer = Lines { format, filter, left: limit.unwrap_or(u64::MAX) };
-    let pieces = Box::new(Pieces::new(reader, writer, room));
+    let pieces = Box::new(Pieces::new(reader, writer, budget));
     let chunks = stream::try_unfold(pieces, async |mut pieces| {
         let chunk = next(&mut pieces).await?;
         Ok::<_, io::Error>(chunk.map(|chunk| (chunk, pieces)))

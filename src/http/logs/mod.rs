@@ -46,11 +46,11 @@ pub(super) async fn history(
     let summary = log.task(&task).await?.ok_or_else(|| Problem::no_such_task(&task))?;
     let range = query.range(&summary);
     let reader = LineReader::open(log.clone(), task.clone(), range, query.filter.clone()).await?;
-    let room = state.reader_room().clone();
+    let budget = state.reader_budget().clone();
     if query.format == Format::Json {
-        return page::response(reader, &summary, query.anchor(), query.page_lines(), room).await;
+        return page::response(reader, &summary, query.anchor(), query.page_lines(), budget).await;
     }
-    let mut response = download::body(reader, query.format, query.limit, room).into_response();
+    let mut response = download::body(reader, query.format, query.limit, budget).into_response();
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(query.format.media_type()));

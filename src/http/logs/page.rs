@@ -16,7 +16,7 @@ use super::pieces::{Pieces, Writer};
 use crate::domain::{Entry, TaskSummary};
 use crate::encode::write_json;
 use crate::http::problem::Problem;
-use crate::http::reader_room::{PIECE_BYTES, ReaderRoom};
+use crate::http::reader_budget::{PIECE_BYTES, ReaderBudget};
 use crate::store::ReadError;
 use crate::subscribe::Filter;
 
@@ -148,16 +148,16 @@ pub(super) async fn response(
     summary: &TaskSummary,
     anchor: Anchor,
     limit: u64,
-    room: ReaderRoom,
+    budget: ReaderBudget,
 ) -> Result<Response, Problem> {
     let (reader, next_after_line) = match anchor {
         Anchor::Start => (reader, None),
-        Anchor::End => cut_to_end(reader, limit, &room).await?,
+        Anchor::End => cut_to_end(reader, limit, &budget).await?,
     };
     // The lines at the end were measured: they all fit.
     let max_bytes = if anchor == Anchor::Start { MAX_PAGE_BYTES } else { usize::MAX };
     let progress = Progress::new(&reader, limit, max_bytes);
-    let pieces = Pieces::new(reader, PageLines { progress, first: None, last: None }, room);
+    let pieces = Pieces::new(reader, PageLines { progress, first: None, last: None }, budget);
     let total_lines = summary.last_line;
     let page = LinePage { pieces, anchor, total_lines, next_after_line, is_whole: false };
     let head = format!("{{\"taskId\":{},\"lines\":[", json!(summary.task.as_str()));
@@ -171,12 +171,12 @@ pub(super) async fn response(
 async fn cut_to_end(
     reader: LineReader,
     limit: u64,
-    room: &ReaderRoom,
+    budget: &ReaderBudget,
 ) -> Result<(LineReader, Option<u64>), ReadError> {
     let range = reader.range;
     let progress = Progress::new(&reader, limit, usize::MAX);
     let measure = Measure { progress, fitting: VecDeque::new(), bytes: 0 };
-    let mut pieces = Pieces::new(reader, measure, room.clone());
+    let mut pieces = Pieces::new(reader, measure, budget.clone());
     while pieces.next().await?.is_some() {
         tokio::task::yield_now().await;
     }

@@ -4,13 +4,13 @@ use bytes::Bytes;
 
 use super::line_reader::LineReader;
 use crate::domain::{Block, Entry};
-use crate::http::reader_room::{PIECE_BYTES, ReaderRoom, with_room};
+use crate::http::reader_budget::{PIECE_BYTES, ReaderBudget, with_budget};
 use crate::permits::BytePermit;
 use crate::store::ReadError;
 
 /// What the lines of a range become.
 pub(super) trait Writer: Send {
-    /// Whether entries are written out; otherwise large ones need no room.
+    /// Whether entries are written out; otherwise large ones need no budget.
     const KEEPS_ENTRIES: bool = true;
 
     /// Whether nothing more is wanted.
@@ -24,10 +24,10 @@ pub(super) trait Writer: Send {
 pub(super) struct Pieces<W> {
     pub(super) reader: LineReader,
     pub(super) writer: W,
-    room: ReaderRoom,
-    /// Room for what was read and not written yet.
+    budget: ReaderBudget,
+    /// Reservation for what was read and not written yet.
     ahead: Option<BytePermit>,
-    /// Room for a line that is larger than a piece.
+    /// Reservation for a line that is larger than a piece.
     for_line: Option<BytePermit>,
 }
 
@@ -35,13 +35,13 @@ pub(super) struct Pieces<W> {
 enum End {
     /// It is large enough, or the block is written.
     Piece,
-    /// The next line needs room for so many bytes.
+    /// The next line needs memory for so many bytes.
     LargeLine(usize),
 }
 
 impl<W: Writer> Pieces<W> {
-    pub(super) fn new(reader: LineReader, writer: W, room: ReaderRoom) -> Self {
-        Self { reader, writer, room, ahead: None, for_line: None }
+    pub(super) fn new(reader: LineReader, writer: W, budget: ReaderBudget) -> Self {
+        Self { reader, writer, budget, ahead: None, for_line: None }
     }
 
     /// The next piece, which is empty where a filter hid a whole block; `None` once all is
@@ -55,7 +55,7 @@ impl<W: Writer> Pieces<W> {
             // While nothing is held, others must wait with their reads.
             let reading = match self.ahead {
                 Some(_) if !self.reader.is_drained() => None,
-                _ => Some(self.room.read().await),
+                _ => Some(self.budget.read().await),
             };
             let Some(block) = self.reader.block().await? else { return Ok(None) };
             let end = self.write(&mut out, &block);
@@ -64,10 +64,10 @@ impl<W: Writer> Pieces<W> {
             match end {
                 End::LargeLine(_) if !out.is_empty() => return Ok(Some(out.into())),
                 End::LargeLine(bytes) => {
-                    // Whoever waits for room holds none.
+                    // Whoever waits for memory holds none.
                     self.reader.forget();
                     self.ahead = None;
-                    self.for_line = Some(self.room.large(bytes).await);
+                    self.for_line = Some(self.budget.large(bytes).await);
                 }
                 End::Piece => return Ok(Some(self.piece(out))),
             }
@@ -97,12 +97,12 @@ impl<W: Writer> Pieces<W> {
         End::Piece
     }
 
-    /// Forgets what was read ahead where there is no room for it.
+    /// Forgets what was read ahead where there is no memory for it.
     fn keep_what_is_left(&mut self) {
         if self.reader.is_drained() {
             self.ahead = None;
         } else if self.ahead.is_none() {
-            self.ahead = self.room.try_ahead(self.reader.held_bytes());
+            self.ahead = self.budget.try_ahead(self.reader.held_bytes());
         }
         if self.ahead.is_none() {
             self.reader.forget();
@@ -111,7 +111,7 @@ impl<W: Writer> Pieces<W> {
 
     fn piece(&mut self, bytes: Vec<u8>) -> Bytes {
         match self.for_line.take() {
-            Some(room) if !bytes.is_empty() => with_room(bytes, room),
+            Some(budget) if !bytes.is_empty() => with_budget(bytes, budget),
             _ => bytes.into(),
         }
     }

@@ -12,16 +12,16 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use super::super::acks::{Ack, AckMode, AckStatus, Acks, PendingAcks};
 use super::super::active_tasks::ActiveTasks;
 use super::super::batch_builder::{BatchBuilder, BuiltBatch, LostLines, lines_lost_with};
+use super::super::budget::{FREE_BYTES, Reservation};
 use super::super::intake::{Intake, StreamPermit};
 use super::super::reader::IncomingEntry;
-use super::super::room::{FREE_BYTES, Room};
 use crate::domain::Batch;
 use crate::store::{AppendError, Committed, Receipt, TryAppendError};
 
 /// Batches of one stream on their way to the disk at once.
 pub(super) const MAX_IN_FLIGHT: usize = 4;
 
-/// The room that a stream takes at a time, in bytes.
+/// The memory that a stream takes at a time, in bytes.
 const ROOM_BYTES: usize = 32 * 1024;
 
 /// The wait that a RETRY asks for, in milliseconds.
@@ -83,8 +83,8 @@ pub(super) struct SessionState<S, E> {
     end: Option<SessionEnd<E>>,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
     builder: BatchBuilder,
-    /// Set while there is no room for more entries.
-    waiting_for_room: Option<BoxFuture<'static, Room>>,
+    /// Set while there is no memory for more entries.
+    waiting_for_budget: Option<BoxFuture<'static, Reservation>>,
     pending_append: Option<PendingAppend>,
     /// The oldest first.
     in_flight: VecDeque<InFlight>,
@@ -110,7 +110,7 @@ where
             end: None,
             drain,
             builder: BatchBuilder::starting_at(1),
-            waiting_for_room: None,
+            waiting_for_budget: None,
             pending_append: None,
             in_flight: VecDeque::new(),
             acks: Acks::none(mode),
@@ -205,7 +205,7 @@ where
     }
 
     fn push_in_flight(&mut self, state: BatchState, mut pending_acks: PendingAcks) {
-        pending_acks.release_room();
+        pending_acks.release_budget();
         self.in_flight.push_back(InFlight { state, pending_acks });
     }
 
@@ -235,7 +235,7 @@ where
     fn read_ready(&mut self, context: &mut Context<'_>) {
         let max_bytes = self.intake.shared().limits.entry_bytes;
         while !self.builder.is_full()
-            && self.poll_room(context).is_ready()
+            && self.poll_budget(context).is_ready()
             && let Some(inbound) = &mut self.inbound
         {
             match inbound.poll_next_unpin(context) {
@@ -253,23 +253,23 @@ where
     }
 
     /// Ready when the builder may take one more ordinary entry.
-    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.builder.bytes_without_room() < FREE_BYTES {
-            // A wait that goes on would keep the room that it gets from others.
-            self.waiting_for_room = None;
+    fn poll_budget(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.builder.bytes_without_budget() < FREE_BYTES {
+            // A wait that goes on would keep the memory that it gets from others.
+            self.waiting_for_budget = None;
             return Poll::Ready(());
         }
-        let all = self.intake.room();
-        let room = match &mut self.waiting_for_room {
+        let all = self.intake.budget();
+        let budget = match &mut self.waiting_for_budget {
             Some(waiting) => Some(ready!(waiting.poll_unpin(context))),
             None => all.try_encoded(ROOM_BYTES),
         };
-        let Some(room) = room else {
-            self.waiting_for_room = Some(all.encoded(ROOM_BYTES));
-            return self.poll_room(context);
+        let Some(budget) = budget else {
+            self.waiting_for_budget = Some(all.encoded(ROOM_BYTES));
+            return self.poll_budget(context);
         };
-        self.waiting_for_room = None;
-        self.builder.add_room(room);
+        self.waiting_for_budget = None;
+        self.builder.add_budget(budget);
         Poll::Ready(())
     }
 

@@ -46,8 +46,8 @@ impl Fixture {
         };
         let log: Arc<dyn Log> = Arc::new(store::open(options, Box::new(|_, _| {})).unwrap());
         let stall_timeout = Duration::from_secs(30);
-        let (entry_bytes, room_bytes) = (MAX_ENTRY_BYTES, 1 << 24);
-        let limits = Limits { entry_bytes, streams: 1, stall_timeout, room_bytes };
+        let (entry_bytes, budget_bytes) = (MAX_ENTRY_BYTES, 1 << 24);
+        let limits = Limits { entry_bytes, streams: 1, stall_timeout, budget_bytes };
         let tasks = Tasks::new(Arc::clone(&log), Hub::new(1 << 20), stall_timeout);
         let drain = CancellationToken::new();
         let intake = Intake::new(Arc::clone(&log), tasks, limits, drain.clone());

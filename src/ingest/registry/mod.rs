@@ -60,7 +60,7 @@ struct Places {
 
 #[derive(Debug)]
 struct Place {
-    session: Arc<Session>,
+    session: Arc<WorkerSession>,
     /// Open streams that sent entries of the worker.
     streams: usize,
     has_ended: bool,
@@ -69,7 +69,7 @@ struct Place {
 
 /// What a worker's streams have in common.
 #[derive(Debug)]
-struct Session {
+struct WorkerSession {
     id: String,
     /// Entries that were received in it.
     entries: AtomicU64,
@@ -80,7 +80,7 @@ struct Session {
 struct HeldRegistration {
     registry: Registry,
     ids: Arc<Ids>,
-    session: Arc<Session>,
+    session: Arc<WorkerSession>,
 }
 
 impl Registry {
@@ -170,7 +170,7 @@ impl Places {
     /// Returns the new session's id.
     fn add(&mut self, ids: Ids, now: Instant) -> String {
         let id = format!("{:016x}", fastrand::u64(..));
-        let session = Arc::new(Session { id: id.clone(), entries: AtomicU64::new(0) });
+        let session = Arc::new(WorkerSession { id: id.clone(), entries: AtomicU64::new(0) });
         *self.tasks.entry(ids.task.clone()).or_default() += 1;
         let place = Place { session, streams: 0, has_ended: false, last_used: now };
         self.sessions.insert(ids, place);

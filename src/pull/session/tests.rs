@@ -70,7 +70,7 @@ async fn pull(responses: Vec<PulledLogEntry>) -> Pulled {
     let log: Arc<dyn Log> = Arc::new(store);
     let timeout = Duration::from_secs(30);
     let limits =
-        Limits { entry_bytes: 1024, streams: 1, stall_timeout: timeout, room_bytes: 1 << 24 };
+        Limits { entry_bytes: 1024, streams: 1, stall_timeout: timeout, budget_bytes: 1 << 24 };
     let tasks = Tasks::new(Arc::clone(&log), Hub::new(1 << 20), timeout);
     let intake = Intake::new(Arc::clone(&log), tasks, limits, CancellationToken::new());
     let options = PullOptions::new(serve(responses).await, Mode::Always, Polling::Off);

@@ -35,15 +35,15 @@ enum Failure {
     Read(ReadError),
 }
 
-/// What a read has gathered.
-struct Gathered {
+/// What a read has collected.
+struct CollectedBlocks {
     blocks: Vec<Arc<Block>>,
     bytes: usize,
     max_bytes: usize,
     next: Offset,
 }
 
-impl Gathered {
+impl CollectedBlocks {
     fn is_full(&self) -> bool {
         !self.blocks.is_empty() && self.bytes >= self.max_bytes
     }
@@ -81,43 +81,47 @@ impl Reader {
         max_bytes: usize,
     ) -> Result<Read, ReadError> {
         let from = from.max(Offset::FIRST);
-        let mut gathered = Gathered { blocks: Vec::new(), bytes: 0, max_bytes, next: from };
+        let mut collected = CollectedBlocks { blocks: Vec::new(), bytes: 0, max_bytes, next: from };
         let mut gap = None;
-        while !gathered.is_full() {
-            let step = self.next_step(scope, &gathered)?;
+        while !collected.is_full() {
+            let step = self.next_step(scope, &collected)?;
             match step.gap {
-                Some(_) if !gathered.blocks.is_empty() => break,
-                found => gap = gap_or_earlier(found, gap, &gathered),
+                Some(_) if !collected.blocks.is_empty() => break,
+                found => gap = gap_or_earlier(found, gap, &collected),
             }
             let Some(chunks) = &step.chunks else {
-                gathered.next = gathered.next.max(step.tail);
+                collected.next = collected.next.max(step.tail);
                 break;
             };
-            let before = gathered.next;
+            let before = collected.next;
             let outcome = match scope {
-                Scope::Task(task) => self.read_chunks(chunks, task, &mut gathered),
-                Scope::All => self.scan(chunks, step.data_end, &mut gathered),
+                Scope::Task(task) => self.read_chunks(chunks, task, &mut collected),
+                Scope::All => self.scan(chunks, step.data_end, &mut collected),
             };
             match outcome {
-                Ok(()) if gathered.next > before => {}
+                Ok(()) if collected.next > before => {}
                 Ok(()) => return Err(failed(&chunks.segment, "its index leads nowhere")),
                 Err(Failure::Gone) => {}
                 Err(Failure::Read(error)) => return Err(error),
             }
         }
-        Ok(Read { gap, blocks: gathered.blocks, next: gathered.next })
+        Ok(Read { gap, blocks: collected.blocks, next: collected.next })
     }
 
-    fn next_step(&self, scope: &Scope, gathered: &Gathered) -> Result<ScanStep, ReadError> {
+    fn next_step(&self, scope: &Scope, collected: &CollectedBlocks) -> Result<ScanStep, ReadError> {
         match scope {
-            Scope::Task(task) => self.next_step_of_task(task, gathered),
-            Scope::All => Ok(next_step_of_all(&self.shared.catalog(), gathered.next)),
+            Scope::Task(task) => self.next_step_of_task(task, collected),
+            Scope::All => Ok(next_step_of_all(&self.shared.catalog(), collected.next)),
         }
     }
 
     /// Of a task that is not resident, the index has everything before the tail that is taken here.
-    fn next_step_of_task(&self, id: &TaskId, gathered: &Gathered) -> Result<ScanStep, ReadError> {
-        let (from, max_bytes) = (gathered.next, gathered.max_bytes);
+    fn next_step_of_task(
+        &self,
+        id: &TaskId,
+        collected: &CollectedBlocks,
+    ) -> Result<ScanStep, ReadError> {
+        let (from, max_bytes) = (collected.next, collected.max_bytes);
         loop {
             let (log, step) = self.with_spans(id, |log, spans| match spans {
                 AnySpans::Resident(spans) => next_step_of_task(log, &spans, from, max_bytes),
@@ -165,7 +169,7 @@ impl Reader {
         &self,
         SegmentChunks { segment, source }: &SegmentChunks,
         task: &TaskId,
-        gathered: &mut Gathered,
+        collected: &mut CollectedBlocks,
     ) -> Result<(), Failure> {
         let file = self.file(segment)?;
         let loaded;
@@ -176,10 +180,10 @@ impl Reader {
                 &loaded[..]
             }
         };
-        let start = chunks.partition_point(|chunk| chunk.end() <= gathered.next);
+        let start = chunks.partition_point(|chunk| chunk.end() <= collected.next);
         for chunk in &chunks[start..] {
-            gathered.push(self.read_chunk(&file, segment, chunk)?);
-            if gathered.is_full() {
+            collected.push(self.read_chunk(&file, segment, chunk)?);
+            if collected.is_full() {
                 break;
             }
         }
@@ -191,7 +195,7 @@ impl Reader {
         &self,
         SegmentChunks { segment, source }: &SegmentChunks,
         data_end: FilePosition,
-        gathered: &mut Gathered,
+        collected: &mut CollectedBlocks,
     ) -> Result<(), Failure> {
         let file = self.file(segment)?;
         let mut position = match source {
@@ -200,22 +204,22 @@ impl Reader {
             }
             ChunkSource::Index(at) => {
                 let sparse = self.index(&file, segment, None, *at)?;
-                scan_start(&sparse, gathered.next)
+                scan_start(&sparse, collected.next)
             }
         };
         let seed = self.seed(segment);
-        let read_ahead = gathered.max_bytes.min(MAX_READ_AHEAD_BYTES);
+        let read_ahead = collected.max_bytes.min(MAX_READ_AHEAD_BYTES);
         let mut buffer = ScanBuffer::new(&file, data_end, read_ahead);
-        while !gathered.is_full() {
+        while !collected.is_full() {
             let item = buffer.item(position, seed).map_err(|error| io_failed(segment, &error))?;
             let ScanItem::Chunk(found, bytes) = item else {
                 let is_end = matches!(item, ScanItem::End);
                 return if is_end { Ok(()) } else { Err(damaged(segment, position)) };
             };
             let header = found.header;
-            if header.end() > gathered.next && header.count > 0 {
+            if header.end() > collected.next && header.count > 0 {
                 let block = decode_block(bytes, &found);
-                gathered.push(block.ok_or_else(|| damaged(segment, position))?);
+                collected.push(block.ok_or_else(|| damaged(segment, position))?);
             }
             position = position + found.bytes();
         }
@@ -332,8 +336,12 @@ fn chunks_of(catalog: &Catalog, span: FoundSpan) -> Option<SegmentChunks> {
 }
 
 /// The gap of a read that has no block yet; one that was found before stays.
-fn gap_or_earlier(found: Option<Gap>, earlier: Option<Gap>, gathered: &Gathered) -> Option<Gap> {
-    if gathered.blocks.is_empty() { found } else { earlier }
+fn gap_or_earlier(
+    found: Option<Gap>,
+    earlier: Option<Gap>,
+    collected: &CollectedBlocks,
+) -> Option<Gap> {
+    if collected.blocks.is_empty() { found } else { earlier }
 }
 
 fn failed(segment: &Segment, what: &str) -> ReadError {

@@ -103,7 +103,7 @@ impl TaskReader {
         let mut page = Page { query, tasks: Vec::new(), scanned: 0, last: before, is_cut: false };
         let Residents { summaries, start, tail } = self.residents_before(before, query);
         for summary in summaries {
-            if !page.has_room() {
+            if !page.has_budget() {
                 return Ok(page.finish());
             }
             page.push(self.with_kept(summary));
@@ -111,7 +111,7 @@ impl TaskReader {
         let Some(index) = &self.shared.index else { return Ok(page.finish()) };
         let indexed = Indexed { reader: index.reader()?, start };
         indexed.reader.newest_before(before, |task, last| {
-            if !page.has_room() {
+            if !page.has_budget() {
                 return Ok(false);
             }
             page.scan(last);
@@ -173,10 +173,11 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    fn has_room(&mut self) -> bool {
-        let has_room = self.tasks.len() < self.query.limit && self.scanned < self.query.max_scanned;
-        self.is_cut |= !has_room;
-        has_room
+    fn has_budget(&mut self) -> bool {
+        let has_budget =
+            self.tasks.len() < self.query.limit && self.scanned < self.query.max_scanned;
+        self.is_cut |= !has_budget;
+        has_budget
     }
 
     fn has(&self, task: &TaskId) -> bool {

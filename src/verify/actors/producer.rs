@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::entries::{Answer, AnswerKind, Entry, Push, PushTarget};
-use super::window::{Waiting, Window};
+use super::window::{SeenWindow, Waiting};
 use crate::verify::line;
 use crate::verify::metrics::Metrics;
 use crate::verify::plan::ProducerPlan;
@@ -36,7 +36,7 @@ pub(crate) struct Producer {
     stop: CancellationToken,
     /// How long the last answers may take after that.
     patience: Duration,
-    window: Window,
+    window: SeenWindow,
     next_due: Instant,
     paused_until: Option<Instant>,
     /// Sent or acknowledged and not yet recorded.
@@ -60,7 +60,7 @@ impl Producer {
         stop: CancellationToken,
         patience: Duration,
     ) -> Self {
-        let window = Window::default();
+        let window = SeenWindow::default();
         let next_due = Instant::now();
         Self {
             plan,

@@ -46,7 +46,7 @@ pub(crate) struct Viewer {
 }
 
 /// What a viewer does after a stretch of reading.
-enum Turn {
+enum AfterRead {
     /// It is at the end.
     Done,
     /// It opens its stream again.
@@ -133,7 +133,7 @@ impl Viewer {
                 FollowOptions { last_event_id: self.last_event_id.clone(), ..self.options.clone() };
             match Follow::new(options) {
                 Ok(follow) => {
-                    if let Turn::Done = self.read(follow).await {
+                    if let AfterRead::Done = self.read(follow).await {
                         return;
                     }
                 }
@@ -148,14 +148,14 @@ impl Viewer {
     }
 
     /// Reads one stream until the viewer's way has it opened anew, or it is over.
-    async fn read(&mut self, mut follow: Follow) -> Turn {
+    async fn read(&mut self, mut follow: Follow) -> AfterRead {
         let mut change_at = self.next_change();
         let mut record_at = Instant::now() + RECORD_EVERY;
         loop {
             tokio::select! {
                 update = follow.next() => {
-                    if let Turn::Reopen = self.on_update(update).await {
-                        return Turn::Reopen;
+                    if let AfterRead::Reopen = self.on_update(update).await {
+                        return AfterRead::Reopen;
                     }
                 }
                 () = sleep_until(record_at), if !self.seen.is_empty() => {
@@ -163,8 +163,8 @@ impl Viewer {
                     record_at = Instant::now() + RECORD_EVERY;
                 }
                 () = sleep_until(change_at), if self.ends.borrow().is_none() => {
-                    if let Turn::Reopen = self.on_change().await {
-                        return Turn::Reopen;
+                    if let AfterRead::Reopen = self.on_change().await {
+                        return AfterRead::Reopen;
                     }
                     change_at = self.next_change();
                 }
@@ -174,7 +174,7 @@ impl Viewer {
                 continue;
             }
             if self.is_at_end() {
-                return Turn::Done;
+                return AfterRead::Done;
             }
             if self.plan.way == Way::Slow && self.ends.borrow().is_none() {
                 sleep(SLOW_PAUSE).await;
@@ -185,24 +185,24 @@ impl Viewer {
     async fn on_update(
         &mut self,
         update: Result<Option<Update>, crate::client::follow::Error>,
-    ) -> Turn {
+    ) -> AfterRead {
         match update {
             Ok(Some(Update::Event(event))) => self.on_event(&event).await,
             Ok(Some(Update::Disconnected { reason, .. })) => {
                 self.record().await;
                 self.recorder.note(format!("the stream broke off: {reason}")).await;
                 self.opened(Start::Resume).await;
-                Turn::Go
+                AfterRead::Go
             }
-            Ok(None) => Turn::Reopen,
+            Ok(None) => AfterRead::Reopen,
             Err(error) => {
                 self.recorder.note(format!("the stream is over: {error}")).await;
-                Turn::Reopen
+                AfterRead::Reopen
             }
         }
     }
 
-    async fn on_event(&mut self, event: &sse::Event) -> Turn {
+    async fn on_event(&mut self, event: &sse::Event) -> AfterRead {
         // The parser's own id may be ahead: of events that were not handed out yet.
         event.id.clone_into(&mut self.last_event_id);
         let taken = match event.event.as_str() {
@@ -226,7 +226,7 @@ impl Viewer {
                 .violated(format!("a {} event cannot be read: {reason}: {start}", event.event))
                 .await;
         }
-        Turn::Go
+        AfterRead::Go
     }
 
     fn next_change(&mut self) -> Instant {
@@ -240,19 +240,19 @@ impl Viewer {
     }
 
     /// What its way has it do now and then.
-    async fn on_change(&mut self) -> Turn {
+    async fn on_change(&mut self) -> AfterRead {
         self.record().await;
         match self.plan.way {
-            Way::Steady | Way::Slow => Turn::Go,
+            Way::Steady | Way::Slow => AfterRead::Go,
             Way::Hopping => {
                 self.opened(Start::Resume).await;
-                Turn::Reopen
+                AfterRead::Reopen
             }
             Way::Fresh => {
                 self.last_event_id.clear();
                 self.seen.restart();
                 self.opened(Start::First).await;
-                Turn::Reopen
+                AfterRead::Reopen
             }
             // Nothing is read meanwhile: the socket's buffers fill, and the server has to wait.
             Way::Stopped => {
@@ -260,7 +260,7 @@ impl Viewer {
                 let mut ends = self.ends.clone();
                 let ended = ends.wait_for(Option::is_some);
                 drop(tokio::time::timeout(pause, ended).await);
-                Turn::Go
+                AfterRead::Go
             }
         }
     }

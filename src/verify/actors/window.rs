@@ -27,13 +27,13 @@ pub(super) struct Nonsense {
 
 /// Lines by age; the sent ones come first.
 #[derive(Debug, Default)]
-pub(super) struct Window {
+pub(super) struct SeenWindow {
     lines: VecDeque<Waiting>,
     sent: u64,
     last_number: u64,
 }
 
-impl Window {
+impl SeenWindow {
     /// Makes a new line, to be sent.
     pub(super) fn add(&mut self) {
         self.last_number += 1;
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_new_stream_resends_what_is_unanswered_or_gives_it_up() {
         for (resends, expected) in [(true, vec![2, 3, 4]), (false, vec![4])] {
-            let mut window = Window::default();
+            let mut window = SeenWindow::default();
             (0..4).for_each(|_| window.add());
             let sent: Vec<_> = (0..3).filter_map(|_| window.send(Instant::now())).collect();
             assert_eq!(sent, [(1, true), (2, true), (3, true)]);
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn an_answer_to_what_was_not_sent_or_was_answered_before_is_nonsense() {
-        let mut window = Window::default();
+        let mut window = SeenWindow::default();
         (0..3).for_each(|_| window.add());
         window.send(Instant::now());
         window.send(Instant::now());

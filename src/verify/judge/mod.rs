@@ -126,7 +126,7 @@ impl Judge {
             self.found.violate(|| format!("{actor}: {task}: {contradiction}"));
         }
         match flaw {
-            // Told at the end: whose lines they are may be known only then.
+            // GapRange at the end: whose lines they are may be known only then.
             Some(Flaw::Skipped(from, end)) => self.on_skipped(actor, task, from, end),
             Some(Flaw::Repeated(from, end)) => {
                 self.worker_of(task, &run.worker).repeated += end - from;

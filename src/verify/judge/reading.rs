@@ -3,7 +3,7 @@
 use crate::verify::record::Run;
 
 /// A range of offsets that a reader was told is gone: the first and the last.
-pub(super) type Told = (u64, u64);
+pub(super) type GapRange = (u64, u64);
 
 /// Where a reader stands in a task.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub(super) struct Reading {
     next_line: u64,
     last_offset: u64,
     /// Gaps told since the last line.
-    gaps: Vec<Told>,
+    gaps: Vec<GapRange>,
     /// Jumps that a gap was told for.
     jumps: Vec<Jump>,
     ended: bool,
@@ -22,7 +22,7 @@ pub(super) struct Reading {
 pub(super) struct Jump {
     pub(super) from_line: u64,
     pub(super) end_line: u64,
-    pub(super) gaps: Vec<Told>,
+    pub(super) gaps: Vec<GapRange>,
 }
 
 /// What is wrong with a run of lines, by the task's line numbers, the end exclusive.
@@ -76,7 +76,7 @@ impl Reading {
         None
     }
 
-    pub(super) fn tell(&mut self, gap: Told) {
+    pub(super) fn tell(&mut self, gap: GapRange) {
         self.gaps.push(gap);
     }
 

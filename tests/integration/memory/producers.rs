@@ -106,7 +106,7 @@ fn begin(channel: &Channel, path: &str, length: usize) -> JoinHandle<Option<Code
 /// Waits until as much is held as can be.
 async fn until_held(server: &Process, bytes: usize) {
     let url = server.api("/health");
-    within("the room to be used up", async {
+    within("the memory to be used up", async {
         while json(&url).await["pushed"]["heldBytes"].as_u64().unwrap() < bytes as u64 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -122,7 +122,7 @@ async fn attack(path: &str, length: usize, connections: usize, streams: usize) {
         let channel = channel(&server).await;
         calls.extend((0..streams).map(|_| begin(&channel, path, length)));
     }
-    // Half of the room is for messages that are not whole.
+    // Half of the memory is for messages that are not whole.
     until_held(&server, 6 * MIB).await;
     let p99 = honest_p99(&server, 300).await;
     println!("{path}: an honest line is acknowledged within {p99:?}");

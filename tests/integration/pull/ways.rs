@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use otto_handler::domain::TaskId;
 use otto_handler::proto::otto::handler::v1::pulled_log_entry::What;
 use otto_handler::pull::PullState;
-use otto_handler::simulate::{Pace, Plan, serve_pull};
+use otto_handler::simulate::{LineRate, Plan, serve_pull};
 use rcgen::CertifiedKey;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
@@ -51,7 +51,7 @@ async fn simulated_builds_are_pulled_whole_and_a_restart_goes_on_where_it_was() 
     let from = format!("--pull-from={}", listener.local_addr().unwrap());
     let served = plan.clone();
     let serving = tokio::spawn(async move {
-        serve_pull(listener, &served, Pace::Unbounded, std::future::pending()).await
+        serve_pull(listener, &served, LineRate::Unbounded, std::future::pending()).await
     });
     let flags = [from.as_str(), "--pull-mode=always"];
     let dir = tempfile::tempdir().unwrap();

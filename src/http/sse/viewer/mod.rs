@@ -3,8 +3,8 @@
 //! There is no task and no queue behind it. A viewer that may see all of a range is sent bytes that
 //! all such viewers share; one that may see less gets frames of its own, with the same bytes for
 //! the entries that both see. While it waits it holds its session, one timer and the signal to
-//! drain, and nothing of the log. What a viewer has not taken counts against the readers' room;
-//! without room a viewer gets small pieces, and what was read for it is forgotten in between.
+//! drain, and nothing of the log. What a viewer has not taken counts against the readers' budget;
+//! without memory a viewer gets small pieces, and what was read for it is forgotten in between.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::domain::{Block, Entry, Epoch, Gap, Offset};
 use crate::http::auth::access::Access;
-use crate::http::reader_room::{PIECE_BYTES, ReaderRoom, with_room};
+use crate::http::reader_budget::{PIECE_BYTES, ReaderBudget, with_budget};
 use crate::http::sse::frames::{self, Frames};
 use crate::http::viewer_permits::ViewerPermit;
 use crate::hub::BlockRange;
@@ -44,7 +44,7 @@ pub(in crate::http) struct ViewerOptions {
     /// In what time its token expires.
     pub(in crate::http) expires_in: Option<Duration>,
     pub(in crate::http) drain: CancellationToken,
-    pub(in crate::http) room: ReaderRoom,
+    pub(in crate::http) budget: ReaderBudget,
     pub(in crate::http) permit: ViewerPermit,
 }
 
@@ -55,7 +55,7 @@ pub(in crate::http) struct Viewer {
     filter: Option<Filter>,
     access: Access,
     unsent: Option<Unsent>,
-    room: ReaderRoom,
+    budget: ReaderBudget,
     large: LargeEntry,
     /// The first chunk, until it is sent.
     greeting: Option<Vec<u8>>,
@@ -80,15 +80,15 @@ struct Unsent {
     /// Entries below it are not sent.
     from: Offset,
     /// For the range.
-    room: Option<BytePermit>,
+    budget: Option<BytePermit>,
 }
 
-/// An entry that is larger than a piece, and needs room before it is rendered.
+/// An entry that is larger than a piece, and needs memory before it is rendered.
 enum LargeEntry {
     None,
     /// Of so many bytes.
     Waits(usize),
-    HasRoom(BytePermit),
+    HasBudget(BytePermit),
 }
 
 /// What ends a viewer's wait.
@@ -100,7 +100,8 @@ enum Wakeup {
 
 impl Viewer {
     pub(in crate::http) fn open(options: ViewerOptions) -> Self {
-        let ViewerOptions { session, filter, access, heartbeat, drain, room, permit, .. } = options;
+        let ViewerOptions { session, filter, access, heartbeat, drain, budget, permit, .. } =
+            options;
         let frames = Frames { epoch: options.epoch };
         let now = Instant::now();
         let mut greeting = frames::retry();
@@ -113,7 +114,7 @@ impl Viewer {
             filter: (!filter.is_empty()).then_some(filter),
             access,
             unsent: None,
-            room,
+            budget,
             large: LargeEntry::None,
             greeting: Some(greeting),
             hidden: None,
@@ -164,7 +165,7 @@ impl Viewer {
             tokio::select! {
                 biased;
                 () = &mut self.drain => return Wakeup::Drain,
-                room = self.room.large(bytes) => self.large = LargeEntry::HasRoom(room),
+                budget = self.budget.large(bytes) => self.large = LargeEntry::HasBudget(budget),
             }
         }
         tokio::select! {
@@ -262,7 +263,7 @@ impl Viewer {
             self.next_heartbeat = Instant::now() + self.heartbeat;
             return Some(shared);
         }
-        self.unsent = Some(Unsent { range, block: 0, from, room: None });
+        self.unsent = Some(Unsent { range, block: 0, from, budget: None });
         self.next_chunk()
     }
 
@@ -273,14 +274,14 @@ impl Viewer {
             && blocks.iter().all(|block| self.access.allows(&block.task))
     }
 
-    /// The bytes that all share who see all of `range`; `None` without room for them.
+    /// The bytes that all share who see all of `range`; `None` without memory for them.
     fn shared(&self, range: &BlockRange) -> Option<Bytes> {
         if let Some(known) = range.known_rendered() {
             return Some(known);
         }
         let likely = range.blocks().iter().map(|block| frames::likely_bytes(block)).sum();
-        let room = self.room.try_ahead(likely)?;
-        Some(range.rendered(|blocks| with_room(self.frames.blocks(blocks), room)))
+        let budget = self.budget.try_ahead(likely)?;
+        Some(range.rendered(|blocks| with_budget(self.frames.blocks(blocks), budget)))
     }
 
     /// Frames of the next unsent entries that the viewer may see.
@@ -295,7 +296,7 @@ impl Viewer {
         }
         self.next_heartbeat = Instant::now() + self.heartbeat;
         Some(match std::mem::replace(&mut self.large, LargeEntry::None) {
-            LargeEntry::HasRoom(room) => with_room(chunk, room),
+            LargeEntry::HasBudget(budget) => with_budget(chunk, budget),
             other => {
                 self.large = other;
                 chunk.into()
@@ -315,7 +316,7 @@ impl Viewer {
                     continue;
                 }
                 unsent.from = entry.offset;
-                if chunk.len() >= PIECE_BYTES || !self.has_room(chunk, &entry) {
+                if chunk.len() >= PIECE_BYTES || !self.has_budget(chunk, &entry) {
                     return false;
                 }
                 frames::write_entry(chunk, id_line.as_bytes(), &entry);
@@ -331,29 +332,29 @@ impl Viewer {
         self.filter.as_ref().is_none_or(|filter| filter.matches(entry))
     }
 
-    /// Whether there is room for `entry`; a large one goes alone.
-    fn has_room(&mut self, chunk: &[u8], entry: &Entry<'_>) -> bool {
+    /// Whether there is memory for `entry`; a large one goes alone.
+    fn has_budget(&mut self, chunk: &[u8], entry: &Entry<'_>) -> bool {
         let bytes = entry.body.len();
         if bytes <= PIECE_BYTES {
             return true;
         }
-        if chunk.is_empty() && !matches!(self.large, LargeEntry::HasRoom(_)) {
-            let room = self.room.try_large(bytes);
-            self.large = room.map_or(LargeEntry::Waits(bytes), LargeEntry::HasRoom);
+        if chunk.is_empty() && !matches!(self.large, LargeEntry::HasBudget(_)) {
+            let budget = self.budget.try_large(bytes);
+            self.large = budget.map_or(LargeEntry::Waits(bytes), LargeEntry::HasBudget);
         }
-        chunk.is_empty() && matches!(self.large, LargeEntry::HasRoom(_))
+        chunk.is_empty() && matches!(self.large, LargeEntry::HasBudget(_))
     }
 
-    /// Keeps what is unsent where there is room for it; otherwise it is read again.
+    /// Keeps what is unsent where there is memory for it; otherwise it is read again.
     fn keep(&mut self, mut unsent: Unsent) {
-        // Whoever waits for room holds none.
+        // Whoever waits for memory holds none.
         if matches!(self.large, LargeEntry::Waits(_)) {
-            unsent.room = None;
-        } else if unsent.room.is_none() {
+            unsent.budget = None;
+        } else if unsent.budget.is_none() {
             let bytes = unsent.range.blocks().iter().map(|block| block.payload.len()).sum();
-            unsent.room = self.room.try_ahead(bytes);
+            unsent.budget = self.budget.try_ahead(bytes);
         }
-        match unsent.room {
+        match unsent.budget {
             Some(_) => self.unsent = Some(unsent),
             None => self.session.go_back_to(unsent.from),
         }

@@ -16,7 +16,7 @@ struct Server {
     fixture: Fixture,
     drain: CancellationToken,
     permits: ViewerPermits,
-    room: ReaderRoom,
+    budget: ReaderBudget,
 }
 
 /// What differs between viewers.
@@ -43,8 +43,8 @@ fn access_to(glob: &str) -> Access {
 impl Server {
     fn start() -> Self {
         let drain = CancellationToken::new();
-        let (permits, room) = (ViewerPermits::new(10), ReaderRoom::new(1 << 20));
-        Self { fixture: Fixture::new(1 << 20), drain, permits, room }
+        let (permits, budget) = (ViewerPermits::new(10), ReaderBudget::new(1 << 20));
+        Self { fixture: Fixture::new(1 << 20), drain, permits, budget }
     }
 
     fn publish(&self, block: Arc<Block>) {
@@ -64,7 +64,7 @@ impl Server {
             heartbeat: HEARTBEAT,
             expires_in: wish.expires_in,
             drain: self.drain.clone(),
-            room: self.room.clone(),
+            budget: self.budget.clone(),
             permit: self.permits.acquire().unwrap(),
         });
         assert!(next(&mut viewer).await.unwrap().starts_with("retry: "));
@@ -219,7 +219,7 @@ async fn what_a_viewer_sees_of_a_long_range_comes_in_several_chunks() {
 }
 
 #[tokio::test]
-async fn a_viewer_without_room_gets_every_entry_in_small_pieces_and_waits_for_a_large_one() {
+async fn a_viewer_without_budget_gets_every_entry_in_small_pieces_and_waits_for_a_large_one() {
     let server = Server::start();
     let line = format!("\"message\":\"{}\"}}", "x".repeat(PIECE_BYTES / 4));
     let large = format!("\"message\":\"{}\"}}", "x".repeat(2 * PIECE_BYTES));
@@ -228,14 +228,15 @@ async fn a_viewer_without_room_gets_every_entry_in_small_pieces_and_waits_for_a_
     server.publish(block("a", 11, &[&large]));
     server.publish(block("a", 12, &lines));
     let mut viewer = server.viewer(everything_of(in_task("a"))).await;
-    let all = (server.room.try_ahead(1 << 20).unwrap(), server.room.try_large(1 << 20).unwrap());
+    let all =
+        (server.budget.try_ahead(1 << 20).unwrap(), server.budget.try_large(1 << 20).unwrap());
     let mut seen = Vec::new();
     while seen.len() < 10 {
         let chunk = next(&mut viewer).await.unwrap();
         assert!(chunk.len() < 2 * PIECE_BYTES, "{} bytes", chunk.len());
         seen.extend(ids(&chunk));
     }
-    assert!(next(&mut viewer).now_or_never().is_none(), "there was no room");
+    assert!(next(&mut viewer).now_or_never().is_none(), "there was no memory");
     drop(all);
     while seen.len() < 21 {
         seen.extend(ids(&next(&mut viewer).await.unwrap()));

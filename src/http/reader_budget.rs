@@ -15,15 +15,15 @@ pub(super) const PIECE_BYTES: usize = 32 * 1024;
 /// Reads of the log by downloads and pages at once: each may hold a block of the largest entry.
 const READS: usize = 4;
 
-/// The room of all readers. Clones share it.
+/// The memory budget of all readers. Clones share it.
 #[derive(Debug, Clone)]
-pub(super) struct ReaderRoom {
+pub(super) struct ReaderBudget {
     ahead: BytePermits,
     large: BytePermits,
     reads: Permits,
 }
 
-impl ReaderRoom {
+impl ReaderBudget {
     pub(super) fn new(bytes: usize) -> Self {
         let half = || BytePermits::new(bytes / 2);
         Self { ahead: half(), large: half(), reads: Permits::new(READS) }
@@ -34,17 +34,17 @@ impl ReaderRoom {
         self.ahead.used_bytes() + self.large.used_bytes()
     }
 
-    /// Room for `bytes` that were read ahead or are shared, if there is some.
+    /// Reservation for `bytes` that were read ahead or are shared, if there is some.
     pub(super) fn try_ahead(&self, bytes: usize) -> Option<BytePermit> {
         self.ahead.try_acquire(bytes)
     }
 
-    /// Room for a large entry of `bytes`, if there is some.
+    /// Reservation for a large entry of `bytes`, if there is some.
     pub(super) fn try_large(&self, bytes: usize) -> Option<BytePermit> {
         self.large.try_acquire(bytes)
     }
 
-    /// Waits for room for a large entry of `bytes`.
+    /// Waits for memory for a large entry of `bytes`.
     pub(super) async fn large(&self, bytes: usize) -> BytePermit {
         self.large.acquire(bytes).await
     }
@@ -55,17 +55,17 @@ impl ReaderRoom {
     }
 }
 
-/// Bytes that give their room back when nobody holds them any more.
-pub(super) fn with_room(bytes: impl AsRef<[u8]> + Send + 'static, room: BytePermit) -> Bytes {
-    Bytes::from_owner(Roomed { bytes, _room: room })
+/// Bytes that give their memory back when nobody holds them any more.
+pub(super) fn with_budget(bytes: impl AsRef<[u8]> + Send + 'static, budget: BytePermit) -> Bytes {
+    Bytes::from_owner(Budgeted { bytes, _budget: budget })
 }
 
-struct Roomed<B> {
+struct Budgeted<B> {
     bytes: B,
-    _room: BytePermit,
+    _budget: BytePermit,
 }
 
-impl<B: AsRef<[u8]>> AsRef<[u8]> for Roomed<B> {
+impl<B: AsRef<[u8]>> AsRef<[u8]> for Budgeted<B> {
     fn as_ref(&self) -> &[u8] {
         self.bytes.as_ref()
     }

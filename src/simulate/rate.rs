@@ -4,14 +4,14 @@ use std::time::Duration;
 
 /// How fast each worker prints.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Pace {
+pub enum LineRate {
     /// As fast as the server takes it.
     Unbounded,
     /// About so many lines a second; slow steps take longer.
     LinesPerSecond(f64),
 }
 
-impl Pace {
+impl LineRate {
     /// How long `effort` takes.
     pub(super) fn duration(self, effort: u64) -> Duration {
         match self {
