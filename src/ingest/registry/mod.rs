@@ -1,7 +1,7 @@
 //! Registered workers: those that push their own logs register first.
 //!
 //! A registration is held while a stream of its worker is open, and freed when the worker has
-//! ended and its streams too. One task may have half of the places. When all are taken, those are
+//! ended and its streams too. One task may have half of them. When all are in use, those are
 //! forgotten that were never used, and those that were not used for long.
 
 mod entries;
@@ -25,7 +25,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(60 * 60);
 /// One that was never used may be forgotten after this long.
 const FORGET_UNUSED_AFTER: Duration = Duration::from_secs(60);
 
-/// While all places are taken, it is looked this often at what may be forgotten.
+/// While all registrations are in use, it is looked this often at what may be forgotten.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What became of a registration.
@@ -46,20 +46,20 @@ pub struct Registry(Arc<RegistryShared>);
 #[derive(Debug)]
 struct RegistryShared {
     limit: usize,
-    places: Mutex<Places>,
+    registrations: Mutex<Registrations>,
     refused: Counter,
 }
 
 #[derive(Debug, Default)]
-struct Places {
-    sessions: HashMap<Ids, Place>,
+struct Registrations {
+    sessions: HashMap<Ids, Registration>,
     /// How many each task has.
     tasks: HashMap<TaskId, usize>,
     next_sweep: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Place {
+struct Registration {
     session: Arc<WorkerSession>,
     /// Open streams that sent entries of the worker.
     streams: usize,
@@ -86,35 +86,35 @@ struct HeldRegistration {
 impl Registry {
     /// A registry of at most `limit` workers.
     pub fn new(limit: usize) -> Self {
-        let (places, refused) = Default::default();
-        Self(Arc::new(RegistryShared { limit, places, refused }))
+        let (registrations, refused) = Default::default();
+        Self(Arc::new(RegistryShared { limit, registrations, refused }))
     }
 
     /// Registers a worker.
     pub fn register(&self, ids: &Ids) -> Registered {
-        let mut places = self.lock();
+        let mut registrations = self.lock();
         let now = Instant::now();
-        if let Some(known) = places.sessions.get_mut(ids) {
+        if let Some(known) = registrations.sessions.get_mut(ids) {
             known.last_used = now;
             known.has_ended = false;
             return Registered::Already(known.session.id.clone());
         }
-        if places.sessions.len() >= self.0.limit {
-            places.sweep(now);
+        if registrations.sessions.len() >= self.0.limit {
+            registrations.sweep(now);
         }
-        if let Some(reason) = self.refusal(&places, &ids.task) {
+        if let Some(reason) = self.refusal(&registrations, &ids.task) {
             self.0.refused.add(1);
             return Registered::Full(reason);
         }
-        Registered::New(places.add(ids.clone(), now))
+        Registered::New(registrations.add(ids.clone(), now))
     }
 
-    /// Notes whether a worker has ended. Once it has, and its streams too, its place is free.
+    /// Notes whether a worker has ended. Once it has, and its streams too, its registration is free.
     pub fn note_end(&self, ids: &Ids, has_ended: bool) {
-        let mut places = self.lock();
-        if let Some(place) = places.sessions.get_mut(ids) {
-            place.has_ended = has_ended;
-            places.free_if_over(ids);
+        let mut registrations = self.lock();
+        if let Some(registration) = registrations.sessions.get_mut(ids) {
+            registration.has_ended = has_ended;
+            registrations.free_if_over(ids);
         }
     }
 
@@ -129,10 +129,10 @@ impl Registry {
     }
 
     /// Why one more worker of `task` may not register.
-    fn refusal(&self, places: &Places, task: &TaskId) -> Option<String> {
+    fn refusal(&self, registrations: &Registrations, task: &TaskId) -> Option<String> {
         let limit = self.0.limit;
-        let (of_task, task_limit) = (places.tasks.get(task).copied(), limit.div_ceil(2));
-        if places.sessions.len() >= limit {
+        let (of_task, task_limit) = (registrations.tasks.get(task).copied(), limit.div_ceil(2));
+        if registrations.sessions.len() >= limit {
             return Some(format!("{limit} workers are registered, which is the limit"));
         }
         (of_task.unwrap_or(0) >= task_limit).then(|| {
@@ -142,43 +142,44 @@ impl Registry {
 
     /// Holds the registration of `ids`; `None` when there is none.
     fn hold(&self, ids: &Arc<Ids>) -> Option<HeldRegistration> {
-        let mut places = self.lock();
-        let place = places.sessions.get_mut(&**ids)?;
-        place.streams += 1;
-        place.last_used = Instant::now();
-        let session = Arc::clone(&place.session);
+        let mut registrations = self.lock();
+        let registration = registrations.sessions.get_mut(&**ids)?;
+        registration.streams += 1;
+        registration.last_used = Instant::now();
+        let session = Arc::clone(&registration.session);
         Some(HeldRegistration { registry: self.clone(), ids: Arc::clone(ids), session })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Places> {
-        self.0.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Registrations> {
+        self.0.registrations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for HeldRegistration {
     fn drop(&mut self) {
-        let mut places = self.registry.lock();
-        if let Some(place) = places.sessions.get_mut(&*self.ids) {
-            place.streams -= 1;
-            place.last_used = Instant::now();
-            places.free_if_over(&self.ids);
+        let mut registrations = self.registry.lock();
+        if let Some(registration) = registrations.sessions.get_mut(&*self.ids) {
+            registration.streams -= 1;
+            registration.last_used = Instant::now();
+            registrations.free_if_over(&self.ids);
         }
     }
 }
 
-impl Places {
+impl Registrations {
     /// Returns the new session's id.
     fn add(&mut self, ids: Ids, now: Instant) -> String {
         let id = format!("{:016x}", fastrand::u64(..));
         let session = Arc::new(WorkerSession { id: id.clone(), entries: AtomicU64::new(0) });
         *self.tasks.entry(ids.task.clone()).or_default() += 1;
-        let place = Place { session, streams: 0, has_ended: false, last_used: now };
-        self.sessions.insert(ids, place);
+        let registration = Registration { session, streams: 0, has_ended: false, last_used: now };
+        self.sessions.insert(ids, registration);
         id
     }
 
     fn free_if_over(&mut self, ids: &Ids) {
-        let is_over = |place: &Place| place.has_ended && place.streams == 0;
+        let is_over =
+            |registration: &Registration| registration.has_ended && registration.streams == 0;
         if self.sessions.get(ids).is_some_and(is_over) {
             self.sessions.remove(ids);
             forget_one(&mut self.tasks, &ids.task);
@@ -192,10 +193,11 @@ impl Places {
         }
         self.next_sweep = Some(now + SWEEP_INTERVAL);
         let Self { sessions, tasks, .. } = self;
-        sessions.retain(|ids, place| {
-            let is_unused = place.session.entries.load(Relaxed) == 0;
+        sessions.retain(|ids, registration| {
+            let is_unused = registration.session.entries.load(Relaxed) == 0;
             let forget_after = if is_unused { FORGET_UNUSED_AFTER } else { FORGET_AFTER };
-            let stays = place.streams > 0 || now.duration_since(place.last_used) < forget_after;
+            let stays = registration.streams > 0
+                || now.duration_since(registration.last_used) < forget_after;
             if !stays {
                 forget_one(tasks, &ids.task);
             }
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_task_may_have_half_of_the_places() {
+    async fn one_task_may_have_half_of_the_registrations() {
         let registry = Registry::new(4);
         assert!(is_new(&registry, &ids("t", "a")) && is_new(&registry, &ids("t", "b")));
         let reason = "2 workers of the task are registered, the limit for one task";
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_place_of_a_worker_that_has_ended_is_free_once_its_streams_are_closed() {
+    async fn the_registration_of_a_worker_that_has_ended_is_free_once_its_streams_are_closed() {
         let registry = Registry::new(2);
         let worker = Arc::new(ids("t", "a"));
         assert!(is_new(&registry, &worker));
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_what_is_not_held_and_not_used_is_forgotten_when_all_places_are_taken() {
+    async fn only_what_is_not_held_and_not_used_is_forgotten_when_all_registrations_are_taken() {
         let registry = Registry::new(3);
         let [held, used, unused] = ["held", "used", "unused"].map(|task| Arc::new(ids(task, "w")));
         for worker in [&held, &used, &unused] {

@@ -8,6 +8,7 @@ mod graph;
 mod resolver;
 mod sizes;
 mod syntax;
+mod vocabulary;
 
 use std::collections::BTreeSet;
 use std::fs;
