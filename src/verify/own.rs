@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::actors::entries::PushTarget;
 use super::actors::reader::ReadTarget;
 use super::judge::{Outcome, Verdict};
-use super::plan::{FaultKind, Place, Plan};
+use super::plan::{FaultKind, Plan, ServerKind};
 use super::progress::{self, Observer};
 use super::record::Event;
 use super::recorder::{self, Recorder};
@@ -159,7 +159,7 @@ async fn run_to_end(plan: &Plan, place: &mut TestBed, recorder: Recorder, stop: 
     if !injector.start().await {
         return;
     }
-    let round = plan.round(fastrand::u32(..), 1, Place::Own);
+    let round = plan.round(fastrand::u32(..), 1, ServerKind::Own);
     let metrics = Arc::clone(&injector.metrics);
     let mut round = Round::start(&round, targets, recorder, &metrics, plan.patience);
     let over = stop.child_token();

@@ -76,9 +76,9 @@ pub(super) enum Way {
     Stopped,
 }
 
-/// Where a run takes place.
+/// Whose server a run is against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum ServerKind {
     /// On a server that this program started.
     Own,
     /// On a server that others use too.
@@ -117,12 +117,12 @@ impl Plan {
     }
 
     /// A round whose tasks no other has: `run` differs from run to run.
-    pub(super) fn round(&self, run: u32, number: u32, place: Place) -> RoundPlan {
+    pub(super) fn round(&self, run: u32, number: u32, server: ServerKind) -> RoundPlan {
         let count = self.producers.div_ceil(PRODUCERS_PER_TASK).max(1);
         let tasks: Vec<_> =
             (1..=count).map(|task| format!("verify-{run:08x}-{number}-{task}")).collect();
         let producers = (0..self.producers).map(|turn| self.producer(turn, &tasks)).collect();
-        let viewers = (0..self.viewers).map(|turn| self.viewer(turn, &tasks, place)).collect();
+        let viewers = (0..self.viewers).map(|turn| self.viewer(turn, &tasks, server)).collect();
         RoundPlan { tasks, producers, viewers }
     }
 
@@ -142,18 +142,22 @@ impl Plan {
         }
     }
 
-    fn viewer(&self, turn: usize, tasks: &[String], place: Place) -> ViewerPlan {
+    fn viewer(&self, turn: usize, tasks: &[String], server: ServerKind) -> ViewerPlan {
         let ways = [Way::Steady, Way::Hopping, Way::Fresh, Way::Slow, Way::Stopped, Way::Steady];
         let way = match ways[turn % ways.len()] {
-            Way::Slow if place == Place::Shared || !self.has(FaultKind::SlowViewers) => Way::Steady,
-            Way::Stopped if place == Place::Shared || !self.has(FaultKind::StoppedViewers) => {
+            Way::Slow if server == ServerKind::Shared || !self.has(FaultKind::SlowViewers) => {
+                Way::Steady
+            }
+            Way::Stopped
+                if server == ServerKind::Shared || !self.has(FaultKind::StoppedViewers) =>
+            {
                 Way::Hopping
             }
             way => way,
         };
-        let reads_all = place == Place::Own && turn % ways.len() == ways.len() - 1;
+        let reads_all = server == ServerKind::Own && turn % ways.len() == ways.len() - 1;
         let task = (!reads_all).then(|| tasks[turn % tasks.len()].clone());
-        let silence_limit = if place == Place::Own { OWN_SILENCE } else { SHARED_SILENCE };
+        let silence_limit = if server == ServerKind::Own { OWN_SILENCE } else { SHARED_SILENCE };
         let seed = self.seed ^ ((turn as u64 + 1) << 40);
         ViewerPlan { seed, task, way, silence_limit }
     }
@@ -260,14 +264,14 @@ mod tests {
     #[test]
     fn a_seed_gives_one_plan() {
         let (one, other) = (plan(FaultKind::defaults()), plan(FaultKind::defaults()));
-        let (one, other) = (one.round(1, 1, Place::Own), other.round(1, 1, Place::Own));
+        let (one, other) = (one.round(1, 1, ServerKind::Own), other.round(1, 1, ServerKind::Own));
         assert_eq!((&one.producers, &one.viewers), (&other.producers, &other.viewers));
         assert_eq!(one.tasks.len(), 3);
     }
 
     #[test]
     fn a_shared_server_gets_no_viewer_that_reads_all_or_holds_back() {
-        let round = plan(FaultKind::ALL.to_vec()).round(1, 1, Place::Shared);
+        let round = plan(FaultKind::ALL.to_vec()).round(1, 1, ServerKind::Shared);
         let is_polite = |viewer: &ViewerPlan| {
             viewer.task.is_some() && !matches!(viewer.way, Way::Slow | Way::Stopped)
         };

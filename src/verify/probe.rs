@@ -14,7 +14,7 @@ use super::actors::reader::ReadTarget;
 use super::judge::{Outcome, Verdict};
 use super::metrics::Metrics;
 use super::own::Error;
-use super::plan::{Place, Plan};
+use super::plan::{Plan, ServerKind};
 use super::progress::{self, Observer};
 use super::record::Event;
 use super::recorder;
@@ -61,7 +61,7 @@ pub async fn probe(
         let length = if plan.duration.is_zero() { ROUND } else { left.min(ROUND) };
         let (recorder, taking) = recorder::begin(history)?;
         recorder.record(Event::Plan { seed: plan.seed, excuses: plan.excuses() }).await;
-        let round = plan.round(run, number, Place::Shared);
+        let round = plan.round(run, number, ServerKind::Shared);
         let mut round = Round::start(&round, &targets, recorder, &metrics, plan.patience);
         stop.run_until_cancelled(sleep(length)).await;
         round.finish_producing().await;

@@ -96,7 +96,7 @@ impl FaultyPlay {
             }
             Err(_) => self.refused.push(entries),
         }
-        self.check(Refused::Hidden).await;
+        self.check(RefusedEntry::Hidden).await;
     }
 
     async fn reopen(&mut self, closes: bool) {
@@ -109,19 +109,19 @@ impl FaultyPlay {
         }
         self.disk = FaultyDisk::default();
         self.store = open_store(Self::options(&self.dir, &self.disk));
-        self.check(Refused::Possible).await;
+        self.check(RefusedEntry::Possible).await;
     }
 
     /// Reads everything; what was refused is never seen before a reopening, and after it only
     /// as the first part of the one commit that failed.
-    async fn check(&mut self, refused: Refused) {
+    async fn check(&mut self, refused: RefusedEntry) {
         let (_, seen) = read_all(&self.store, Scope::All, 1, 1 << 20).await.unwrap();
         let seen: Vec<_> = seen.into_iter().map(|(_, task, _, body)| (task, body)).collect();
         assert!(seen.starts_with(&self.kept), "{} kept, {} seen", self.kept.len(), seen.len());
         let more = &seen[self.kept.len()..];
         match refused {
-            Refused::Hidden => assert!(more.is_empty(), "a refused entry is shown: {more:?}"),
-            Refused::Possible => {
+            RefusedEntry::Hidden => assert!(more.is_empty(), "a refused entry is shown: {more:?}"),
+            RefusedEntry::Possible => {
                 let is_start = |batch: &Entries| batch.starts_with(more);
                 let is_known = more.is_empty() || self.refused.iter().any(is_start);
                 assert!(is_known, "nobody appended {more:?}");
@@ -133,7 +133,7 @@ impl FaultyPlay {
 }
 
 #[derive(Clone, Copy)]
-enum Refused {
+enum RefusedEntry {
     Hidden,
     Possible,
 }

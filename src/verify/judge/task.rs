@@ -104,8 +104,8 @@ impl Task {
     }
 
     /// The numbers of a worker that the reading at the end found.
-    pub(super) fn kept_of(&self, worker: &str) -> Kept {
-        let mut kept = Kept { numbers: Ranges::default(), runs: Vec::new() };
+    pub(super) fn kept_of(&self, worker: &str) -> KeptLines {
+        let mut kept = KeptLines { numbers: Ranges::default(), runs: Vec::new() };
         for run in self.kept.iter().filter(|run| run.worker == worker) {
             kept.numbers.insert(run.number, run.number + run.count);
             kept.runs.push(run.clone());
@@ -115,7 +115,7 @@ impl Task {
     }
 
     /// Whether a gap that was told lies where a missing number would have stood.
-    pub(super) fn is_excused(&self, kept: &Kept, number: u64) -> bool {
+    pub(super) fn is_excused(&self, kept: &KeptLines, number: u64) -> bool {
         let next = kept.runs.partition_point(|run| run.number <= number);
         let before =
             next.checked_sub(1).map_or(0, |at| kept.runs[at].offset + kept.runs[at].count - 1);
@@ -125,7 +125,7 @@ impl Task {
 }
 
 /// What was kept of one worker.
-pub(super) struct Kept {
+pub(super) struct KeptLines {
     pub(super) numbers: Ranges,
     /// By number.
     runs: Vec<Run>,
