@@ -1,19 +1,21 @@
 //! The numbers of a running server, as `/health` shows them.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::connections::ConnectionLimit;
 use crate::counter::Counter;
 use crate::ingest::{Intake, Registry};
 use crate::pull;
-use crate::store::{Log, Store};
+use crate::store::Log;
 
 /// Takes snapshots of a running server's numbers. Clones read the same server.
 #[derive(Clone)]
 pub struct ServerStats {
     intake: Intake,
     registry: Registry,
-    store: Store,
+    log: Arc<dyn Log>,
     pull: pull::Handle,
     connections: ConnectionLimit,
 }
@@ -122,16 +124,16 @@ pub struct ConnectionStats {
 }
 
 impl ServerStats {
-    /// Numbers of the server that receives entries by `intake` and `pull`, keeps them in `store`,
+    /// Numbers of the server that receives entries by `intake` and `pull`, keeps them in `log`,
     /// registers workers in `registry`, and has `connections`.
     pub fn new(
         intake: Intake,
         registry: Registry,
         pull: pull::Handle,
-        store: Store,
+        log: Arc<dyn Log>,
         connections: ConnectionLimit,
     ) -> Self {
-        Self { intake, registry, store, pull, connections }
+        Self { intake, registry, log, pull, connections }
     }
 
     /// The numbers now.
@@ -187,11 +189,11 @@ impl ServerStats {
     }
 
     fn stored(&self) -> StoreStats {
-        let stats = self.store.stats();
-        let failure = self.store.failure().borrow().clone();
+        let stats = self.log.stats();
+        let failure = self.log.failure().borrow().clone();
         StoreStats {
             state: failure.map_or_else(|| "ok".into(), |reason| reason.to_string()),
-            pressure: self.store.pressure(),
+            pressure: self.log.pressure(),
             segments: stats.segments,
             disk_bytes: stats.disk_bytes,
             commits: stats.commits,

@@ -88,9 +88,9 @@ impl Server {
 
         let (pull_service, pull) = pull_from(config.pull, &intake, &log);
         let registry = Registry::new(config.max_registered_workers);
-        let (stores, pulls) = (store.clone(), pull.clone());
+        let (logs, pulls) = (Arc::clone(&log), pull.clone());
         let (intakes, registries) = (intake.clone(), registry.clone());
-        let stats = ServerStats::new(intakes, registries, pulls, stores, limit.clone());
+        let stats = ServerStats::new(intakes, registries, pulls, logs, limit.clone());
         let http = AppState::new(config.http, source, stats, drain.clone())?;
         let health = grpc::Health::new().await;
         let grpc = grpc::GrpcOptions::new(intake.clone(), registry, health.clone());

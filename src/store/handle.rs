@@ -210,11 +210,6 @@ impl Store {
     fn tasks_reader(&self) -> TaskReader {
         TaskReader::new(Arc::clone(&self.0.shared), self.0.memory.clone())
     }
-
-    /// A few numbers.
-    pub fn stats(&self) -> Stats {
-        self.0.shared.stats()
-    }
 }
 
 impl StoreHandle {
@@ -351,6 +346,10 @@ impl Log for Store {
 
     fn tail(&self) -> Offset {
         self.0.shared.tail()
+    }
+
+    fn stats(&self) -> Stats {
+        self.0.shared.stats()
     }
 
     fn failure(&self) -> watch::Receiver<Option<Arc<str>>> {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use futures_util::future::BoxFuture;
 use tokio::sync::{oneshot, watch};
 
+use super::counters::Stats;
 use crate::domain::{
     Batch, Block, Cursor, Epoch, Gap, Offset, Scope, TaskId, TaskSummary, WorkerId, WorkerSummary,
 };
@@ -176,6 +177,9 @@ pub trait Log: Send + Sync + 'static {
 
     /// The offset that the next entry will get. Entries below it are readable.
     fn tail(&self) -> Offset;
+
+    /// A few numbers.
+    fn stats(&self) -> Stats;
 
     /// Why the log takes no more writes, once that is so; `None` while it is well.
     fn failure(&self) -> watch::Receiver<Option<Arc<str>>>;

@@ -89,7 +89,8 @@ impl Server {
         let intake = Intake::new(source.log.clone(), tasks.clone(), limits(), drain.clone());
         let pull = crate::pull::Handle::off();
         let connections = ConnectionLimit::new(100);
-        let stats = ServerStats::new(intake, Registry::new(10), pull, store.clone(), connections);
+        let stats =
+            ServerStats::new(intake, Registry::new(10), pull, source.log.clone(), connections);
         let state = AppState::new(options, source, stats, drain.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
