@@ -54,17 +54,18 @@ impl MissingLines {
         Self { after_line, from: from.0, to: to.0, lines, reason, worker_id: None }
     }
 
-    /// Takes in `other`, where it says the same of the same place; whether it did.
-    pub(super) fn merge(&mut self, other: &Self) -> bool {
-        let is_alike = self.after_line == other.after_line && self.reason == other.reason;
-        if is_alike {
-            self.to = self.to.max(other.to);
-            self.lines = self.lines.zip(other.lines).map(|(some, more)| some + more);
-            if self.worker_id != other.worker_id {
-                self.worker_id = None;
-            }
+    /// Whether `other` says the same of the same place.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.after_line == other.after_line && self.reason == other.reason
+    }
+
+    /// Takes in `other`, which comes later at the same place.
+    pub(super) fn take_in(&mut self, other: &Self) {
+        self.to = self.to.max(other.to);
+        self.lines = self.lines.zip(other.lines).map(|(some, more)| some + more);
+        if self.worker_id != other.worker_id {
+            self.worker_id = None;
         }
-        is_alike
     }
 
     /// A line of text that no program takes for one of the log's.
@@ -95,11 +96,11 @@ mod tests {
     #[test]
     fn what_is_missing_at_one_place_for_one_reason_is_told_once() {
         let mut gap = missing(3, Some(2));
-        assert!(gap.merge(&missing(3, Some(4))));
+        assert!(gap.is_like(&missing(3, None)) && !gap.is_like(&missing(4, Some(2))));
+        gap.take_in(&missing(3, Some(4)));
         assert_eq!(gap.lines, Some(6));
-        assert!(gap.merge(&missing(3, None)));
+        gap.take_in(&missing(3, None));
         assert_eq!(gap.lines, None, "a number and an unknown one are unknown together");
-        assert!(!gap.merge(&missing(4, Some(1))));
     }
 
     #[test]

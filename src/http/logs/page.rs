@@ -143,13 +143,18 @@ impl Writer for PageLines {
         self.last = Some(line);
     }
 
-    /// Gaps at one place and for one reason become one, which bounds how many there are.
+    /// Gaps at one place and for one reason become one; so do all at one place once there are many,
+    /// which bounds them.
     fn write_missing(&mut self, _: &mut Vec<u8>, missing: &MissingLines) {
         let Some(gaps) = &mut self.gaps else { return };
-        let here = gaps.iter_mut().rev().take_while(|gap| gap.after_line == missing.after_line);
-        if !here.into_iter().any(|gap| gap.merge(missing)) {
-            gaps.push(missing.clone());
-            self.progress.bytes += GAP_COST_BYTES;
+        let are_many = gaps.len() >= MAX_PAGE_BYTES / GAP_COST_BYTES;
+        match gaps.last_mut() {
+            Some(gap) if gap.is_like(missing) => gap.take_in(missing),
+            Some(gap) if are_many && gap.after_line == missing.after_line => gap.take_in(missing),
+            _ => {
+                gaps.push(missing.clone());
+                self.progress.bytes += GAP_COST_BYTES;
+            }
         }
     }
 }
