@@ -97,7 +97,7 @@ pub struct PullStats {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreStats {
-    /// `ok`, or why it takes no more writes.
+    /// `ok`, or why it takes no entries.
     pub state: String,
     /// How full the append queue is, from 0 to 1.
     pub pressure: f32,
@@ -190,9 +190,9 @@ impl ServerStats {
 
     fn stored(&self) -> StoreStats {
         let stats = self.log.stats();
-        let failure = self.log.failure().borrow().clone();
+        let state = self.log.write_state().borrow().clone();
         StoreStats {
-            state: failure.map_or_else(|| "ok".into(), |reason| reason.to_string()),
+            state: state.reason().map_or_else(|| "ok".into(), ToString::to_string),
             pressure: self.log.pressure(),
             segments: stats.segments,
             disk_bytes: stats.disk_bytes,

@@ -48,13 +48,17 @@ mod read;
 mod recovery;
 mod retention;
 mod shared;
+mod stall;
 mod task_index;
 #[cfg(test)]
 mod tests;
+mod volume;
+mod write_error;
+mod write_state;
 
 pub use commit::OnCommit;
 pub use counters::Stats;
-pub use disk::{Disk, DiskFile, RealDisk};
+pub use disk::{Disk, DiskFile, FileState, RealDisk, Room};
 pub use handle::{RecoveredStore, Store, open, recover};
 pub use log::{
     AppendError, Committed, Log, Read, ReadError, Receipt, TaskFilter, TaskPage, TaskQuery,
@@ -62,3 +66,4 @@ pub use log::{
 };
 pub use open_error::OpenError;
 pub use options::{Durability, StoreOptions, UnknownDurability};
+pub use write_state::WriteState;

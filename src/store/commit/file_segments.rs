@@ -2,68 +2,32 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::sync::Arc;
 
+use super::active_segment::{ActiveFile, ActiveSegment};
 use super::segment_writer::{CommitHeader, SegmentWriter};
 use super::staging::StagedBlock;
 use crate::domain::{Epoch, LineNumber, Offset};
 use crate::store::catalog::{Catalog, Sealing, Segment, SegmentFooter};
-use crate::store::disk::DiskFile;
+use crate::store::data_dir::meta_path;
+use crate::store::disk::{Disk, FileState, Room};
 use crate::store::format::{
     ChecksumSeed, Chunk, ChunkHeader, ChunkRef, Compressor, Cursors, FIRST_CHUNK, FilePosition,
-    LastCommit, Millis, SegmentHeader, VERSION, encode_chunk, segment_path,
+    LastCommit, Millis, encode_chunk, segment_path,
 };
 use crate::store::options::{Durability, StoreOptions};
 use crate::store::read::OpenFiles;
-
-/// The segment that commits are appended to.
-#[derive(Debug)]
-pub(in crate::store) struct ActiveSegment {
-    pub(in crate::store) file: Arc<dyn DiskFile>,
-    pub(in crate::store) seed: ChecksumSeed,
-    /// Where the next bytes go.
-    pub(in crate::store) position: FilePosition,
-    pub(in crate::store) created: Millis,
-    pub(in crate::store) chunks: usize,
-    pub(in crate::store) last_time: Millis,
-}
-
-impl ActiveSegment {
-    /// Makes the segment's file and its durable header.
-    ///
-    /// # Errors
-    /// As the file system reports them.
-    pub(in crate::store) fn create(
-        options: &StoreOptions,
-        epoch: Epoch,
-        base: Offset,
-        first_commit: u64,
-    ) -> io::Result<Self> {
-        let StoreOptions { disk, dir, .. } = options;
-        let file = disk.create(&segment_path(dir, base))?;
-        let created = Millis::now();
-        let header = SegmentHeader { version: VERSION, epoch, base, first_commit, created };
-        file.write(&header.encode(), 0)?;
-        file.sync()?;
-        disk.sync_directory(dir)?;
-        let seed = ChecksumSeed::new(epoch, base);
-        Ok(Self { file, seed, position: FIRST_CHUNK, created, chunks: 0, last_time: created })
-    }
-
-    fn append(&mut self, bytes: &[u8], chunks: usize) -> io::Result<()> {
-        self.file.write(bytes, self.position.0)?;
-        self.position = self.position + bytes.len();
-        self.chunks += chunks;
-        Ok(())
-    }
-}
+use crate::store::write_error::WriteError;
 
 /// Segments in files.
 pub(in crate::store) struct FileSegments {
     options: StoreOptions,
     epoch: Epoch,
-    active: ActiveSegment,
+    active: ActiveFile,
+    /// The file that names the store, as it was at the opening.
+    meta: FileState,
     /// Segments that are forgotten and whose files are still there, oldest first.
     pending_deletes: VecDeque<Arc<Segment>>,
     open_files: Arc<OpenFiles>,
@@ -75,14 +39,17 @@ pub(in crate::store) struct FileSegments {
 }
 
 impl FileSegments {
+    /// # Errors
+    /// When the file that names the store cannot be looked at.
     pub(in crate::store) fn new(
         options: StoreOptions,
         epoch: Epoch,
-        active: ActiveSegment,
+        active: ActiveFile,
         open_files: Arc<OpenFiles>,
         lock: File,
-    ) -> Self {
-        Self {
+    ) -> io::Result<Self> {
+        Ok(Self {
+            meta: options.disk.state(&meta_path(&options.dir))?,
             options,
             epoch,
             active,
@@ -91,6 +58,18 @@ impl FileSegments {
             compressor: Compressor::default(),
             bytes: Vec::new(),
             lock: Some(lock),
+        })
+    }
+
+    /// The active segment, whose file is made where it has none.
+    fn open(&mut self, first_commit: u64) -> Result<&mut ActiveSegment, WriteError> {
+        if let ActiveFile::Missing { base } = self.active {
+            let made = ActiveSegment::create(&self.options, self.epoch, base, first_commit)?;
+            self.active = ActiveFile::Open(made);
+        }
+        match &mut self.active {
+            ActiveFile::Open(active) => Ok(active),
+            ActiveFile::Missing { .. } => unreachable!("it was made just now"),
         }
     }
 
@@ -98,15 +77,23 @@ impl FileSegments {
         self.options.durability == Durability::Fsync
     }
 
+    /// Begins the bytes of a commit, which will stand at the end of the active segment.
+    fn begin_commit(&mut self, number: u64) -> Result<CommitPlace, WriteError> {
+        let active = self.open(number)?;
+        let place = CommitPlace { seed: active.seed, start: active.position };
+        self.bytes.clear();
+        Ok(place)
+    }
+
     /// Appends a chunk to the commit's bytes; returns where it will stand and how long it is.
-    fn encode(&mut self, chunk: &Chunk<'_>) -> (FilePosition, usize) {
+    fn encode(&mut self, place: CommitPlace, chunk: &Chunk<'_>) -> (FilePosition, usize) {
         let start = self.bytes.len();
-        let position = self.active.position + start;
-        encode_chunk(&mut self.bytes, &mut self.compressor, self.active.seed, position, chunk);
+        let position = place.start + start;
+        encode_chunk(&mut self.bytes, &mut self.compressor, place.seed, position, chunk);
         (position, self.bytes.len() - start)
     }
 
-    fn encode_block(&mut self, staged: &mut StagedBlock, header: ChunkHeader) {
+    fn encode_block(&mut self, place: CommitPlace, staged: &mut StagedBlock, header: ChunkHeader) {
         let block = &staged.block;
         let header = ChunkHeader {
             base: block.base,
@@ -117,7 +104,7 @@ impl FileSegments {
             ..header
         };
         let chunk = Chunk { header, task: block.task.as_str(), payload: &block.payload };
-        let (position, bytes) = self.encode(&chunk);
+        let (position, bytes) = self.encode(place, &chunk);
         staged.location = Some(ChunkRef {
             position,
             base: header.base,
@@ -127,10 +114,25 @@ impl FileSegments {
         });
     }
 
-    fn encode_cursors(&mut self, cursors: &Cursors, header: ChunkHeader) {
+    fn encode_cursors(&mut self, place: CommitPlace, cursors: &Cursors, header: ChunkHeader) {
         let chunk = Chunk { header, task: "", payload: &cursors.encode() };
-        self.encode(&chunk);
+        self.encode(place, &chunk);
     }
+
+    /// Appends the commit's bytes to the active segment; returns how many they are.
+    fn append(&mut self, commit: CommitHeader, chunks: usize) -> Result<usize, WriteError> {
+        let bytes = std::mem::take(&mut self.bytes);
+        let appended = self.open(commit.number).and_then(|active| active.append(&bytes, chunks));
+        self.bytes = bytes;
+        appended.map(|()| self.bytes.len())
+    }
+}
+
+/// Where the bytes of a commit will stand.
+#[derive(Debug, Clone, Copy)]
+struct CommitPlace {
+    seed: ChecksumSeed,
+    start: FilePosition,
 }
 
 impl SegmentWriter for FileSegments {
@@ -139,30 +141,32 @@ impl SegmentWriter for FileSegments {
         commit: CommitHeader,
         blocks: &mut [StagedBlock],
         cursors: &Cursors,
-    ) -> io::Result<usize> {
+    ) -> Result<usize, WriteError> {
         let end = blocks.last().map_or(Offset::FIRST, |staged| staged.block.end());
         let header = ChunkHeader {
             synced: self.is_synced(),
             chunks_in_commit: blocks.len() as u32 + u32::from(!cursors.is_empty()),
             ..ChunkHeader::control_chunk(commit.number, end, commit.time)
         };
-        self.bytes.clear();
+        let place = self.begin_commit(commit.number)?;
         for (index, staged) in (0..).zip(blocks.iter_mut()) {
-            self.encode_block(staged, ChunkHeader { index, ..header });
+            self.encode_block(place, staged, ChunkHeader { index, ..header });
         }
         if !cursors.is_empty() {
             let index = header.chunks_in_commit - 1;
-            self.encode_cursors(cursors, ChunkHeader { index, ..header });
+            self.encode_cursors(place, cursors, ChunkHeader { index, ..header });
         }
-        self.active.append(&self.bytes, blocks.len())?;
-        self.active.last_time = commit.time;
-        let written = self.bytes.len();
+        let written = self.append(commit, blocks.len())?;
+        self.open(commit.number)?.last_time = commit.time;
         self.bytes.shrink_to(2 * self.options.commit_bytes);
         Ok(written)
     }
 
-    fn sync(&mut self) -> io::Result<()> {
-        if self.is_synced() { self.active.file.sync() } else { Ok(()) }
+    fn sync(&mut self) -> Result<(), WriteError> {
+        match &self.active {
+            ActiveFile::Open(active) if self.is_synced() => active.sync(),
+            _ => Ok(()),
+        }
     }
 
     fn write_control_chunk(
@@ -170,36 +174,60 @@ impl SegmentWriter for FileSegments {
         commit: CommitHeader,
         tail: Offset,
         cursors: &Cursors,
-    ) -> io::Result<bool> {
-        self.active.file.sync()?;
+    ) -> Result<bool, WriteError> {
+        self.open(commit.number)?.sync()?;
         let header = ChunkHeader::control_chunk(commit.number, tail, commit.time);
         let payload = if cursors.is_empty() { Vec::new() } else { cursors.encode() };
-        self.bytes.clear();
-        self.encode(&Chunk { header, task: "", payload: &payload });
-        self.active.append(&self.bytes, 1)?;
-        self.active.file.sync()?;
+        let place = self.begin_commit(commit.number)?;
+        self.encode(place, &Chunk { header, task: "", payload: &payload });
+        self.append(commit, 1)?;
+        self.open(commit.number)?.sync()?;
         Ok(true)
     }
 
     fn is_full(&self) -> bool {
-        self.active.position.0 >= self.options.segment_bytes
-            || self.active.chunks >= self.options.segment_chunks
+        let ActiveFile::Open(active) = &self.active else { return false };
+        active.position.0 >= self.options.segment_bytes
+            || active.chunks >= self.options.segment_chunks
     }
 
     fn is_old(&self, now: Millis) -> bool {
-        self.active.created.age_at(now) >= self.options.segment_age
+        let ActiveFile::Open(active) = &self.active else { return false };
+        active.created.age_at(now) >= self.options.segment_age
     }
 
-    fn seal(&mut self, catalog: &Catalog, next_commit: u64) -> io::Result<Sealing> {
-        let last = LastCommit { number: next_commit - 1, time: self.active.last_time };
+    /// The footer is durable before the next file is made: a segment without one is the last.
+    fn seal(&mut self, catalog: &Catalog, next_commit: u64) -> Result<Sealing, WriteError> {
+        let active = self.open(next_commit)?;
+        let last = LastCommit { number: next_commit - 1, time: active.last_time };
         let SegmentFooter { sealed, indexes, bytes } =
-            catalog.footer(self.active.seed, self.active.position, last);
-        self.active.append(&bytes, 0)?;
-        self.active.file.sync()?;
+            catalog.footer(active.seed, active.position, last);
+        active.append(&bytes, 0)?;
+        active.sync()?;
         let base = sealed.end_offset;
-        self.active = ActiveSegment::create(&self.options, self.epoch, base, next_commit)?;
+        self.active = ActiveFile::Missing { base };
         let next = Segment::new(base, segment_path(&self.options.dir, base));
-        Ok(Sealing { sealed, indexes, next, first_chunk: self.active.position })
+        Ok(Sealing { sealed, indexes, next, first_chunk: FIRST_CHUNK })
+    }
+
+    fn begin(&mut self, next_commit: u64) -> Result<(), WriteError> {
+        self.open(next_commit).map(|_| ())
+    }
+
+    fn check_place(&self) -> io::Result<()> {
+        let StoreOptions { disk, dir, .. } = &self.options;
+        check_file(disk.as_ref(), &meta_path(dir), self.meta)?;
+        match &self.active {
+            ActiveFile::Open(active) => {
+                let path = segment_path(dir, active.base);
+                check_file(disk.as_ref(), &path, active.file.state()?)
+            }
+            ActiveFile::Missing { .. } => Ok(()),
+        }
+    }
+
+    fn room(&self) -> Option<Room> {
+        self.options.disk.room(&self.options.dir).ok()
     }
 
     fn delete(&mut self, segment: &Arc<Segment>) {
@@ -225,5 +253,19 @@ impl SegmentWriter for FileSegments {
 
     fn close(&mut self) {
         drop(self.lock.take());
+    }
+}
+
+/// Looks whether `path` still names the file whose state is `known`.
+fn check_file(disk: &dyn Disk, path: &Path, known: FileState) -> io::Result<()> {
+    let file = path.display();
+    match disk.state(path) {
+        Ok(found) if found.id == known.id => Ok(()),
+        Ok(_) => Err(io::Error::other(format!("{file} is another file than before"))),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(io::Error::other(format!("{file} was removed")))
+        }
+        // Whether it is there is not known then; a write will tell.
+        Err(_) => Ok(()),
     }
 }

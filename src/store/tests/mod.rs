@@ -9,6 +9,7 @@ mod opening;
 mod property;
 mod retention;
 mod tasks;
+mod waiting;
 
 use std::fs;
 use std::path::{Path, PathBuf};
