@@ -105,6 +105,8 @@ pub struct StoreStats {
     pub segments: usize,
     /// Bytes of the segment files.
     pub disk_bytes: u64,
+    /// Segments that retention deleted.
+    pub deleted_segments: u64,
     /// Commits; each is one write and, in mode `fsync`, one fsync.
     pub commits: u64,
     /// Time spent on writing and syncing commits, in milliseconds.
@@ -196,6 +198,7 @@ impl ServerStats {
             pressure: self.log.pressure(),
             segments: stats.segments,
             disk_bytes: stats.disk_bytes,
+            deleted_segments: stats.deleted_segments,
             commits: stats.commits,
             write_ms: u64::try_from(stats.write_time.as_millis()).unwrap_or(u64::MAX),
         }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Server;
 use crate::ingest::Intake;
-use crate::store::{Log, Store};
+use crate::store::{Log, Store, WriteState};
 
 /// How long connections stay once nothing is left to keep or to answer: for clients that are still
 /// to read their last bytes. Those that neither end nor go on are closed then.
@@ -28,7 +28,11 @@ impl Server {
         // Even when the time is up, the store begins to close; it is just not waited for.
         let is_closed = timeout_at(deadline, self.store.close()).await.is_ok();
         let drain_timeout = self.drain_timeout;
+        let state = self.store.write_state().borrow().clone();
         self.stop().await;
+        if let WriteState::Waiting(reason) = state {
+            anyhow::bail!("what was queued is not kept and not acknowledged: {reason}");
+        }
         anyhow::ensure!(
             is_drained && is_closed,
             "not everything received was kept and answered within the drain timeout of {}",
@@ -49,6 +53,10 @@ impl Server {
             () = all_gone => return,
             () = quiet(&self.intake, &self.store) => {}
         }
+        if self.store.write_state().borrow().is_waiting() {
+            // Nobody knows when the fault passes: what is queued is answered that it is not kept.
+            self.store.close().await;
+        }
         tracing::info!("closing the connections that are still open");
         self.shutdown.disconnect.cancel();
         // A stream whose producer had stopped reading may have entries that were not looked at.
@@ -67,14 +75,15 @@ impl Server {
 }
 
 /// Resolves once nothing was queued, kept or refused for [`DRAIN_GRACE`]: whoever is left then does
-/// not wait for this server.
+/// not wait for this server. What is queued while the store waits for a fault to pass does not count.
 async fn quiet(intake: &Intake, store: &Store) {
     let mut answered = intake.counters().answered();
     let mut since = Instant::now();
     while since.elapsed() < DRAIN_GRACE {
         sleep(QUIET_CHECK_INTERVAL).await;
         let now_answered = intake.counters().answered();
-        if store.pressure() > 0.0 || now_answered != answered {
+        let is_queued = store.pressure() > 0.0 && !store.write_state().borrow().is_waiting();
+        if is_queued || now_answered != answered {
             (answered, since) = (now_answered, Instant::now());
         }
     }

@@ -31,6 +31,7 @@
 //! is to read where there are no files. `disk` is the seam
 //! to the file system; `faults` lets tests hold it up or make it fail.
 
+mod age_limit;
 mod catalog;
 mod commit;
 mod counters;
@@ -53,6 +54,7 @@ mod task_index;
 #[cfg(test)]
 mod tests;
 mod volume;
+mod wall_clock;
 mod write_error;
 mod write_state;
 
@@ -66,4 +68,5 @@ pub use log::{
 };
 pub use open_error::OpenError;
 pub use options::{Durability, StoreOptions, UnknownDurability};
+pub use wall_clock::WallClock;
 pub use write_state::WriteState;

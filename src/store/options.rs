@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::{Disk, RealDisk};
+use super::wall_clock::WallClock;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -103,6 +104,8 @@ pub struct StoreOptions {
     pub open_files: usize,
     /// The file system.
     pub disk: Arc<dyn Disk>,
+    /// The clock by which entries get older.
+    pub clock: WallClock,
 }
 
 impl StoreOptions {
@@ -127,6 +130,7 @@ impl StoreOptions {
             memory_bytes: 24 * MIB as usize,
             open_files: 64,
             disk: Arc::new(RealDisk),
+            clock: WallClock::default(),
         }
     }
 

@@ -48,9 +48,9 @@ impl ActiveSegment {
         base: Offset,
         first_commit: u64,
     ) -> Result<Self, WriteError> {
-        let StoreOptions { disk, dir, .. } = options;
+        let StoreOptions { disk, dir, clock, .. } = options;
         let file = disk.create(&segment_path(dir, base)).map_err(WriteError::of_change)?;
-        let created = Millis::now();
+        let created = clock.now();
         let header = SegmentHeader { version: VERSION, epoch, base, first_commit, created };
         file.write(&header.encode(), 0).map_err(WriteError::of_change)?;
         file.sync().map_err(WriteError::Lasting)?;

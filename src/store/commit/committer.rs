@@ -22,6 +22,7 @@ use crate::store::retention::Retention;
 use crate::store::shared::StoreShared;
 use crate::store::stall::{self, StallWatch};
 use crate::store::task_index::TaskIndex;
+use crate::store::wall_clock::WallClock;
 use crate::store::write_error::WriteError;
 
 /// How often age and retention are looked at.
@@ -39,6 +40,7 @@ pub(in crate::store) struct Committer {
     on_commit: OnCommit,
     pub(super) segments: Box<dyn SegmentWriter>,
     pub(super) retention: Retention,
+    pub(super) clock: WallClock,
     /// `None` where there are no files.
     pub(super) indexer: Option<Indexer>,
     /// Tasks that the index has up to here may go, once nothing is staged.
@@ -87,13 +89,15 @@ impl Committer {
         let indexer = shared.index.as_ref().map(start).transpose()?;
         let watch = |_| stall::watch(Arc::clone(&shared), options.stall_timeout);
         let stall = indexer.as_ref().map(watch).transpose()?;
+        let newest = shared.catalog().newest_time().unwrap_or_else(|| options.clock.now());
         Ok(Self {
             shared,
             receiver,
             taken_in: VecDeque::new(),
             on_commit,
             segments,
-            retention: Retention::new(options),
+            retention: Retention::new(options, newest),
+            clock: options.clock.clone(),
             indexer,
             evictable_to: None,
             catalog_bytes: options.catalog_bytes,
@@ -165,7 +169,7 @@ impl Committer {
     }
 
     fn commit(&mut self) {
-        let time = Millis::now();
+        let time = self.clock.now();
         self.stage(time);
         let written = self.write(time);
         if written.is_ok() {
@@ -248,6 +252,7 @@ impl Committer {
         let staged = self.staging.staged_blocks();
         let mut entries = 0;
         let mut catalog = self.shared.catalog_mut();
+        catalog.committed_at = Some(Instant::now());
         for block in staged {
             catalog.add_chunk(&block.committed(), self.staging.stats(block));
             entries += u64::from(block.block.count);
@@ -285,7 +290,7 @@ impl Committer {
 
     /// Writes that all before is durable. Without it the next opening reads more, and loses nothing.
     fn mark_end(&mut self) {
-        let commit = CommitHeader { number: self.next_commit, time: Millis::now() };
+        let commit = CommitHeader { number: self.next_commit, time: self.clock.now() };
         let tail = self.shared.catalog().tail;
         match self.segments.write_control_chunk(commit, tail, &Default::default()) {
             Ok(_) => {}

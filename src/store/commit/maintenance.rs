@@ -8,8 +8,8 @@ use super::indexer::{IndexJob, Indexer};
 use super::segment_writer::CommitHeader;
 use crate::store::catalog::Sealing;
 use crate::store::disk::Room;
-use crate::store::format::Millis;
 use crate::store::write_error::{PassingFault, WriteError};
+use crate::store::write_state::WriteState;
 
 /// How many sealed segments may wait for the task index.
 const MAX_UNINDEXED: usize = 4;
@@ -36,7 +36,7 @@ impl Committer {
         self.take_index_progress();
         let must_seal = self.segments.is_full()
             || self.has_many_tasks()
-            || (is_due && self.segments.is_old(Millis::now()));
+            || (is_due && self.segments.is_old(self.clock.now()));
         if must_seal && self.shared.catalog().active_has_entries() {
             self.seal();
         }
@@ -123,13 +123,23 @@ impl Committer {
         indexer.waiting() == 0 && is_crowded && catalog.bytes > self.catalog_bytes / 2
     }
 
-    /// Memory for resident tasks is bounded: where the index cannot keep up, producers wait.
+    /// Memory for resident tasks is bounded: where the index cannot keep up, producers wait. A store
+    /// that closes does not.
     fn wait_for_index(&mut self) {
-        while self.is_index_behind() {
+        let mut is_told = false;
+        while self.is_index_behind() && !self.shared.queue_permits.is_closed() {
             if let Some(indexer) = &self.indexer {
                 indexer.wait(MAINTENANCE_PERIOD);
+                if let Some(fault) = indexer.waits_for() {
+                    let reason = fault.reason(self.segments.room());
+                    self.shared.set_state(WriteState::Waiting(reason.into()));
+                    is_told = true;
+                }
             }
             self.take_index_progress();
+        }
+        if is_told {
+            self.shared.set_state(WriteState::Ok);
         }
     }
 
@@ -162,8 +172,10 @@ impl Committer {
 
     /// Drops the oldest segments while there is a reason to.
     fn apply_retention(&mut self) {
+        let now = self.clock.now();
+        self.retention.look(now, self.shared.catalog().segments.len());
         loop {
-            let reason = self.retention.reason_to_drop(&self.shared.catalog());
+            let reason = self.retention.reason_to_drop(&self.shared.catalog(), now);
             let Some(reason) = reason else { break };
             if self.shared.catalog().segments.len() == 1 {
                 self.seal();
@@ -186,7 +198,7 @@ impl Committer {
         if !is_last || cursors.is_empty() {
             return true;
         }
-        let commit = CommitHeader { number: self.next_commit, time: Millis::now() };
+        let commit = CommitHeader { number: self.next_commit, time: self.clock.now() };
         match self.segments.write_control_chunk(commit, tail, &cursors) {
             Ok(is_commit) => {
                 self.next_commit += u64::from(is_commit);
@@ -202,6 +214,8 @@ impl Committer {
 
     fn drop_oldest(&mut self, reason: &'static str) {
         let Some(segment) = self.shared.catalog_mut().forget_oldest() else { return };
+        self.retention.note_dropped(reason);
+        self.shared.counters.note_deleted();
         tracing::info!(segment = %segment.path.display(), reason, "dropped the oldest segment");
         match &self.indexer {
             Some(indexer) => indexer.push(IndexJob::Remove(segment)),
