@@ -1,5 +1,6 @@
 //! Shutdown: everything that was received is kept and answered, then everyone goes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -15,6 +16,14 @@ const DRAIN_GRACE: Duration = Duration::from_secs(2);
 /// How often it is looked whether something is still being kept.
 const QUIET_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
+/// What became of what had arrived.
+enum Drained {
+    /// It is kept, or was answered that it is not.
+    Wholly,
+    /// The store waited for a fault, named here, and what was queued is not kept.
+    WithoutQueued(Arc<str>),
+}
+
 impl Server {
     /// Loses nothing that arrived; see the module `server`.
     ///
@@ -23,16 +32,16 @@ impl Server {
     pub async fn shut_down(mut self) -> anyhow::Result<()> {
         let deadline = Instant::now() + self.drain_timeout;
         self.shutdown.drain.cancel();
-        let is_drained = timeout_at(deadline, self.drain()).await.is_ok();
+        let drained = timeout_at(deadline, self.drain()).await;
         self.shutdown.disconnect.cancel();
         // Even when the time is up, the store begins to close; it is just not waited for.
         let is_closed = timeout_at(deadline, self.store.close()).await.is_ok();
         let drain_timeout = self.drain_timeout;
-        let state = self.store.write_state().borrow().clone();
         self.stop().await;
-        if let WriteState::Waiting(reason) = state {
+        if let Ok(Drained::WithoutQueued(reason)) = drained {
             anyhow::bail!("what was queued is not kept and not acknowledged: {reason}");
         }
+        let is_drained = drained.is_ok();
         anyhow::ensure!(
             is_drained && is_closed,
             "not everything received was kept and answered within the drain timeout of {}",
@@ -44,23 +53,34 @@ impl Server {
 
     /// Waits until all clients are gone, or until those that are left have had their time; then
     /// until what they sent is kept.
-    async fn drain(&mut self) {
+    async fn drain(&mut self) -> Drained {
         let all_gone = async {
             self.intake.drained().await;
             while self.services.join_next().await.is_some() {}
         };
         tokio::select! {
-            () = all_gone => return,
+            () = all_gone => return Drained::Wholly,
             () = quiet(&self.intake, &self.store) => {}
         }
-        if self.store.write_state().borrow().is_waiting() {
-            // Nobody knows when the fault passes: what is queued is answered that it is not kept.
-            self.store.close().await;
-        }
+        let drained = self.let_queued_go().await;
         tracing::info!("closing the connections that are still open");
         self.shutdown.disconnect.cancel();
         // A stream whose producer had stopped reading may have entries that were not looked at.
         self.intake.drained().await;
+        drained
+    }
+
+    /// Where the store waits for a fault to pass, nobody knows for how long: what is queued is
+    /// answered that it is not kept.
+    async fn let_queued_go(&self) -> Drained {
+        let state = self.store.write_state().borrow().clone();
+        match state {
+            WriteState::Waiting(reason) if self.store.pressure() > 0.0 => {
+                self.store.close().await;
+                Drained::WithoutQueued(reason)
+            }
+            _ => Drained::Wholly,
+        }
     }
 
     /// Ends what is left, and does not wait long where something hangs.

@@ -63,6 +63,15 @@ impl TestServer {
         format!("http://{}{path}", self.addrs.http)
     }
 
+    pub(crate) fn http_addr(&self) -> String {
+        self.addrs.http.to_string()
+    }
+
+    /// Its data directory.
+    pub(crate) fn data(&self) -> std::path::PathBuf {
+        self.dir.path().join("data")
+    }
+
     /// Waits until it ends by itself.
     pub(crate) async fn ended(self) -> anyhow::Result<()> {
         let Self { running, stop: _stop, .. } = self;
