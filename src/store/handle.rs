@@ -19,6 +19,7 @@ use super::commit::{
 use super::counters::Stats;
 use super::data_dir;
 use super::format::FilePosition;
+use super::limits;
 use super::log::{AppendError, Log, Read, ReadError, Receipt, TaskPage, TaskQuery, TryAppendError};
 use super::memory::{MemoryBlocks, MemoryReader};
 use super::open_error::OpenError;
@@ -27,8 +28,7 @@ use super::read::{OpenFiles, Reader, TaskReader};
 use super::recovery::{self, Recovered};
 use super::shared::StoreShared;
 use super::task_index::TaskIndex;
-use super::volume;
-use super::write_state::WriteState;
+use super::writing::WriteState;
 use crate::domain::{
     Batch, Cursor, Epoch, LineNumber, Offset, Scope, TaskId, TaskSummary, WorkerId, WorkerSummary,
 };
@@ -79,7 +79,7 @@ pub fn recover(options: StoreOptions) -> Result<RecoveredStore, OpenError> {
     if options.durability == Durability::Memory {
         return Ok(without_files(options));
     }
-    let options = volume::fit(options)?;
+    let options = limits::fit(options)?;
     let lock = data_dir::lock(&options.dir)?;
     let epoch = data_dir::epoch(&options.dir)?;
     let Recovered { catalog, index, active, next_commit } = recovery::recover(&options, epoch)?;

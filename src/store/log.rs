@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{oneshot, watch};
 
 use super::counters::Stats;
-use super::write_state::WriteState;
+use super::writing::WriteState;
 use crate::domain::{
     Batch, Block, Cursor, Epoch, Gap, Offset, Scope, TaskId, TaskSummary, WorkerId, WorkerSummary,
 };

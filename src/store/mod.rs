@@ -31,7 +31,6 @@
 //! is to read where there are no files. `disk` is the seam
 //! to the file system; `faults` lets tests hold it up or make it fail.
 
-mod age_limit;
 mod catalog;
 mod commit;
 mod counters;
@@ -40,6 +39,7 @@ mod disk;
 pub mod faults;
 mod format;
 mod handle;
+mod limits;
 mod locks;
 mod log;
 mod memory;
@@ -49,24 +49,20 @@ mod read;
 mod recovery;
 mod retention;
 mod shared;
-mod stall;
 mod task_index;
 #[cfg(test)]
 mod tests;
-mod volume;
-mod wall_clock;
-mod write_error;
-mod write_state;
+mod writing;
 
 pub use commit::OnCommit;
 pub use counters::Stats;
 pub use disk::{Disk, DiskFile, FileState, RealDisk, Room};
 pub use handle::{RecoveredStore, Store, open, recover};
+pub use limits::WallClock;
 pub use log::{
     AppendError, Committed, Log, Read, ReadError, Receipt, TaskFilter, TaskPage, TaskQuery,
     TryAppendError,
 };
 pub use open_error::OpenError;
 pub use options::{Durability, StoreOptions, UnknownDurability};
-pub use wall_clock::WallClock;
-pub use write_state::WriteState;
+pub use writing::WriteState;

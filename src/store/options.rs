@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::{Disk, RealDisk};
-use super::wall_clock::WallClock;
+use super::limits::WallClock;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::age_limit::AgeLimit;
 use super::catalog::Catalog;
 use super::format::Millis;
+use super::limits::AgeLimit;
 use super::options::{Durability, StoreOptions};
 
 /// The reason for which old segments go.

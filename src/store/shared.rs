@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::catalog::Catalog;
 use super::counters::{Counters, Stats};
 use super::locks::unpoisoned;
-use super::stall::StallClock;
 use super::task_index::TaskIndex;
-use super::write_state::WriteState;
+use super::writing::StallClock;
+use super::writing::WriteState;
 use crate::domain::{Epoch, Offset};
 
 /// What the handle, the committer and readers share.

@@ -106,8 +106,8 @@ impl Catalog {
     /// When the newest entry was committed, as far as that is known.
     pub(in crate::store) fn newest_time(&self) -> Option<Millis> {
         let resident = self.tasks.values().filter_map(Task::last_time).max();
-        let sealed = self.segments.iter().filter_map(|segment| segment.sealed.get());
-        resident.max(sealed.last().map(|sealed| sealed.last_time))
+        let sealed = self.segments.iter().rev().find_map(|segment| segment.sealed.get());
+        resident.max(sealed.map(|sealed| sealed.last_time))
     }
 
     /// Whether the active segment has entries.

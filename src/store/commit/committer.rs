@@ -16,14 +16,14 @@ use super::segment_writer::{CommitHeader, SegmentWriter};
 use super::staging::Staging;
 use crate::domain::{Block, Offset, TaskId};
 use crate::store::format::Millis;
+use crate::store::limits::WallClock;
 use crate::store::log::{AppendError, Committed};
 use crate::store::options::StoreOptions;
 use crate::store::retention::Retention;
 use crate::store::shared::StoreShared;
-use crate::store::stall::{self, StallWatch};
 use crate::store::task_index::TaskIndex;
-use crate::store::wall_clock::WallClock;
-use crate::store::write_error::WriteError;
+use crate::store::writing::WriteError;
+use crate::store::writing::{self, StallWatch};
 
 /// How often age and retention are looked at.
 pub(super) const MAINTENANCE_PERIOD: Duration = Duration::from_secs(1);
@@ -87,7 +87,7 @@ impl Committer {
     ) -> io::Result<Self> {
         let start = |index: &Arc<TaskIndex>| Indexer::start(Arc::clone(index), shared.epoch);
         let indexer = shared.index.as_ref().map(start).transpose()?;
-        let watch = |_| stall::watch(Arc::clone(&shared), options.stall_timeout);
+        let watch = |_| writing::watch(Arc::clone(&shared), options.stall_timeout);
         let stall = indexer.as_ref().map(watch).transpose()?;
         let newest = shared.catalog().newest_time().unwrap_or_else(|| options.clock.now());
         Ok(Self {

@@ -13,7 +13,7 @@ use crate::domain::{Epoch, Offset};
 use crate::store::catalog::Segment;
 use crate::store::locks::unpoisoned;
 use crate::store::task_index::{FooterError, IndexError, TaskIndex, with_footer};
-use crate::store::write_error::PassingFault;
+use crate::store::writing::PassingFault;
 
 /// The wait before an update that failed is tried again; doubled each time, up to the longest.
 const FIRST_RETRY: Duration = Duration::from_millis(100);

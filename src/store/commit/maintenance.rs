@@ -8,8 +8,8 @@ use super::indexer::{IndexJob, Indexer};
 use super::segment_writer::CommitHeader;
 use crate::store::catalog::Sealing;
 use crate::store::disk::Room;
-use crate::store::write_error::{PassingFault, WriteError};
-use crate::store::write_state::WriteState;
+use crate::store::writing::WriteState;
+use crate::store::writing::{PassingFault, WriteError};
 
 /// How many sealed segments may wait for the task index.
 const MAX_UNINDEXED: usize = 4;
@@ -77,7 +77,7 @@ impl Committer {
     }
 
     /// While the store waits: lets go of what may go.
-    pub(super) fn make_room(&mut self) {
+    pub(super) fn let_old_go(&mut self) {
         self.check_place();
         self.take_index_progress();
         if self.shared.failed().is_none() {

@@ -13,7 +13,7 @@ use crate::store::disk::Room;
 use crate::store::format::{Cursors, FilePosition, IndexAt, Millis, SealedSegment};
 use crate::store::memory::MemoryBlocks;
 use crate::store::options::StoreOptions;
-use crate::store::write_error::WriteError;
+use crate::store::writing::WriteError;
 
 /// The active segment of a store without files.
 #[derive(Debug)]

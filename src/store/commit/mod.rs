@@ -13,7 +13,6 @@
 //! full, `indexer` keeps the task index, `ack` answers.
 
 mod ack;
-mod active_segment;
 mod committer;
 mod file_segments;
 mod group_commit;
@@ -28,9 +27,8 @@ mod waiting;
 pub use committer::OnCommit;
 
 pub(super) use ack::AckSender;
-pub(super) use active_segment::{ActiveFile, ActiveSegment};
 pub(super) use committer::Committer;
-pub(super) use file_segments::FileSegments;
+pub(super) use file_segments::{ActiveFile, ActiveSegment, FileSegments};
 pub(super) use memory_segments::MemorySegments;
 pub(super) use queue::{Message, QueuedBatch};
 pub(super) use segment_writer::SegmentWriter;

@@ -8,7 +8,7 @@ use crate::domain::Offset;
 use crate::store::catalog::{Catalog, Sealing, Segment};
 use crate::store::disk::Room;
 use crate::store::format::{Cursors, Millis};
-use crate::store::write_error::WriteError;
+use crate::store::writing::WriteError;
 
 /// What every chunk of a commit has in its header.
 #[derive(Debug, Clone, Copy)]

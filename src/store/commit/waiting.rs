@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use super::committer::Committer;
 use super::queue::Message;
 use crate::store::log::AppendError;
-use crate::store::write_error::{PassingFault, WriteError};
-use crate::store::write_state::WriteState;
+use crate::store::writing::WriteState;
+use crate::store::writing::{PassingFault, WriteError};
 
 /// The wait before the second try; doubled each time, up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -49,7 +49,7 @@ impl Committer {
                 }
                 Err(WriteError::Passing(fault)) => self.wait_out(fault, &mut wait),
             }
-            self.make_room();
+            self.let_old_go();
             if let Some(reason) = self.shared.failed() {
                 return Err(AppendError::Poisoned { reason });
             }

@@ -25,7 +25,7 @@ use super::format::{
 use super::open_error::OpenError;
 use super::options::StoreOptions;
 use super::task_index::{FooterError, TaskIndex, trailer, with_footer};
-use super::write_error::WriteError;
+use super::writing::WriteError;
 use crate::domain::{Epoch, Offset};
 use walk::Walk;
 

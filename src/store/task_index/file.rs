@@ -13,7 +13,7 @@ use std::time::Duration;
 use redb::StorageBackend;
 
 use crate::store::locks::unpoisoned;
-use crate::store::write_error::PassingFault;
+use crate::store::writing::PassingFault;
 
 /// The wait before the second try; doubled each time, up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(100);

@@ -36,7 +36,7 @@ use redb::{Builder, Database, ReadableDatabase};
 
 use crate::domain::{Epoch, Offset};
 use crate::store::format::TaskRecord;
-use crate::store::write_error::PassingFault;
+use crate::store::writing::PassingFault;
 
 pub(super) use error::IndexError;
 pub(super) use footers::{FooterError, trailer, with_footer};

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::format::Millis;
+use crate::store::format::Millis;
 
 /// A clock that is ahead by more than this has been set, or the server was off for as long.
 const STEP: Duration = Duration::from_secs(24 * 60 * 60);
@@ -23,7 +23,7 @@ const LONGEST_PASS: Duration = Duration::from_secs(60);
 
 /// How much may be deleted for its age now.
 #[derive(Debug)]
-pub(super) struct AgeLimit {
+pub(in crate::store) struct AgeLimit {
     pass: Duration,
     /// What the clocks showed when they were compared last.
     compared: (Instant, Millis),
@@ -36,13 +36,13 @@ pub(super) struct AgeLimit {
 impl AgeLimit {
     /// The limit for what is deleted when it is older than `age`; `newest` is when the newest entry
     /// was committed, as far as that is known.
-    pub(super) fn new(age: Duration, now: Instant, newest: Millis) -> Self {
+    pub(in crate::store) fn new(age: Duration, now: Instant, newest: Millis) -> Self {
         let pass = (age / AGE_DIVISOR).clamp(SHORTEST_PASS, LONGEST_PASS);
         Self { pass, compared: (now, newest), held_until: None, next_pass: now, left: 0 }
     }
 
     /// Compares the clocks and begins a pass over `segments` where it is time.
-    pub(super) fn look(&mut self, now: Instant, wall: Millis, segments: usize) {
+    pub(in crate::store) fn look(&mut self, now: Instant, wall: Millis, segments: usize) {
         let (then, wall_then) = std::mem::replace(&mut self.compared, (now, wall));
         let ahead = wall_then.age_at(wall).saturating_sub(now.saturating_duration_since(then));
         if ahead > STEP {
@@ -62,12 +62,12 @@ impl AgeLimit {
     }
 
     /// Whether one more segment may be deleted in this pass.
-    pub(super) fn allows(&self) -> bool {
+    pub(in crate::store) fn allows(&self) -> bool {
         self.left > 0
     }
 
     /// Notes that one was.
-    pub(super) fn note(&mut self) {
+    pub(in crate::store) fn note(&mut self) {
         self.left = self.left.saturating_sub(1);
     }
 }

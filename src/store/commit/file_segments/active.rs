@@ -9,7 +9,7 @@ use crate::store::format::{
     ChecksumSeed, FIRST_CHUNK, FilePosition, Millis, SegmentHeader, VERSION, segment_path,
 };
 use crate::store::options::StoreOptions;
-use crate::store::write_error::WriteError;
+use crate::store::writing::WriteError;
 
 /// The active segment's file.
 #[derive(Debug)]

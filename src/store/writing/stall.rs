@@ -2,57 +2,20 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::shared::StoreShared;
-use super::write_state::WriteState;
+use super::state::WriteState;
+use crate::store::shared::StoreShared;
 
 /// How often it is looked, at most and at least.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOKS_PER_TIMEOUT: u32 = 4;
 
-/// Since when a write has been under way.
-#[derive(Debug)]
-pub(super) struct StallClock {
-    start: Instant,
-    /// Milliseconds after `start`, and one; 0 while nothing is written.
-    began: AtomicU64,
-}
-
-impl Default for StallClock {
-    fn default() -> Self {
-        Self { start: Instant::now(), began: AtomicU64::new(0) }
-    }
-}
-
-impl StallClock {
-    /// Notes that a write begins.
-    pub(super) fn begin(&self) {
-        self.began.store(self.now() + 1, Ordering::Release);
-    }
-
-    /// Notes that it is over, well or not.
-    pub(super) fn end(&self) {
-        self.began.store(0, Ordering::Release);
-    }
-
-    /// For how long the write that is under way has been.
-    fn waited(&self) -> Option<Duration> {
-        let began = self.began.load(Ordering::Acquire).checked_sub(1)?;
-        Some(Duration::from_millis(self.now().saturating_sub(began)))
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
-    }
-}
-
 /// Ends the watching when it is dropped.
 #[derive(Debug)]
-pub(super) struct StallWatch {
+pub(in crate::store) struct StallWatch {
     _end: Sender<()>,
 }
 
@@ -60,7 +23,10 @@ pub(super) struct StallWatch {
 ///
 /// # Errors
 /// When the system gives no thread.
-pub(super) fn watch(shared: Arc<StoreShared>, timeout: Duration) -> io::Result<StallWatch> {
+pub(in crate::store) fn watch(
+    shared: Arc<StoreShared>,
+    timeout: Duration,
+) -> io::Result<StallWatch> {
     let (end, ended) = mpsc::channel();
     let watcher = Watcher { shared, timeout, told: None };
     thread::Builder::new().name("store-watch".to_owned()).spawn(move || watcher.run(&ended))?;

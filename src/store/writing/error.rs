@@ -5,11 +5,11 @@ use std::io;
 use bytesize::ByteSize;
 use rustix::io::Errno;
 
-use super::disk::Room;
+use crate::store::disk::Room;
 
 /// Why something was not written.
 #[derive(Debug)]
-pub(super) enum WriteError {
+pub(in crate::store) enum WriteError {
     /// Nothing is lost: the same can be written once this has passed.
     Passing(PassingFault),
     /// What stands on the disk is not known any more.
@@ -18,7 +18,7 @@ pub(super) enum WriteError {
 
 /// What keeps the store from writing for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PassingFault {
+pub(in crate::store) enum PassingFault {
     /// The volume, or its table of files, is full.
     Full,
     /// The quota is used up.
@@ -33,12 +33,12 @@ pub(super) enum PassingFault {
 
 impl WriteError {
     /// A write, a truncation or a creation that failed.
-    pub(super) fn of_change(error: io::Error) -> Self {
+    pub(in crate::store) fn of_change(error: io::Error) -> Self {
         PassingFault::of(&error).map_or(Self::Lasting(error), Self::Passing)
     }
 
     /// A directory that could not be synced: it is opened for that.
-    pub(super) fn of_directory(error: io::Error) -> Self {
+    pub(in crate::store) fn of_directory(error: io::Error) -> Self {
         match PassingFault::of(&error) {
             Some(fault @ (PassingFault::ProcessFiles | PassingFault::SystemFiles)) => {
                 Self::Passing(fault)
@@ -50,7 +50,7 @@ impl WriteError {
 
 impl PassingFault {
     /// The fault that passes; `None` where the error may have cost something.
-    pub(super) fn of(error: &io::Error) -> Option<Self> {
+    pub(in crate::store) fn of(error: &io::Error) -> Option<Self> {
         match Errno::from_io_error(error)? {
             Errno::NOSPC => Some(Self::Full),
             Errno::DQUOT => Some(Self::Quota),
@@ -61,7 +61,7 @@ impl PassingFault {
     }
 
     /// What is told of it, where the volume has `room`.
-    pub(super) fn reason(self, room: Option<Room>) -> String {
+    pub(in crate::store) fn reason(self, room: Option<Room>) -> String {
         match (self, room) {
             (Self::Full, Some(Room { free_files: 0, .. })) => {
                 "the disk is full: it has no inode for another file".into()

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use bytesize::ByteSize;
 
-use super::open_error::OpenError;
-use super::options::StoreOptions;
+use crate::store::open_error::OpenError;
+use crate::store::options::StoreOptions;
 
 /// By default this part of the volume stays free …
 const FREE_DIVISOR: u64 = 20;
@@ -17,7 +17,7 @@ const MOST_FREE_BYTES: u64 = 1024 * 1024 * 1024;
 ///
 /// # Errors
 /// When the volume is too small for what is to stay free, or for what retention is to keep.
-pub(super) fn fit(options: StoreOptions) -> Result<StoreOptions, OpenError> {
+pub(in crate::store) fn fit(options: StoreOptions) -> Result<StoreOptions, OpenError> {
     let total = total_bytes(&options);
     let by_default = || (total / FREE_DIVISOR).min(MOST_FREE_BYTES);
     let min_free = options.min_free_bytes.unwrap_or_else(by_default);

@@ -1,12 +1,13 @@
 //! Segments in files.
 
+mod active;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::active_segment::{ActiveFile, ActiveSegment};
 use super::segment_writer::{CommitHeader, SegmentWriter};
 use super::staging::StagedBlock;
 use crate::domain::{Epoch, LineNumber, Offset};
@@ -19,7 +20,9 @@ use crate::store::format::{
 };
 use crate::store::options::{Durability, StoreOptions};
 use crate::store::read::OpenFiles;
-use crate::store::write_error::WriteError;
+use crate::store::writing::WriteError;
+
+pub(in crate::store) use active::{ActiveFile, ActiveSegment};
 
 /// Segments in files.
 pub(in crate::store) struct FileSegments {

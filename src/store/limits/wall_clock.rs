@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use super::format::Millis;
 use crate::domain::now_ms;
+use crate::store::format::Millis;
 
 /// The system's clock. Clones share their steps.
 #[derive(Debug, Clone, Default)]
@@ -17,7 +17,7 @@ impl WallClock {
     }
 
     /// What it shows.
-    pub(super) fn now(&self) -> Millis {
+    pub(in crate::store) fn now(&self) -> Millis {
         Millis(now_ms().saturating_add_signed(self.0.load(Ordering::Relaxed)))
     }
 }
