@@ -16,7 +16,7 @@ pub use id_map::{IdHash, IdMap};
 pub use ids::{
     Epoch, EventId, EventIdError, IdError, LineNumber, MAX_ID_BYTES, Offset, TaskId, WorkerId,
 };
-pub use scope::{Gap, Scope};
+pub use scope::{Gap, Scope, describe_gap};
 pub use summary::{TaskSummary, WorkerCounts, WorkerState, WorkerSummary};
 
 /// Now, in milliseconds since the Unix epoch.

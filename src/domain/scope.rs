@@ -23,3 +23,12 @@ pub struct Gap {
     /// Why: a word for machines, such as `retention`.
     pub reason: &'static str,
 }
+
+/// Says for people how many lines are missing, where it is known, and why.
+pub fn describe_gap(lines: Option<u64>, reason: &str) -> String {
+    match lines {
+        Some(1) => format!("1 line is missing here: {reason}"),
+        Some(lines) => format!("{lines} lines are missing here: {reason}"),
+        None => format!("an unknown number of lines is missing here: {reason}"),
+    }
+}

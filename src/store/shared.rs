@@ -44,7 +44,7 @@ impl StoreShared {
             queue_permits: Arc::new(Semaphore::new(queue_units)),
             index,
             counters: Counters::default(),
-            state: watch::Sender::default(),
+            state: watch::Sender::new(WriteState::Ok),
             stall: StallClock::default(),
             panicked: CancellationToken::new(),
             tail: AtomicU64::new(catalog.tail.0),

@@ -122,14 +122,16 @@ class LogPage {
 
   async #loadPage(query) {
     const lines = [];
+    const gaps = [];
     let page = { nextAfterLine: query.afterLine };
     // The server ends a page of long lines early: the rest, up to `beforeLine`, takes further pages.
     do {
       page = await this.#historyOf({ ...query, afterLine: page.nextAfterLine });
       for (const entry of page.lines) lines.push({ ...entry, kind: 'log' });
+      gaps.push(...(page.gaps ?? []));
     } while (query.beforeLine && page.nextAfterLine);
     lines.forEach((entry) => this.#showColumnsFor(entry));
-    return { lines, totalLines: page.totalLines };
+    return { lines, gaps, totalLines: page.totalLines };
   }
 
   /** For a task that is not known yet this is a history without lines. */

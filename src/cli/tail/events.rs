@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::render::{LogLine, Renderer};
 use crate::client::sse::Event;
-use crate::domain::TaskId;
+use crate::domain::{TaskId, describe_gap};
 
 /// How following ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -68,7 +68,10 @@ impl<W: Write> Tail<W> {
         match event.event.as_str() {
             "log" => return self.on_log(&event.data).map(|()| None),
             "status" => self.on_status(&event.data),
-            "gap" => print_notice(&describe_gap(&parse_or_default(&event.data))),
+            "gap" => {
+                let Gap { lines, reason } = parse_or_default(&event.data);
+                print_notice(&describe_gap(lines, &reason));
+            }
             "reset" => print_notice("the server has a new store; its log follows from the start"),
             "complete" => {
                 self.on_complete(parse_or_default(&event.data));
@@ -135,11 +138,6 @@ fn on_failure(failure: Failure) -> Option<TailEnd> {
         return None;
     }
     Some(TailEnd::Refused(text))
-}
-
-fn describe_gap(gap: &Gap) -> String {
-    let lines = gap.lines.map_or("an unknown number of".to_owned(), |lines| lines.to_string());
-    format!("{lines} lines are missing here: {}", gap.reason)
 }
 
 fn parse_or_default<T: Default + for<'a> Deserialize<'a>>(data: &str) -> T {

@@ -8,6 +8,7 @@ use futures_util::stream;
 
 use super::format::Format;
 use super::line_reader::LineReader;
+use super::missing::MissingLines;
 use super::pieces::{Pieces, Writer};
 use crate::domain::Entry;
 use crate::encode::{Fields, write_json};
@@ -18,6 +19,7 @@ use crate::subscribe::Filter;
 struct Lines {
     format: Format,
     filter: Filter,
+    tells_gaps: bool,
     /// How many lines may still be sent.
     left: u64,
 }
@@ -27,11 +29,12 @@ struct Lines {
 pub(super) fn body(
     reader: LineReader,
     format: Format,
+    tells_gaps: bool,
     limit: Option<u64>,
     budget: ReaderBudget,
 ) -> Body {
     let filter = reader.filter.clone();
-    let writer = Lines { format, filter, left: limit.unwrap_or(u64::MAX) };
+    let writer = Lines { format, filter, tells_gaps, left: limit.unwrap_or(u64::MAX) };
     let pieces = Box::new(Pieces::new(reader, writer, budget));
     let chunks = stream::try_unfold(pieces, async |mut pieces| {
         let chunk = next(&mut pieces).await?;
@@ -42,9 +45,6 @@ pub(super) fn body(
 
 async fn next(pieces: &mut Pieces<Lines>) -> io::Result<Option<Bytes>> {
     while let Some(piece) = pieces.next().await.map_err(report)? {
-        if let Some(gap) = pieces.reader.gap {
-            return Err(report(format!("lines were removed while they were sent: {gap:?}")));
-        }
         if !piece.is_empty() {
             return Ok(Some(piece));
         }
@@ -71,6 +71,14 @@ impl Writer for Lines {
         }
         out.push(b'\n');
         self.left -= 1;
+    }
+
+    fn write_missing(&mut self, out: &mut Vec<u8>, missing: &MissingLines) {
+        match self.format {
+            _ if !self.tells_gaps => {}
+            Format::Text => missing.write_text(out),
+            Format::Json | Format::Ndjson => missing.write_ndjson(out),
+        }
     }
 }
 

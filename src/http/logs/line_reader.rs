@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::domain::{Block, Entry, Gap, Offset, Scope, TaskId};
+use super::missing::MissingLines;
+use crate::domain::{Block, Gap, Offset, Scope, TaskId};
 use crate::store::{Log, ReadError};
 use crate::subscribe::Filter;
 
@@ -23,43 +24,64 @@ pub(super) struct LineReader {
     task: TaskId,
     pub(super) range: LineRange,
     pub(super) filter: Filter,
+    /// The first line that the log had when the request came.
+    first_kept: u64,
+    /// The number of the next line, unless it is missing.
+    next_line: u64,
     /// The next entry that is wanted.
     from: Offset,
     /// Where the next read begins.
     cursor: Offset,
     /// What was read, from the block of `from` on.
     blocks: VecDeque<Arc<Block>>,
-    /// Entries that retention removed while the range was being read.
-    pub(super) gap: Option<Gap>,
+    /// Entries that are gone before the first of `blocks`.
+    gap: Option<Gap>,
 }
 
 impl LineReader {
-    /// Finds the first line of `range`.
+    /// Finds the first line of `range`, in a log whose first line is `first_kept`. Where the range
+    /// begins before that, or with line 1, what is missing there is read too.
     pub(super) async fn open(
         log: Arc<dyn Log>,
         task: TaskId,
         range: LineRange,
         filter: Filter,
+        first_kept: u64,
     ) -> Result<Self, ReadError> {
-        let cursor = log.locate(task.clone(), range.start).await?;
-        let blocks = VecDeque::new();
-        Ok(Self { log, task, range, filter, from: cursor, cursor, blocks, gap: None })
+        let cursor = match range.start {
+            start if start <= 1 || start < first_kept => Offset::FIRST,
+            start => log.locate(task.clone(), start).await?,
+        };
+        let (next_line, blocks) = (range.start, VecDeque::new());
+        let from = cursor;
+        Ok(Self {
+            log,
+            task,
+            range,
+            filter,
+            first_kept,
+            next_line,
+            from,
+            cursor,
+            blocks,
+            gap: None,
+        })
     }
 
     /// A reader of another range of the same lines.
     pub(super) async fn reopen(self, range: LineRange) -> Result<Self, ReadError> {
-        Self::open(self.log, self.task, range, self.filter).await
+        Self::open(self.log, self.task, range, self.filter, self.first_kept).await
     }
 
-    /// The block of the next entry that is wanted, where it may hold lines of the range. Reads
-    /// the log where it is not there.
+    /// The block of the next entry that is wanted, where it may hold lines of the range or gaps
+    /// right behind them. Reads the log where it is not there.
     pub(super) async fn block(&mut self) -> Result<Option<Arc<Block>>, ReadError> {
         loop {
             match self.blocks.front().cloned() {
                 Some(block) if block.end() <= self.from => drop(self.blocks.pop_front()),
-                Some(block) if block.base_line < self.range.end => return Ok(Some(block)),
+                Some(block) if block.base_line <= self.range.end => return Ok(Some(block)),
                 Some(_) => return Ok(None),
-                None if self.range.start >= self.range.end => return Ok(None),
+                None if self.range.is_empty() => return Ok(None),
                 None if !self.read().await? => return Ok(None),
                 None => {}
             }
@@ -100,7 +122,7 @@ impl LineReader {
         let read = self.log.read(scope, self.cursor, READ_BYTES).await?;
         let end = read.blocks.last().map(|block| block.end());
         let after_gap = read.gap.map(|gap| gap.to.next());
-        self.gap = self.gap.or(read.gap);
+        self.gap = self.gap.map_or(read.gap, |gap| Some(joined(gap, read.gap)));
         self.blocks = read.blocks.into();
         match end.or(after_gap) {
             Some(next) if next > self.cursor => self.cursor = next,
@@ -109,8 +131,50 @@ impl LineReader {
         Ok(true)
     }
 
-    /// The number of `entry`, when it is a line of the range.
-    pub(super) fn line(&self, entry: &Entry<'_>) -> Option<u64> {
-        entry.line.filter(|line| (self.range.start..self.range.end).contains(line))
+    /// Notes that `line` comes next in the log.
+    pub(super) fn note_line(&mut self, line: u64) {
+        self.next_line = line + 1;
     }
+
+    /// The number of the line that was read last.
+    pub(super) fn last_line(&self) -> u64 {
+        self.next_line - 1
+    }
+
+    /// What is missing before `block`, or before the end of the range; told once.
+    pub(super) fn missing_before(&mut self, block: Option<&Block>) -> Option<MissingLines> {
+        let end = self.range.end;
+        let next = block.map_or(end, |block| block.base_line.min(end));
+        let (lines, after_line) = (next.saturating_sub(self.next_line), self.last_line());
+        let gap = match self.gap.take() {
+            // Its entries were no lines: what is between two lines is known by their numbers.
+            Some(gap) if lines == 0 && gap.lines.is_some() => return None,
+            Some(gap) => gap,
+            None if lines == 0 => return None,
+            None => self.hole_before(block),
+        };
+        self.next_line = self.next_line.max(next);
+        Some(MissingLines::lost(gap, (lines > 0).then_some(lines), after_line))
+    }
+
+    /// Lines that the log passed over when the first line of the range was looked for.
+    fn hole_before(&self, block: Option<&Block>) -> Gap {
+        let to = block.map_or(self.cursor, |block| block.base).0.saturating_sub(1);
+        let from = self.from.min(Offset(to));
+        Gap { from, to: Offset(to), lines: None, reason: "unknown" }
+    }
+}
+
+impl LineRange {
+    /// Whether there is nothing to read. Before line 1 there may still be gaps.
+    fn is_empty(self) -> bool {
+        self.start > self.end || (self.start == self.end && self.start > 1)
+    }
+}
+
+/// Both gaps as one: nothing that is kept stands between them.
+fn joined(gap: Gap, next: Option<Gap>) -> Gap {
+    let Some(next) = next else { return gap };
+    let lines = gap.lines.zip(next.lines).map(|(some, more)| some + more);
+    Gap { to: next.to, lines, ..gap }
 }

@@ -3,6 +3,7 @@
 mod download;
 mod format;
 mod line_reader;
+mod missing;
 mod page;
 mod pieces;
 
@@ -21,10 +22,10 @@ use crate::domain::{TaskId, TaskSummary};
 use crate::subscribe::Filter;
 use format::Format;
 use line_reader::{LineRange, LineReader};
-use page::Anchor;
+use page::{Anchor, PageOptions};
 
 const KNOWN: &[ParamNames] =
-    &[FILTER_PARAMS, &["afterLine", "beforeLine", "tail", "limit", "format", "download"]];
+    &[FILTER_PARAMS, &["afterLine", "beforeLine", "tail", "limit", "format", "download", "gaps"]];
 
 const DEFAULT_PAGE_LINES: u64 = 1000;
 const MAX_PAGE_LINES: u64 = 10_000;
@@ -45,12 +46,14 @@ pub(super) async fn history(
     let log = &state.source().log;
     let summary = log.task(&task).await?.ok_or_else(|| Problem::no_such_task(&task))?;
     let range = query.range(&summary);
-    let reader = LineReader::open(log.clone(), task.clone(), range, query.filter.clone()).await?;
+    let (filter, first_kept) = (query.filter.clone(), summary.first_line);
+    let reader = LineReader::open(log.clone(), task.clone(), range, filter, first_kept).await?;
     let budget = state.reader_budget().clone();
     if query.format == Format::Json {
-        return page::response(reader, &summary, query.anchor(), query.page_lines(), budget).await;
+        return page::response(reader, &summary, query.page_options(), budget).await;
     }
-    let mut response = download::body(reader, query.format, query.limit, budget).into_response();
+    let body = download::body(reader, query.format, query.tells_gaps, query.limit, budget);
+    let mut response = body.into_response();
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(query.format.media_type()));
@@ -68,6 +71,7 @@ struct HistoryQuery {
     limit: Option<u64>,
     format: Format,
     is_download: bool,
+    tells_gaps: bool,
 }
 
 impl HistoryQuery {
@@ -75,6 +79,7 @@ impl HistoryQuery {
         let params = Params::read(uri, KNOWN)?;
         let format = params.parsed("format", "it must be json, ndjson or text", Format::named)?;
         let format = format.unwrap_or_else(|| Format::accepted(headers));
+        let tells_gaps = params.parsed("gaps", "it must be show or omit", tells_gaps)?;
         let max_limit = if format == Format::Json { MAX_PAGE_LINES } else { u64::MAX };
         Ok(Self {
             filter: read_filter(&params)?,
@@ -84,11 +89,17 @@ impl HistoryQuery {
             limit: params.number("limit", 1..=max_limit)?,
             format,
             is_download: params.flag("download")?.unwrap_or(false),
+            tells_gaps: tells_gaps.unwrap_or(true),
         })
     }
 
     fn page_lines(&self) -> u64 {
         self.limit.or(self.tail).unwrap_or(DEFAULT_PAGE_LINES).min(MAX_PAGE_LINES)
+    }
+
+    fn page_options(&self) -> PageOptions {
+        let (anchor, limit) = (self.anchor(), self.page_lines());
+        PageOptions { anchor, limit, tells_gaps: self.tells_gaps }
     }
 
     /// Which end of the range the client asked for.
@@ -97,19 +108,28 @@ impl HistoryQuery {
         if from_end && self.after_line.is_none() { Anchor::End } else { Anchor::Start }
     }
 
-    /// Which lines are examined. Where only `beforeLine` is given, those right before it.
+    /// Which lines are examined, kept or not. Where only `beforeLine` is given, those right before it.
     fn range(&self, summary: &TaskSummary) -> LineRange {
-        let all = summary.first_line..summary.last_line + 1;
-        let end = self.before_line.map_or(all.end, |line| line.min(all.end));
+        let all_end = summary.last_line + 1;
+        let end = self.before_line.map_or(all_end, |line| line.min(all_end));
         let default = (self.format == Format::Json).then(|| self.page_lines());
         let count = match (self.tail, self.after_line, self.before_line) {
             (Some(tail), _, _) => Some(tail),
             (None, None, Some(_)) => self.limit.or(default),
             _ => None,
         };
-        let after = self.after_line.map_or(0, |line| line.saturating_add(1));
+        let after = self.after_line.map_or(1, |line| line.saturating_add(1));
         let from_end = count.map_or(0, |count| end.saturating_sub(count));
-        LineRange { start: all.start.max(after).max(from_end), end }
+        LineRange { start: after.max(from_end), end }
+    }
+}
+
+/// Whether `gaps=text` asks for gaps.
+fn tells_gaps(text: &str) -> Option<bool> {
+    match text {
+        "show" => Some(true),
+        "omit" => Some(false),
+        _ => None,
     }
 }
 

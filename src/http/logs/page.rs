@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::download::report;
 use super::line_reader::{LineRange, LineReader};
+use super::missing::MissingLines;
 use super::pieces::{Pieces, Writer};
 use crate::domain::{Entry, TaskSummary};
 use crate::encode::write_json;
@@ -25,6 +26,10 @@ const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
 
 /// A page ends early after so many lines were examined: a filter may hide them all.
 const MAX_SCANNED_LINES: u64 = 1_000_000;
+
+/// What a gap counts for in a page's bytes: more than it has, for gaps are held until the page's
+/// end. A page has about a thousand of them at most.
+const GAP_COST_BYTES: usize = 8 * 1024;
 
 /// What an entry's JSON has beside its body, in bytes; about.
 const ENTRY_OVERHEAD_BYTES: usize = 64;
@@ -88,6 +93,8 @@ struct Measure {
     /// The lines that fit, with their bytes.
     fitting: VecDeque<(u64, usize)>,
     bytes: usize,
+    /// Whether there were lines that do not fit.
+    is_cut: bool,
 }
 
 impl Writer for Measure {
@@ -103,13 +110,18 @@ impl Writer for Measure {
         self.bytes += bytes;
         while self.bytes > MAX_PAGE_BYTES && self.fitting.len() > 1 {
             self.bytes -= self.fitting.pop_front().map_or(0, |(_, bytes)| bytes);
+            self.is_cut = true;
         }
     }
+
+    fn write_missing(&mut self, _: &mut Vec<u8>, _: &MissingLines) {}
 }
 
 /// Writes the lines of a page.
 struct PageLines {
     progress: Progress,
+    /// `None` where the client wants none.
+    gaps: Option<Vec<MissingLines>>,
     first: Option<u64>,
     last: Option<u64>,
 }
@@ -130,6 +142,21 @@ impl Writer for PageLines {
         self.first.get_or_insert(line);
         self.last = Some(line);
     }
+
+    /// Gaps at one place and for one reason become one; so do all at one place once there are many,
+    /// which bounds them.
+    fn write_missing(&mut self, _: &mut Vec<u8>, missing: &MissingLines) {
+        let Some(gaps) = &mut self.gaps else { return };
+        let are_many = gaps.len() >= MAX_PAGE_BYTES / GAP_COST_BYTES;
+        match gaps.last_mut() {
+            Some(gap) if gap.is_like(missing) => gap.take_in(missing),
+            Some(gap) if are_many && gap.after_line == missing.after_line => gap.take_in(missing),
+            _ => {
+                gaps.push(missing.clone());
+                self.progress.bytes += GAP_COST_BYTES;
+            }
+        }
+    }
 }
 
 /// A page that is being sent.
@@ -142,14 +169,24 @@ struct LinePage {
     is_whole: bool,
 }
 
-/// Up to `limit` of the lines that `reader` reads.
+/// What a page is to be like.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PageOptions {
+    pub(super) anchor: Anchor,
+    /// How many lines it has at most.
+    pub(super) limit: u64,
+    /// Whether it says where lines are missing.
+    pub(super) tells_gaps: bool,
+}
+
+/// A page of the lines that `reader` reads.
 pub(super) async fn response(
     reader: LineReader,
     summary: &TaskSummary,
-    anchor: Anchor,
-    limit: u64,
+    options: PageOptions,
     budget: ReaderBudget,
 ) -> Result<Response, Problem> {
+    let PageOptions { anchor, limit, tells_gaps } = options;
     let (reader, next_after_line) = match anchor {
         Anchor::Start => (reader, None),
         Anchor::End => cut_to_end(reader, limit, &budget).await?,
@@ -157,7 +194,8 @@ pub(super) async fn response(
     // The lines at the end were measured: they all fit.
     let max_bytes = if anchor == Anchor::Start { MAX_PAGE_BYTES } else { usize::MAX };
     let progress = Progress::new(&reader, limit, max_bytes);
-    let pieces = Pieces::new(reader, PageLines { progress, first: None, last: None }, budget);
+    let gaps = tells_gaps.then(Vec::new);
+    let pieces = Pieces::new(reader, PageLines { progress, gaps, first: None, last: None }, budget);
     let total_lines = summary.last_line;
     let page = LinePage { pieces, anchor, total_lines, next_after_line, is_whole: false };
     let head = format!("{{\"taskId\":{},\"lines\":[", json!(summary.task.as_str()));
@@ -175,14 +213,18 @@ async fn cut_to_end(
 ) -> Result<(LineReader, Option<u64>), ReadError> {
     let range = reader.range;
     let progress = Progress::new(&reader, limit, usize::MAX);
-    let measure = Measure { progress, fitting: VecDeque::new(), bytes: 0 };
+    let measure = Measure { progress, fitting: VecDeque::new(), bytes: 0, is_cut: false };
     let mut pieces = Pieces::new(reader, measure, budget.clone());
     while pieces.next().await?.is_some() {
         tokio::task::yield_now().await;
     }
-    let Measure { progress, fitting, .. } = &pieces.writer;
-    let (next_after_line, end) = (progress.next_after_line(range), progress.last_scanned + 1);
-    let start = fitting.front().map_or(end, |(line, _)| *line);
+    let Measure { progress, fitting, is_cut, .. } = &pieces.writer;
+    let next_after_line = progress.next_after_line(range);
+    let end = next_after_line.map_or(range.end, |line| line + 1);
+    let start = match fitting.front() {
+        Some((first, _)) if *is_cut => *first,
+        _ => range.start,
+    };
     let reader = pieces.reader.reopen(LineRange { start, end }).await?;
     Ok((reader, next_after_line))
 }
@@ -227,9 +269,9 @@ impl LinePage {
         Ok(None)
     }
 
-    /// What stands behind the lines.
+    /// What stands behind the lines. A page without gaps has no list of them.
     fn end(&self) -> String {
-        let PageLines { progress, first, last } = &self.pieces.writer;
+        let PageLines { progress, gaps, first, last } = &self.pieces.writer;
         let next = self.next_after_line.or_else(|| match self.anchor {
             Anchor::Start => progress.next_after_line(self.pieces.reader.range),
             Anchor::End => None,
@@ -241,6 +283,8 @@ impl LinePage {
             ("nextAfterLine", json!(next)),
         ];
         let members = members.map(|(name, value)| format!(",\"{name}\":{value}"));
-        format!("]{}}}", members.concat())
+        let gaps = gaps.as_ref().filter(|gaps| !gaps.is_empty());
+        let gaps = gaps.map_or(String::new(), |gaps| format!(",\"gaps\":{}", json!(gaps)));
+        format!("]{}{gaps}}}", members.concat())
     }
 }

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::line_reader::LineReader;
-use crate::domain::{Block, Entry};
+use super::missing::MissingLines;
+use crate::domain::{Block, Entry, Kind};
 use crate::http::reader_budget::{PIECE_BYTES, ReaderBudget, with_budget};
 use crate::permits::BytePermit;
 use crate::store::ReadError;
@@ -18,6 +19,9 @@ pub(super) trait Writer: Send {
 
     /// Appends what becomes of `entry`, which has this line number.
     fn write(&mut self, out: &mut Vec<u8>, line: u64, entry: &Entry<'_>);
+
+    /// Appends what tells that lines are missing here.
+    fn write_missing(&mut self, out: &mut Vec<u8>, missing: &MissingLines);
 }
 
 /// Makes pieces of what a reader reads.
@@ -29,6 +33,8 @@ pub(super) struct Pieces<W> {
     ahead: Option<BytePermit>,
     /// Reservation for a line that is larger than a piece.
     for_line: Option<BytePermit>,
+    /// Whether the last line, and what is missing right behind it, were written.
+    is_done: bool,
 }
 
 /// Why a piece ends.
@@ -37,27 +43,31 @@ enum End {
     Piece,
     /// The next line needs memory for so many bytes.
     LargeLine(usize),
+    /// The next line is not wanted.
+    Done,
 }
 
 impl<W: Writer> Pieces<W> {
     pub(super) fn new(reader: LineReader, writer: W, budget: ReaderBudget) -> Self {
-        Self { reader, writer, budget, ahead: None, for_line: None }
+        Self { reader, writer, budget, ahead: None, for_line: None, is_done: false }
     }
 
     /// The next piece, which is empty where a filter hid a whole block; `None` once all is
     /// written.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
         let mut out = Vec::new();
-        loop {
-            if self.writer.is_full() {
-                return Ok(None);
-            }
+        while !self.is_done {
             // While nothing is held, others must wait with their reads.
             let reading = match self.ahead {
                 Some(_) if !self.reader.is_drained() => None,
                 _ => Some(self.budget.read().await),
             };
-            let Some(block) = self.reader.block().await? else { return Ok(None) };
+            let block = self.reader.block().await?;
+            self.write_missing_before(&mut out, block.as_deref());
+            let Some(block) = block.filter(|_| !self.is_done) else {
+                self.is_done = true;
+                break;
+            };
             let end = self.write(&mut out, &block);
             self.keep_what_is_left();
             drop((block, reading));
@@ -69,8 +79,20 @@ impl<W: Writer> Pieces<W> {
                     self.ahead = None;
                     self.for_line = Some(self.budget.large(bytes).await);
                 }
+                End::Done => self.is_done = true,
                 End::Piece => return Ok(Some(self.piece(out))),
             }
+        }
+        Ok((!out.is_empty()).then(|| self.piece(out)))
+    }
+
+    /// Tells what is missing before `block`, unless the page before the missing lines is full.
+    fn write_missing_before(&mut self, out: &mut Vec<u8>, block: Option<&Block>) {
+        let Some(missing) = self.reader.missing_before(block) else { return };
+        if self.writer.is_full() && missing.lines.is_some() {
+            self.is_done = true;
+        } else {
+            self.writer.write_missing(out, &missing);
         }
     }
 
@@ -78,16 +100,26 @@ impl<W: Writer> Pieces<W> {
     fn write(&mut self, out: &mut Vec<u8>, block: &Block) -> End {
         let from = self.reader.from();
         for entry in block.entries().filter(|entry| entry.offset >= from) {
-            if out.len() >= PIECE_BYTES || self.writer.is_full() {
+            if out.len() >= PIECE_BYTES {
                 return End::Piece;
             }
-            let Some(line) = self.reader.line(&entry) else { continue };
+            let Some(line) = entry.line else {
+                self.write_refused(out, &entry);
+                continue;
+            };
+            if line < self.reader.range.start {
+                continue;
+            }
+            if line >= self.reader.range.end || self.writer.is_full() {
+                return End::Done;
+            }
             let is_large = W::KEEPS_ENTRIES && entry.body.len() > PIECE_BYTES;
             if is_large && self.for_line.is_none() {
                 self.reader.go_on_at(entry.offset);
                 return End::LargeLine(entry.body.len());
             }
             self.writer.write(out, line, &entry);
+            self.reader.note_line(line);
             self.reader.go_on_at(entry.offset.next());
             if self.for_line.is_some() {
                 return End::Piece;
@@ -95,6 +127,15 @@ impl<W: Writer> Pieces<W> {
         }
         self.reader.go_on_at(block.end());
         End::Piece
+    }
+
+    /// Tells the lines that a gap in the log stands for. It belongs to the line before it.
+    fn write_refused(&mut self, out: &mut Vec<u8>, entry: &Entry<'_>) {
+        if entry.kind == Kind::Gap {
+            let missing = MissingLines::refused(entry, self.reader.last_line());
+            self.writer.write_missing(out, &missing);
+        }
+        self.reader.go_on_at(entry.offset.next());
     }
 
     /// Forgets what was read ahead where there is no memory for it.

@@ -115,8 +115,11 @@ async fn text_is_byte_for_byte_what_was_pushed() {
     assert_eq!(response.headers()["x-content-type-options"], "nosniff");
     assert!(!response.headers().contains_key("content-disposition"));
     let text = soon(response.bytes()).await.unwrap();
-    let expected: String = messages.iter().flat_map(|message| [message, "\n"]).collect();
+    let lines: String = messages.iter().flat_map(|message| [message, "\n"]).collect();
+    let expected = format!("{lines}--- 1 line is missing here: too_large ---\n");
     assert_eq!(text, expected.as_bytes());
+    let omitted = server.get("/tasks/build/logs?format=text&gaps=omit").await;
+    assert_eq!(soon(omitted.bytes()).await.unwrap(), lines.as_bytes());
     server.stop().await;
 }
 
@@ -149,6 +152,7 @@ async fn history_refuses_bad_parameters_and_unknown_tasks() {
         ("beforeLine=0", "it must be a whole number from 1 on"),
         ("afterLine=x", "afterLine is \"x\""),
         ("download=1", "it must be true or false"),
+        ("gaps=no", "gaps is \"no\", it must be show or omit"),
         ("from=now", "\"from\" is not a parameter here"),
     ] {
         let response = server.get(&format!("/tasks/build/logs?{query}")).await;

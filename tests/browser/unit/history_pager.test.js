@@ -5,33 +5,50 @@ import { HistoryPager } from '../../../web/js/log/history_pager.js';
 const linesOf = (...numbers) => numbers.map((line) => ({ kind: 'log', line }));
 const shape = (entries) => entries.map((entry) => (entry.kind === 'gap' ? `${entry.lines} missing` : entry.line));
 
-function pagerOf(lines) {
+const gap = (afterLine, lines, reason = 'retention') => ({ afterLine, from: 1, to: 9, lines, reason });
+
+function pagerOf(lines, gaps) {
   const queries = [];
   const loadPage = async (query) => {
     queries.push(query);
-    return { lines, totalLines: 5000 };
+    return { lines, gaps, totalLines: 5000 };
   };
   return { pager: new HistoryPager(loadPage, assert.fail), queries };
 }
 
-test('a gap marker is put wherever lines are missing', async () => {
-  const { pager } = pagerOf(linesOf(3, 4, 8));
-  assert.deepEqual(shape(await pager.first()), [3, 4, '3 missing', 8]);
-  assert.deepEqual(shape(await pager.after(1)), ['1 missing', 3, 4, '3 missing', 8]);
+test('a gap marker stands where the server says that lines are missing', async () => {
+  const { pager } = pagerOf(linesOf(3, 4, 8), [gap(1, 1), gap(4, 3, 'damage'), gap(8, 2, 'too_large')]);
+  assert.deepEqual(shape(await pager.after(1)), ['1 missing', 3, 4, '3 missing', 8, '2 missing']);
+  const [, , marker] = await pager.first();
+  assert.deepEqual(marker, { ...gap(4, 3, 'damage'), kind: 'gap', offset: 9 });
+});
+
+test('what is missing before the first line of a page is told by the page before it', async () => {
+  const { pager } = pagerOf(linesOf(3, 4), [gap(0, 2), gap(2, 7, 'too_large')]);
+  assert.deepEqual(shape(await pager.first()), ['7 missing', 3, 4]);
 });
 
 test('a page before a line marks a gap right before that line', async () => {
-  const { pager } = pagerOf(linesOf(3, 4));
+  const { pager } = pagerOf(linesOf(3, 4), [gap(4, 2, 'damage')]);
   const { entries, isStart } = await pager.before(7);
   assert.deepEqual(shape(entries), [3, 4, '2 missing']);
   assert.equal(isStart, false);
 });
 
 test('where the server keeps nothing before a line, all lines before it are marked as missing', async () => {
-  const { pager } = pagerOf([]);
+  const { pager } = pagerOf([], [gap(3, 3)]);
   const { entries, isStart } = await pager.before(7);
-  assert.deepEqual(shape(entries), ['6 missing']);
+  assert.deepEqual(entries, [{ kind: 'gap', lines: 6, reason: 'retention' }]);
   assert.equal(isStart, true);
+});
+
+test('lines behind a gap that is longer than a page are found, and the gap is told once', async () => {
+  const pages = { 5000: { lines: [], gaps: [gap(3999, 1000, 'damage')] }, 4000: { lines: linesOf(1, 2), gaps: [gap(2, 3997, 'damage')] } };
+  const loadPage = async ({ beforeLine }) => ({ ...pages[beforeLine], totalLines: 5000 });
+  const { entries, isStart } = await new HistoryPager(loadPage, assert.fail).before(5000);
+  assert.deepEqual(shape(entries), [1, 2, '4997 missing']);
+  assert.equal(entries.at(-1).reason, 'damage');
+  assert.equal(isStart, false);
 });
 
 test('a page around a line begins some lines before it', async () => {

@@ -33,5 +33,7 @@ pub(super) async fn reason(server: &TestServer) -> String {
 pub(super) async fn lines_of(server: &TestServer, task: &str, count: usize) -> Vec<String> {
     let mut reader = Reader::open(&server.api(&format!("/stream/{task}"))).await;
     messages(&reader.logs(count).await);
-    text(|path| server.api(path), task).await.lines().map(str::to_owned).collect()
+    let text = text(|path| server.api(path), task).await;
+    // Without what is said of lines that the source sent and that were refused.
+    text.lines().filter(|line| !line.starts_with("--- ")).map(str::to_owned).collect()
 }

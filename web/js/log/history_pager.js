@@ -1,8 +1,13 @@
-// Pages of lines that the server keeps, as entries with a gap marker wherever lines are missing. One page is
+// Pages of lines that the server keeps, as entries with a gap marker wherever the server says that lines are missing. One page is
 // loaded at a time. Knows nothing of the DOM.
 
 const PAGE_LINES = 1000;
+const MAX_PAGE_LINES = 10_000;
 const LINES_BEFORE_TARGET = 200;
+/** Gaps before which lines may be kept; all others begin with the first line. */
+const GAPS_WITHIN = ['damage', 'task_bytes', 'unknown'];
+
+/** @typedef {{lines: object[], gaps: object[], totalLines: number}} Page gaps have `afterLine`, `to`, `lines` and `reason` */
 
 export class HistoryPager {
   #loadPage;
@@ -11,7 +16,7 @@ export class HistoryPager {
   #totalLines = 0;
 
   /**
-   * @param {?(query: object) => Promise<{lines: object[], totalLines: number}>} loadPage null where there is no history
+   * @param {?(query: object) => Promise<Page>} loadPage null where there is no history
    * @param {(error: Error) => void} onProblem called when a page cannot be loaded
    */
   constructor(loadPage, onProblem) {
@@ -36,39 +41,48 @@ export class HistoryPager {
   // Each of the following returns entries, or null when a page is being loaded already or cannot be loaded.
 
   async first() {
-    return withGapMarkers(await this.#load({ afterLine: 0, limit: PAGE_LINES }));
+    return withoutHeadGap(await this.#load({ afterLine: 0, limit: PAGE_LINES }));
   }
 
   async last() {
-    return withGapMarkers(await this.#load({ tail: PAGE_LINES }));
+    return withoutHeadGap(await this.#load({ tail: PAGE_LINES }));
   }
 
   /** A page that has `line` in it, with some lines before it. */
   async around(line) {
-    return withGapMarkers(await this.#load({ afterLine: Math.max(0, line - LINES_BEFORE_TARGET), limit: PAGE_LINES }));
+    return withoutHeadGap(await this.#load({ afterLine: Math.max(0, line - LINES_BEFORE_TARGET), limit: PAGE_LINES }));
   }
 
   /** The page after `line`. */
   async after(line) {
-    return withGapMarkers(await this.#load({ afterLine: line, limit: PAGE_LINES }), line);
+    return withGapMarkers(await this.#load({ afterLine: line, limit: PAGE_LINES }));
   }
 
   /** The page before `line`; `isStart` when the server keeps nothing before it. */
   async before(line) {
-    const lines = await this.#load({ beforeLine: line, limit: PAGE_LINES });
-    if (!lines) return null;
-    if (lines.length === 0) return { entries: [gapMarker(0, line)], isStart: true };
-    // `line` itself closes the page, so that a gap right before it is seen; its row is there already.
-    return { entries: withGapMarkers([...lines, { line }]).slice(0, -1), isStart: false };
+    let end = line;
+    let page = await this.#load({ beforeLine: end, limit: PAGE_LINES });
+    const [gap] = page?.gaps ?? [];
+    while (page?.lines.length === 0 && isWithin(page.gaps[0])) {
+      end = page.gaps[0].afterLine + 1;
+      page = await this.#load({ beforeLine: end, limit: MAX_PAGE_LINES });
+    }
+    if (!page) return null;
+    if (page.lines.length === 0) return { entries: [missing(line - 1, gap)], isStart: true };
+    const entries = withoutHeadGap(page);
+    // What is missing may reach over several pages: it is told once.
+    if (end < line && entries.at(-1).kind === 'gap') entries.pop();
+    if (end < line) entries.push(missing(line - page.lines.at(-1).line - 1, gap));
+    return { entries, isStart: false };
   }
 
   async #load(query) {
     if (this.#isLoading) return null;
     this.#isLoading = true;
     try {
-      const { lines, totalLines } = await this.#loadPage(query);
+      const { lines, gaps = [], totalLines } = await this.#loadPage(query);
       this.#totalLines = totalLines;
-      return lines;
+      return { lines, gaps };
     } catch (error) {
       this.#onProblem(error);
       return null;
@@ -78,19 +92,34 @@ export class HistoryPager {
   }
 }
 
-/** `lines` with a marker wherever some are missing, since `previousLine` where that is given. */
-function withGapMarkers(lines, previousLine) {
-  if (!lines) return null;
-  const entries = [];
-  let previous = previousLine;
-  for (const entry of lines) {
-    if (entry.line > previous + 1) entries.push(gapMarker(previous, entry.line));
-    entries.push(entry);
-    previous = entry.line;
-  }
-  return entries;
+/** Whether there may be lines before `gap`. */
+function isWithin(gap) {
+  return gap?.afterLine > 0 && GAPS_WITHIN.includes(gap.reason);
 }
 
-function gapMarker(lastLine, nextLine) {
-  return { kind: 'gap', lines: nextLine - lastLine - 1, reason: 'no longer kept' };
+/** The page's entries. What is missing before its first line is told by the page before it. */
+function withoutHeadGap(page) {
+  const firstLine = page?.lines[0]?.line ?? 0;
+  return page && withGapMarkers({ ...page, gaps: page.gaps.filter(({ afterLine }) => afterLine + 1 >= firstLine) });
+}
+
+/** The page's lines and gaps in their order. */
+function withGapMarkers(page) {
+  if (!page) return null;
+  const entries = [];
+  const gaps = page.gaps.map(gapMarker);
+  for (const entry of page.lines) {
+    while (gaps[0]?.afterLine < entry.line) entries.push(gaps.shift());
+    entries.push(entry);
+  }
+  return entries.concat(gaps);
+}
+
+function gapMarker(gap) {
+  return { ...gap, kind: 'gap', offset: gap.to };
+}
+
+/** Marks that `lines` lines are missing, for the reason of `gap`, which tells only some of them. */
+function missing(lines, gap) {
+  return { kind: 'gap', lines, reason: gap?.reason ?? 'no longer kept' };
 }
