@@ -101,6 +101,7 @@ impl Process {
         let mut command = Command::new("sh");
         command.kill_on_drop(true).arg("-c").arg(format!("{before}; exec \"$0\" \"$@\""));
         command.arg(env!("CARGO_BIN_EXE_otto-handler"));
+        command.env("OTTO_MIN_FREE_BYTES", "0");
         let ports = ["--auth=none", "--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0"];
         Self::start_program(command, data, &[&ports[..], flags].concat()).await
     }
