@@ -164,7 +164,9 @@ async fn a_unary_message_above_its_limit_is_refused_before_it_is_read() {
 async fn messages_that_grow_sixfold_stay_within_the_budget_and_all_are_kept() {
     const STREAMS: usize = 60;
     let dir = tempfile::tempdir().unwrap();
-    let server = Process::start(&dir.path().join("data"), &FLAGS, None).await;
+    // A debug build on a busy machine takes longer for them than messages may wait by default.
+    let flags = [&FLAGS[..], &["--store-stall-timeout=10m"]].concat();
+    let server = Process::start(&dir.path().join("data"), &flags, None).await;
     let mut pushes = JoinSet::new();
     let mut clients = join_all((0..3).map(|_| async { connect(&server.grpc_url()).await })).await;
     for stream in 0..STREAMS {
