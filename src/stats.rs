@@ -97,7 +97,7 @@ pub struct PullStats {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreStats {
-    /// `ok`, or why it takes no more writes.
+    /// `ok`, or why it takes no entries.
     pub state: String,
     /// How full the append queue is, from 0 to 1.
     pub pressure: f32,
@@ -105,6 +105,8 @@ pub struct StoreStats {
     pub segments: usize,
     /// Bytes of the segment files.
     pub disk_bytes: u64,
+    /// Segments that retention deleted.
+    pub deleted_segments: u64,
     /// Commits; each is one write and, in mode `fsync`, one fsync.
     pub commits: u64,
     /// Time spent on writing and syncing commits, in milliseconds.
@@ -190,12 +192,13 @@ impl ServerStats {
 
     fn stored(&self) -> StoreStats {
         let stats = self.log.stats();
-        let failure = self.log.failure().borrow().clone();
+        let state = self.log.write_state().borrow().clone();
         StoreStats {
-            state: failure.map_or_else(|| "ok".into(), |reason| reason.to_string()),
+            state: state.reason().map_or_else(|| "ok".into(), ToString::to_string),
             pressure: self.log.pressure(),
             segments: stats.segments,
             disk_bytes: stats.disk_bytes,
+            deleted_segments: stats.deleted_segments,
             commits: stats.commits,
             write_ms: u64::try_from(stats.write_time.as_millis()).unwrap_or(u64::MAX),
         }

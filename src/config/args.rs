@@ -168,6 +168,11 @@ pub struct ServeArgs {
     #[arg(long, env = "OTTO_RETENTION_BYTES", value_name = "SIZE", help_heading = "Store")]
     pub retention_bytes: Option<ByteSize>,
 
+    /// Take no entries while the volume of --data-dir has less free than this; 0 for no such bound.
+    /// By default a twentieth of the volume, 1 GiB at most
+    #[arg(long, env = "OTTO_MIN_FREE_BYTES", value_name = "SIZE", help_heading = "Store")]
+    pub min_free_bytes: Option<ByteSize>,
+
     /// Size at which a segment file is sealed; retention deletes whole segments
     #[arg(
         long,

@@ -30,6 +30,9 @@ const MIN_READER_BYTES: ByteSize = ByteSize::mib(8);
 /// The shortest time between two polls for statuses.
 const MIN_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The shortest age: so often it is looked what is older.
+const MIN_RETENTION_AGE: Duration = Duration::from_secs(1);
+
 /// A checked configuration, in the terms of the parts that it is for.
 #[derive(Debug)]
 pub struct Config {
@@ -181,7 +184,8 @@ fn check_limits(args: &ServeArgs) -> Result<(), ConfigError> {
         ("queue-bytes", args.queue_bytes),
         ("hub-bytes", args.hub_bytes),
     ];
-    for (name, size) in budgets {
+    let kept = args.retention_bytes.map(|size| ("retention-bytes", size));
+    for (name, size) in budgets.into_iter().chain(kept) {
         require(size >= MIN_BUDGET, name, size, || format!("at least {MIN_BUDGET}"))?;
     }
     let ingest_rule = || format!("at least queue-bytes and {MIN_ROOM} more");
@@ -209,13 +213,15 @@ fn check_times(args: &ServeArgs) -> Result<(), ConfigError> {
         ("viewer-stall-timeout", Some(args.viewer_stall_timeout)),
         ("heartbeat", Some(args.heartbeat)),
         ("drain-timeout", Some(args.drain_timeout)),
-        ("retention-age", args.retention_age),
         ("pull-after", Some(args.pull_after)),
     ];
     for (name, time) in times {
         let is_positive = time.is_none_or(|time| !time.is_zero());
         require(is_positive, name, "0", || "a positive duration, such as 30s".into())?;
     }
+    let age = args.retention_age.unwrap_or(MIN_RETENTION_AGE);
+    let found = humantime::format_duration(age);
+    require(age >= MIN_RETENTION_AGE, "retention-age", found, || "at least 1s".into())?;
     let polling = args.pull_status_interval.unwrap_or_default();
     let is_bounded = polling.is_zero() || polling >= MIN_POLL_INTERVAL;
     let found = humantime::format_duration(polling);

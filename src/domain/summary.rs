@@ -1,5 +1,7 @@
 //! What is known of a task without reading its log.
 
+use std::time::Instant;
+
 use serde::{Deserialize, Serialize};
 
 use super::ids::{Offset, TaskId, WorkerId};
@@ -123,6 +125,8 @@ pub struct TaskSummary {
     pub first_time_ms: u64,
     /// When the last entry was committed, in milliseconds since the Unix epoch.
     pub last_time_ms: u64,
+    /// The same on the clock that is never set, where it was in this process.
+    pub last_commit: Option<Instant>,
     /// How many workers it has.
     pub worker_counts: WorkerCounts,
     /// The first of its workers, in the order in which they first appeared; not more than were

@@ -29,14 +29,18 @@ impl Health {
         health
     }
 
-    /// Reports NOT_SERVING when `log` takes nothing more or `drain` is cancelled, and returns.
+    /// Reports NOT_SERVING while `log` takes nothing, and for good once `drain` is cancelled; then
+    /// it returns.
     pub async fn follow(self, log: Arc<dyn Log>, drain: CancellationToken) {
-        let mut failure = log.failure();
-        tokio::select! {
-            _ = failure.wait_for(Option::is_some) => {}
-            () = drain.cancelled() => {}
+        let mut state = log.write_state();
+        loop {
+            let is_ok = state.borrow_and_update().is_ok();
+            self.set(if is_ok { ServingStatus::Serving } else { ServingStatus::NotServing }).await;
+            let changed = drain.run_until_cancelled(state.changed()).await;
+            if !matches!(changed, Some(Ok(()))) {
+                return self.set(ServingStatus::NotServing).await;
+            }
         }
-        self.set(ServingStatus::NotServing).await;
     }
 
     /// The empty name stands for the server as a whole.

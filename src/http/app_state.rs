@@ -11,6 +11,7 @@ use super::options::{HttpOptions, OptionsError};
 use super::reader_budget::ReaderBudget;
 use super::viewer_permits::ViewerPermits;
 use crate::stats::ServerStats;
+use crate::store::WriteState;
 use crate::subscribe::{Source, Ticks};
 
 /// The handlers' state on one runtime. Clones share it, and the ticks of that runtime.
@@ -26,7 +27,7 @@ struct AppShared {
     frontend: HeaderValue,
     source: Source,
     stats: ServerStats,
-    failure: watch::Receiver<Option<Arc<str>>>,
+    write_state: watch::Receiver<WriteState>,
     drain: CancellationToken,
     viewer_permits: ViewerPermits,
     reader_budget: ReaderBudget,
@@ -46,7 +47,7 @@ impl AppState {
     ) -> Result<Self, OptionsError> {
         let shared = AppShared {
             frontend: options.check()?,
-            failure: source.log.failure(),
+            write_state: source.log.write_state(),
             viewer_permits: ViewerPermits::new(options.max_viewers),
             reader_budget: ReaderBudget::new(options.reader_bytes),
             login_codes: LoginCodes::default(),
@@ -105,9 +106,9 @@ impl AppState {
         &self.shared.reader_budget
     }
 
-    /// Why the store takes no more writes, once that is so.
-    pub(super) fn store_failure(&self) -> Option<Arc<str>> {
-        self.shared.failure.borrow().clone()
+    /// Whether the store takes entries, and why not.
+    pub(super) fn write_state(&self) -> WriteState {
+        self.shared.write_state.borrow().clone()
     }
 
     pub(super) fn drain(&self) -> &CancellationToken {

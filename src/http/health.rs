@@ -10,6 +10,7 @@ use super::problem::Problem;
 use crate::domain::now_ms;
 use crate::encode::format_ms;
 use crate::stats::Snapshot;
+use crate::store::WriteState;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -25,10 +26,11 @@ pub(super) struct Health {
 
 /// The health response of the API: 200 as long as the process can answer at all.
 pub(super) async fn health(State(state): State<AppState>) -> Json<Health> {
-    let status = match state.store_failure() {
-        Some(_) => "unhealthy",
-        None if state.is_draining() => "draining",
-        None => "healthy",
+    let status = match state.write_state() {
+        WriteState::Failed(_) => "unhealthy",
+        _ if state.is_draining() => "draining",
+        WriteState::Waiting(_) => "waiting",
+        WriteState::Ok => "healthy",
     };
     let timestamp = format_ms(now_ms());
     let active_connections = state.active_viewers();
@@ -42,16 +44,20 @@ pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// Whether the process takes new work: it is not draining, and its store takes writes.
+/// Whether the process takes new work: it is not draining, and its store takes entries.
 pub(super) async fn ready(State(state): State<AppState>) -> Response {
     if state.is_draining() {
         return Problem::unavailable("draining", "the server is shutting down").into_response();
     }
-    match state.store_failure() {
-        Some(reason) => {
+    match state.write_state() {
+        WriteState::Ok => "ok\n".into_response(),
+        WriteState::Waiting(reason) => {
+            let detail = format!("the store waits: {reason}");
+            Problem::unavailable("store_waiting", detail).into_response()
+        }
+        WriteState::Failed(reason) => {
             let detail = format!("the store takes no more writes: {reason}");
             Problem::unavailable("store_failed", detail).into_response()
         }
-        None => "ok\n".into_response(),
     }
 }

@@ -12,6 +12,8 @@ pub struct Stats {
     pub disk_bytes: u64,
     /// About what the list of tasks and workers takes in memory, in bytes.
     pub catalog_bytes: usize,
+    /// Segments that retention deleted.
+    pub deleted_segments: u64,
     /// Commits that kept something.
     pub commits: u64,
     /// Chunks written.
@@ -27,6 +29,7 @@ pub struct Stats {
 /// What is counted as it happens.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
+    deleted_segments: AtomicU64,
     commits: AtomicU64,
     chunks: AtomicU64,
     entries: AtomicU64,
@@ -47,6 +50,10 @@ impl Counters {
         self.write_nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
+    pub(super) fn note_deleted(&self) {
+        self.deleted_segments.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The counts now, beside what is there.
     pub(super) fn stats(&self, segments: usize, disk_bytes: u64, catalog_bytes: usize) -> Stats {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -54,6 +61,7 @@ impl Counters {
             segments,
             disk_bytes,
             catalog_bytes,
+            deleted_segments: count(&self.deleted_segments),
             commits: count(&self.commits),
             chunks: count(&self.chunks),
             entries: count(&self.entries),

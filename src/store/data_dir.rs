@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::format::{FilePosition, VERSION, base_in_name};
 use super::open_error::OpenError;
@@ -43,7 +43,12 @@ fn create_durably(dir: &Path) -> io::Result<()> {
 
 /// Whether a store was made in `dir`.
 pub(super) fn holds_a_store(dir: &Path) -> bool {
-    dir.join(META).exists()
+    meta_path(dir).exists()
+}
+
+/// The file that names the store in `dir`.
+pub(super) fn meta_path(dir: &Path) -> PathBuf {
+    dir.join(META)
 }
 
 /// The store's epoch, made where the directory is new.

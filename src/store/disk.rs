@@ -6,9 +6,29 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
+
+/// How much a volume takes yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes that this process may still write.
+    pub free_bytes: u64,
+    /// Bytes of the whole volume.
+    pub total_bytes: u64,
+    /// How many files may still be made.
+    pub free_files: u64,
+}
+
+/// Which file it is, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileState {
+    /// The volume and the number of the file on it, by which it is known under any name.
+    pub id: (u64, u64),
+    /// Its length.
+    pub bytes: u64,
+}
 
 /// What the store does to its directory.
 pub trait Disk: fmt::Debug + Send + Sync {
@@ -35,6 +55,18 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// # Errors
     /// As the file system reports them.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
+
+    /// The file that has this name now.
+    ///
+    /// # Errors
+    /// As the file system reports them.
+    fn state(&self, path: &Path) -> io::Result<FileState>;
+
+    /// How much the volume of `dir` takes yet.
+    ///
+    /// # Errors
+    /// As the file system reports them.
+    fn room(&self, dir: &Path) -> io::Result<Room>;
 }
 
 /// What the store does to one segment file.
@@ -56,6 +88,12 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
     /// # Errors
     /// As the file system reports them.
     fn truncate(&self, bytes: u64) -> io::Result<()>;
+
+    /// The file itself, whatever its name has become.
+    ///
+    /// # Errors
+    /// As the file system reports them.
+    fn state(&self) -> io::Result<FileState>;
 }
 
 /// The file system.
@@ -78,6 +116,27 @@ impl Disk for RealDisk {
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
+
+    fn state(&self, path: &Path) -> io::Result<FileState> {
+        Ok(FileState::of(&fs::metadata(path)?))
+    }
+
+    fn room(&self, dir: &Path) -> io::Result<Room> {
+        let volume = rustix::fs::statvfs(dir)?;
+        // A file system without a table of files says 0 of 0.
+        let has_table = volume.f_files > 0;
+        Ok(Room {
+            free_bytes: volume.f_bavail.saturating_mul(volume.f_frsize),
+            total_bytes: volume.f_blocks.saturating_mul(volume.f_frsize),
+            free_files: if has_table { volume.f_favail } else { u64::MAX },
+        })
+    }
+}
+
+impl FileState {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self { id: (metadata.dev(), metadata.ino()), bytes: metadata.len() }
+    }
 }
 
 impl DiskFile for File {
@@ -91,5 +150,9 @@ impl DiskFile for File {
 
     fn truncate(&self, bytes: u64) -> io::Result<()> {
         self.set_len(bytes)
+    }
+
+    fn state(&self) -> io::Result<FileState> {
+        Ok(FileState::of(&self.metadata()?))
     }
 }

@@ -19,6 +19,7 @@ use super::commit::{
 use super::counters::Stats;
 use super::data_dir;
 use super::format::FilePosition;
+use super::limits;
 use super::log::{AppendError, Log, Read, ReadError, Receipt, TaskPage, TaskQuery, TryAppendError};
 use super::memory::{MemoryBlocks, MemoryReader};
 use super::open_error::OpenError;
@@ -27,6 +28,7 @@ use super::read::{OpenFiles, Reader, TaskReader};
 use super::recovery::{self, Recovered};
 use super::shared::StoreShared;
 use super::task_index::TaskIndex;
+use super::writing::WriteState;
 use crate::domain::{
     Batch, Cursor, Epoch, LineNumber, Offset, Scope, TaskId, TaskSummary, WorkerId, WorkerSummary,
 };
@@ -77,11 +79,14 @@ pub fn recover(options: StoreOptions) -> Result<RecoveredStore, OpenError> {
     if options.durability == Durability::Memory {
         return Ok(without_files(options));
     }
+    let options = limits::fit(options)?;
     let lock = data_dir::lock(&options.dir)?;
     let epoch = data_dir::epoch(&options.dir)?;
     let Recovered { catalog, index, active, next_commit } = recovery::recover(&options, epoch)?;
     let files = Arc::new(OpenFiles::new(options.open_files));
     let segments = FileSegments::new(options.clone(), epoch, active, Arc::clone(&files), lock);
+    let segments =
+        segments.map_err(OpenError::io("look at", &data_dir::meta_path(&options.dir)))?;
     Ok(RecoveredStore {
         options,
         epoch,
@@ -166,7 +171,7 @@ impl RecoveredStore {
             segments,
             next_commit,
         );
-        let committer = committer.map_err(OpenError::io("start the indexer of", &options.dir))?;
+        let committer = committer.map_err(OpenError::io("start a thread of", &options.dir))?;
         let watch = PanicWatch(Arc::clone(&shared));
         let run = move || {
             let _watch = watch;
@@ -352,7 +357,7 @@ impl Log for Store {
         self.0.shared.stats()
     }
 
-    fn failure(&self) -> watch::Receiver<Option<Arc<str>>> {
-        self.0.shared.failure.subscribe()
+    fn write_state(&self) -> watch::Receiver<WriteState> {
+        self.0.shared.state.subscribe()
     }
 }

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{oneshot, watch};
 
 use super::counters::Stats;
+use super::writing::WriteState;
 use crate::domain::{
     Batch, Block, Cursor, Epoch, Gap, Offset, Scope, TaskId, TaskSummary, WorkerId, WorkerSummary,
 };
@@ -43,7 +44,7 @@ pub enum AppendError {
         /// The first failure.
         reason: Arc<str>,
     },
-    /// The store is closing.
+    /// The store is closing, or closed while it waited for a fault to pass.
     #[error("the store is closing")]
     Closed,
 }
@@ -181,6 +182,6 @@ pub trait Log: Send + Sync + 'static {
     /// A few numbers.
     fn stats(&self) -> Stats;
 
-    /// Why the log takes no more writes, once that is so; `None` while it is well.
-    fn failure(&self) -> watch::Receiver<Option<Arc<str>>>;
+    /// Whether the log takes entries, and why not.
+    fn write_state(&self) -> watch::Receiver<WriteState>;
 }

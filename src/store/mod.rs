@@ -39,6 +39,7 @@ mod disk;
 pub mod faults;
 mod format;
 mod handle;
+mod limits;
 mod locks;
 mod log;
 mod memory;
@@ -51,14 +52,17 @@ mod shared;
 mod task_index;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 pub use commit::OnCommit;
 pub use counters::Stats;
-pub use disk::{Disk, DiskFile, RealDisk};
+pub use disk::{Disk, DiskFile, FileState, RealDisk, Room};
 pub use handle::{RecoveredStore, Store, open, recover};
+pub use limits::WallClock;
 pub use log::{
     AppendError, Committed, Log, Read, ReadError, Receipt, TaskFilter, TaskPage, TaskQuery,
     TryAppendError,
 };
 pub use open_error::OpenError;
 pub use options::{Durability, StoreOptions, UnknownDurability};
+pub use writing::WriteState;

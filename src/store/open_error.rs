@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bytesize::ByteSize;
+
 use super::format::FilePosition;
 
 /// Why a store does not open.
@@ -48,22 +50,47 @@ pub enum OpenError {
         /// The file that was found instead.
         found: PathBuf,
     },
+    /// The volume is too small for what is to stay free. Nothing was changed.
+    #[error("min-free-bytes is {min_free}, and the whole volume of {path} has {total}")]
+    SmallVolume {
+        /// The data directory.
+        path: PathBuf,
+        /// What is to stay free.
+        min_free: ByteSize,
+        /// What the volume has in all.
+        total: ByteSize,
+    },
+    /// The volume is too small for what retention is to keep. Nothing was changed.
+    #[error(
+        "retention-bytes is {retention}, and the whole volume of {path} has {total}, of which \
+         min-free-bytes keeps {min_free} free"
+    )]
+    LargeRetention {
+        /// The data directory.
+        path: PathBuf,
+        /// What is to be kept.
+        retention: ByteSize,
+        /// What is to stay free.
+        min_free: ByteSize,
+        /// What the volume has in all.
+        total: ByteSize,
+    },
     /// The file system refused.
-    #[error("cannot {action} {path}: {source}")]
+    #[error("cannot {action} {path}: {error}")]
     Io {
         /// What was tried.
         action: &'static str,
         /// On what.
         path: PathBuf,
-        /// The refusal.
-        source: io::Error,
+        /// The refusal. It is in the message, so it is no source, which would be told again.
+        error: io::Error,
     },
 }
 
 impl OpenError {
     /// Turns a refusal of `action` on `path` into the error.
     pub(super) fn io(action: &'static str, path: &Path) -> impl Fn(io::Error) -> Self {
-        move |source| Self::Io { action, path: path.to_owned(), source }
+        move |error| Self::Io { action, path: path.to_owned(), error }
     }
 
     pub(super) fn damaged(path: &Path, position: FilePosition, what: &str) -> Self {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::{Disk, RealDisk};
+use super::limits::WallClock;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -87,6 +88,11 @@ pub struct StoreOptions {
     pub retention_age: Option<Duration>,
     /// The oldest segments are dropped while there are more bytes than this on the disk.
     pub retention_bytes: Option<u64>,
+    /// While the volume has less free than this, nothing is written; `None` for a twentieth of the
+    /// volume, a GiB at most, and 0 for no such bound.
+    pub min_free_bytes: Option<u64>,
+    /// A write that takes longer than this is told in the [`WriteState`](super::WriteState).
+    pub stall_timeout: Duration,
     /// What the list of tasks and workers may take in memory, in bytes. Beyond it the oldest
     /// segments are dropped, and with them the tasks that have nothing else.
     pub catalog_bytes: usize,
@@ -98,10 +104,12 @@ pub struct StoreOptions {
     pub open_files: usize,
     /// The file system.
     pub disk: Arc<dyn Disk>,
+    /// The clock by which entries get older.
+    pub clock: WallClock,
 }
 
 impl StoreOptions {
-    /// The defaults, with the data in `dir`.
+    /// The defaults, with the data in `dir`, whose volume may be filled up.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
@@ -115,11 +123,14 @@ impl StoreOptions {
             commit_interval: Duration::from_millis(4),
             retention_age: None,
             retention_bytes: None,
+            min_free_bytes: Some(0),
+            stall_timeout: Duration::from_secs(30),
             catalog_bytes: 64 * MIB as usize,
             index_cache_bytes: 16 * MIB as usize,
             memory_bytes: 24 * MIB as usize,
             open_files: 64,
             disk: Arc::new(RealDisk),
+            clock: WallClock::default(),
         }
     }
 

@@ -10,6 +10,8 @@ use super::catalog::Catalog;
 use super::counters::{Counters, Stats};
 use super::locks::unpoisoned;
 use super::task_index::TaskIndex;
+use super::writing::StallClock;
+use super::writing::WriteState;
 use crate::domain::{Epoch, Offset};
 
 /// What the handle, the committer and readers share.
@@ -21,7 +23,8 @@ pub(super) struct StoreShared {
     /// The tasks of sealed segments; `None` where there are no files.
     pub(super) index: Option<Arc<TaskIndex>>,
     pub(super) counters: Counters,
-    pub(super) failure: watch::Sender<Option<Arc<str>>>,
+    pub(super) state: watch::Sender<WriteState>,
+    pub(super) stall: StallClock,
     /// Cancelled when the committer's thread panicked.
     pub(super) panicked: CancellationToken,
     catalog: RwLock<Catalog>,
@@ -41,7 +44,8 @@ impl StoreShared {
             queue_permits: Arc::new(Semaphore::new(queue_units)),
             index,
             counters: Counters::default(),
-            failure: watch::Sender::new(None),
+            state: watch::Sender::new(WriteState::Ok),
+            stall: StallClock::default(),
             panicked: CancellationToken::new(),
             tail: AtomicU64::new(catalog.tail.0),
             catalog: RwLock::new(catalog),
@@ -66,20 +70,27 @@ impl StoreShared {
 
     /// Why no more is taken, once that is so.
     pub(super) fn failed(&self) -> Option<Arc<str>> {
-        self.failure.borrow().clone()
+        self.state.borrow().failure().cloned()
     }
 
     /// Takes no more writes, because `what` failed; returns the first reason.
     pub(super) fn poison(&self, what: &str, error: &std::io::Error) -> Arc<str> {
         tracing::error!(%error, what, "writing failed; the store takes no more entries");
         let reason: Arc<str> = format!("{what} failed: {error}").into();
-        self.failure.send_if_modified(|failure| {
-            let first = failure.is_none();
-            failure.get_or_insert_with(|| reason.clone());
-            first
-        });
+        self.set_state(WriteState::Failed(Arc::clone(&reason)));
         self.queue_permits.close();
         self.failed().unwrap_or(reason)
+    }
+
+    /// Tells `state`, unless a failure was told: that stays.
+    pub(super) fn set_state(&self, state: WriteState) {
+        self.state.send_if_modified(|told| {
+            let changes = told.failure().is_none() && *told != state;
+            if changes {
+                *told = state;
+            }
+            changes
+        });
     }
 
     pub(super) fn stats(&self) -> Stats {

@@ -60,7 +60,15 @@ struct TasksShared {
     log: Arc<dyn Log>,
     hub: Hub,
     quiet_period: Duration,
+    started: Started,
     activity: Mutex<IdMap<TaskId, Activity>>,
+}
+
+/// When this process began to look, on both clocks.
+#[derive(Debug, Clone, Copy)]
+struct Started {
+    at: Instant,
+    time_ms: u64,
 }
 
 /// Whether a task is active, or when it last was.
@@ -74,7 +82,9 @@ struct Activity {
 impl Tasks {
     /// The tasks of `log`; readers of `hub` are woken when one may have become complete.
     pub fn new(log: Arc<dyn Log>, hub: Hub, quiet_period: Duration) -> Self {
-        Self(Arc::new(TasksShared { log, hub, quiet_period, activity: Mutex::default() }))
+        let started = Started { at: Instant::now(), time_ms: now_ms() };
+        let activity = Mutex::default();
+        Self(Arc::new(TasksShared { log, hub, quiet_period, started, activity }))
     }
 
     /// Keeps `task` active until the guard is dropped.
@@ -125,7 +135,7 @@ impl TasksShared {
         if workers.total > 0 && workers.ended() == workers.total {
             return TaskState::Complete;
         }
-        let since_entry = Duration::from_millis(now_ms().saturating_sub(summary.last_time_ms));
+        let since_entry = self.started.since_entry(summary, Instant::now(), now_ms());
         let quiet_for = activity
             .map_or(since_entry, |activity| activity.last_change.elapsed().min(since_entry));
         match self.quiet_period.checked_sub(quiet_for) {
@@ -147,6 +157,23 @@ impl TasksShared {
     }
 }
 
+impl Started {
+    /// How long ago the task's last entry came, whatever became of the clock on the wall since.
+    fn since_entry(self, summary: &TaskSummary, now: Instant, now_ms: u64) -> Duration {
+        if let Some(at) = summary.last_commit {
+            return now.saturating_duration_since(at);
+        }
+        let since = Duration::from_millis(now_ms.saturating_sub(summary.last_time_ms));
+        let is_from_before = summary.last_time_ms < self.time_ms;
+        let is_from_the_future = summary.last_time_ms > now_ms;
+        if is_from_before || is_from_the_future {
+            since.max(now.saturating_duration_since(self.at))
+        } else {
+            since
+        }
+    }
+}
+
 /// Held by a stream for each task that it pushes.
 pub struct ActiveTaskGuard {
     tasks: Tasks,
@@ -163,5 +190,57 @@ impl Drop for ActiveTaskGuard {
 impl std::fmt::Debug for ActiveTaskGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("ActiveTaskGuard").field(&self.task).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::WorkerCounts;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR_MS: u64 = 3_600_000;
+    const START_MS: u64 = 1_700_000_000_000;
+
+    fn summary(last_time_ms: u64, last_commit: Option<Instant>) -> TaskSummary {
+        TaskSummary {
+            task: TaskId::new("t").unwrap(),
+            first_offset: Offset(1),
+            last_offset: Offset(1),
+            first_line: 1,
+            last_line: 1,
+            bytes: 1,
+            lost_lines: 0,
+            first_time_ms: last_time_ms,
+            last_time_ms,
+            last_commit,
+            worker_counts: WorkerCounts::default(),
+            workers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_does_not_change_how_long_a_task_has_been_quiet() {
+        let at = Instant::now();
+        let started = Started { at, time_ms: START_MS };
+        let now = at + HOUR;
+        let minute = HOUR / 60;
+        let came = summary(START_MS + HOUR_MS, Some(now - minute));
+        for wall in [0, START_MS, START_MS + HOUR_MS, START_MS + 100_000 * HOUR_MS] {
+            assert_eq!(started.since_entry(&came, now, wall), minute, "the clock shows {wall}");
+        }
+    }
+
+    #[test]
+    fn an_entry_from_the_future_counts_as_old_as_this_process() {
+        let at = Instant::now();
+        let started = Started { at, time_ms: START_MS };
+        let future = summary(START_MS + 9 * HOUR_MS, None);
+        assert_eq!(started.since_entry(&future, at, START_MS), Duration::ZERO);
+        assert_eq!(started.since_entry(&future, at + HOUR, START_MS + HOUR_MS), HOUR);
+        let before = summary(START_MS - HOUR_MS, None);
+        assert_eq!(started.since_entry(&before, at, START_MS), HOUR);
+        let set_back = START_MS - 2 * HOUR_MS;
+        assert_eq!(started.since_entry(&before, at + HOUR, set_back), HOUR);
     }
 }

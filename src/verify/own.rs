@@ -110,8 +110,10 @@ async fn prepare(
     let volume = match mount(plan, own, scratch) {
         Ok(volume) => volume,
         Err(reason) => {
-            kinds.retain(|kind| *kind != FaultKind::Full);
-            skipped.push(format!("{}: {reason}", FaultKind::Full));
+            let (needing, others) = kinds.into_iter().partition(|kind| kind.needs_volume());
+            kinds = others;
+            let needing: Vec<FaultKind> = needing;
+            skipped.extend(needing.iter().map(|kind| format!("{kind}: {reason}")));
             None
         }
     };
@@ -120,6 +122,10 @@ async fn prepare(
     let front = Arc::new(Front::start().await?);
     let mut flags = own.flags.clone();
     flags.extend(plan.has_retention().then(|| RETENTION.into()));
+    if volume.is_none() && !own.flags.iter().any(is_min_free) {
+        // The volume that the checker runs on may be nearly full.
+        flags.push("--min-free-bytes=0".into());
+    }
     let log = scratch.join("server.log");
     let process = Process::new(own.program.clone(), &data, flags, log, Arc::clone(&front));
     let targets = targets(&front)?;
@@ -135,8 +141,12 @@ async fn prepare(
     Ok(TestBed { injector, kinds, targets, skipped })
 }
 
+fn is_min_free(flag: &OsString) -> bool {
+    flag.to_string_lossy().starts_with("--min-free-bytes")
+}
+
 fn mount(plan: &Plan, own: &OwnServer, scratch: &Path) -> Result<Option<Volume>, String> {
-    if !plan.has(FaultKind::Full) {
+    if !plan.needs_volume() {
         return Ok(None);
     }
     if own.data_dir.is_some() {

@@ -113,7 +113,12 @@ impl Plan {
 
     /// Whether the server of our own deletes old entries.
     pub fn has_retention(&self) -> bool {
-        self.has(FaultKind::KillRetention) || self.has(FaultKind::Full)
+        self.has(FaultKind::KillRetention) || self.needs_volume()
+    }
+
+    /// Whether the server of our own keeps its log on a volume of its own.
+    pub(super) fn needs_volume(&self) -> bool {
+        self.faults.iter().any(|kind| kind.needs_volume())
     }
 
     /// A round whose tasks no other has: `run` differs from run to run.
@@ -202,6 +207,8 @@ fault_kinds! {
     SlowViewers, "slow-viewers", "some viewers read slowly";
     StoppedViewers, "stopped-viewers", "some viewers read nothing for seconds";
     Full, "full", "fill the disk and free it again (a tmpfs: root on Linux)";
+    Inodes, "inodes", "take all inodes of the disk and give them back (a tmpfs: root on Linux)";
+    Descriptors, "descriptors", "let the server open no file or connection for some seconds";
     Damage, "damage", "flip a bit or lose a page of a sealed segment while the server is down";
 }
 
@@ -209,8 +216,13 @@ impl FaultKind {
     /// Those that are injected when none are named.
     pub fn defaults() -> Vec<Self> {
         let is_extra =
-            |kind: &Self| matches!(kind, Self::KillRetention | Self::Full | Self::Damage);
+            |kind: &Self| matches!(kind, Self::KillRetention | Self::Damage) || kind.needs_volume();
         Self::ALL.iter().copied().filter(|kind| !is_extra(kind)).collect()
+    }
+
+    /// Whether it fills a volume of its own.
+    pub(super) const fn needs_volume(self) -> bool {
+        matches!(self, Self::Full | Self::Inodes)
     }
 
     /// Whether it happens at moments; the others are ways of viewers.

@@ -46,6 +46,10 @@ async fn impossible_settings_are_refused_with_the_value_and_the_rule() {
     refused(&[secret, "--pull-mode=always"], "pull-mode is always, which needs --pull-from").await;
     let polling = "pull-status-interval is 10ms, it needs 0s or at least 1s";
     refused(&[secret, "--pull-status-interval=10ms"], polling).await;
+    let bytes = "retention-bytes is 10.0 KiB, it needs at least 1.0 MiB";
+    refused(&[secret, "--retention-bytes=10KiB"], bytes).await;
+    let age = "retention-age is 10ms, it needs at least 1s";
+    refused(&[secret, "--retention-age=10ms"], age).await;
     let origin = "frontend_url is \"ci.example.org\", it must be an origin";
     refused(&[secret, "--frontend-url=ci.example.org"], origin).await;
 }

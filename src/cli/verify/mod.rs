@@ -36,8 +36,9 @@ const EXIT_UNKNOWN: u8 = 2;
 ///   otto-handler verify -- --durability os
 ///
 /// Faults: kill, kill-start, kill-roll, kill-shutdown, kill-retention, term, stop, cut, reset,
-/// stall, slow-viewers, stopped-viewers, full, damage. Without --faults all but kill-retention, full
-/// and damage. Against a running server there are none, and lines come slowly.
+/// stall, slow-viewers, stopped-viewers, full, inodes, descriptors, damage. Without --faults all but
+/// kill-retention, full, inodes and damage. Against a running server there are none, and lines come
+/// slowly.
 ///
 /// Exit code: 0 when nothing is violated, 1 when something is, 2 when it could not be found out.
 #[derive(Debug, Clone, clap::Args)]

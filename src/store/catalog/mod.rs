@@ -13,10 +13,11 @@ mod workers;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::domain::{IdMap, Offset, TaskId, TaskSummary, WorkerId};
 use crate::store::format::{
-    ChecksumSeed, ChunkRef, Cursors, FilePosition, FooterBuilder, IndexAt, LastCommit,
+    ChecksumSeed, ChunkRef, Cursors, FilePosition, FooterBuilder, IndexAt, LastCommit, Millis,
     SealedSegment,
 };
 use crate::store::task_index::IndexedTask;
@@ -74,6 +75,8 @@ pub(in crate::store) struct Catalog {
     pub(in crate::store) bytes: usize,
     /// How far pulled sources have been read.
     pub(in crate::store) cursors: Cursors,
+    /// When the commit that is being taken in was made; `None` for one of an earlier process.
+    pub(in crate::store) committed_at: Option<Instant>,
 }
 
 impl Catalog {
@@ -86,6 +89,7 @@ impl Catalog {
             sparse: Vec::new(),
             bytes: 0,
             cursors: Cursors::default(),
+            committed_at: None,
         }
     }
 
@@ -97,6 +101,13 @@ impl Catalog {
     /// The first offset that may still be kept.
     pub(in crate::store) fn log_start_offset(&self) -> Offset {
         self.segments.front().map_or(self.tail, |segment| segment.base)
+    }
+
+    /// When the newest entry was committed, as far as that is known.
+    pub(in crate::store) fn newest_time(&self) -> Option<Millis> {
+        let resident = self.tasks.values().filter_map(Task::last_time).max();
+        let sealed = self.segments.iter().rev().find_map(|segment| segment.sealed.get());
+        resident.max(sealed.map(|sealed| sealed.last_time))
     }
 
     /// Whether the active segment has entries.
@@ -141,6 +152,7 @@ impl Catalog {
                 self.tasks.entry(id.clone()).or_default()
             }
         };
+        task.last_commit = self.committed_at;
         self.bytes += task.extend_span(&active, chunk) + task.add_chunk(chunk.location);
         for run in stats {
             self.bytes += task.note_run(&run);

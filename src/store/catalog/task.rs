@@ -1,6 +1,7 @@
 //! What is known of one task: where its entries stand, and its workers.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::committed::CommittedChunk;
 use super::segment::Segment;
@@ -83,6 +84,8 @@ pub(in crate::store) struct Task {
     /// Its chunks in the active segment.
     pub(in crate::store) chunks: Vec<ChunkRef>,
     pub(super) lost_lines: u64,
+    /// When this process committed its last entry.
+    pub(super) last_commit: Option<Instant>,
     pub(in crate::store) workers: Workers,
 }
 
@@ -109,6 +112,11 @@ impl Task {
     /// The last entry's offset; `None` before the first.
     pub(in crate::store) fn last(&self) -> Option<Offset> {
         self.spans.last().map(|span| span.last)
+    }
+
+    /// When the last entry was committed.
+    pub(super) fn last_time(&self) -> Option<Millis> {
+        self.spans.last().map(|span| span.last_time)
     }
 
     /// The number that the next line will get.
@@ -175,6 +183,7 @@ impl Task {
             lost_lines: self.lost_lines,
             first_time_ms: first.first_time.0,
             last_time_ms: last.last_time.0,
+            last_commit: self.last_commit,
             worker_counts: self.workers.counts(),
             workers: self.workers.page(0, workers),
         })

@@ -1,8 +1,9 @@
 //! The committer: takes what is queued, stages, writes and syncs it, publishes, acknowledges.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -15,11 +16,14 @@ use super::segment_writer::{CommitHeader, SegmentWriter};
 use super::staging::Staging;
 use crate::domain::{Block, Offset, TaskId};
 use crate::store::format::Millis;
+use crate::store::limits::WallClock;
 use crate::store::log::{AppendError, Committed};
 use crate::store::options::StoreOptions;
 use crate::store::retention::Retention;
 use crate::store::shared::StoreShared;
 use crate::store::task_index::TaskIndex;
+use crate::store::writing::WriteError;
+use crate::store::writing::{self, StallWatch};
 
 /// How often age and retention are looked at.
 pub(super) const MAINTENANCE_PERIOD: Duration = Duration::from_secs(1);
@@ -30,24 +34,37 @@ pub type OnCommit = Box<dyn Fn(&[Arc<Block>], Offset) + Send>;
 /// The committer's own state; see the module.
 pub(in crate::store) struct Committer {
     pub(super) shared: Arc<StoreShared>,
-    receiver: Receiver<Message>,
+    pub(super) receiver: Receiver<Message>,
+    /// What was taken out of the queue while waiting; it comes before what is in the queue.
+    pub(super) taken_in: VecDeque<QueuedBatch>,
     on_commit: OnCommit,
     pub(super) segments: Box<dyn SegmentWriter>,
     pub(super) retention: Retention,
+    pub(super) clock: WallClock,
     /// `None` where there are no files.
     pub(super) indexer: Option<Indexer>,
+    /// Tasks that the index has up to here may go, once nothing is staged.
+    pub(super) evictable_to: Option<Offset>,
     pub(super) catalog_bytes: usize,
     pub(super) next_commit: u64,
     pub(super) maintenance_at: Instant,
     pub(super) sealed_at: Option<Instant>,
+    /// Bytes that are to stay free on the volume.
+    pub(super) min_free_bytes: u64,
+    /// Bytes written since it was looked how many are free.
+    pub(super) unlooked_bytes: u64,
     commit_bytes: usize,
     commit_entries: usize,
     delay: CommitDelay,
-    staging: Staging,
+    pub(super) staging: Staging,
     acks: CommitAcks,
     /// The commit's blocks, for the hub.
     blocks: Vec<Arc<Block>>,
-    closing: Vec<oneshot::Sender<()>>,
+    pub(super) closing: Vec<oneshot::Sender<()>>,
+    /// Set when the store closed while it waited for a fault to pass: nothing more is kept.
+    pub(super) has_given_up: bool,
+    /// Tells when a write hangs, where there are files.
+    _stall: Option<StallWatch>,
 }
 
 /// The batches of a commit that are to be acknowledged, and their queue permits.
@@ -59,7 +76,7 @@ struct CommitAcks {
 
 impl Committer {
     /// # Errors
-    /// When the system gives no thread for the task index.
+    /// When the system gives no thread for the task index or the watch.
     pub(in crate::store) fn new(
         options: &StoreOptions,
         shared: Arc<StoreShared>,
@@ -70,17 +87,25 @@ impl Committer {
     ) -> io::Result<Self> {
         let start = |index: &Arc<TaskIndex>| Indexer::start(Arc::clone(index), shared.epoch);
         let indexer = shared.index.as_ref().map(start).transpose()?;
+        let watch = |_| writing::watch(Arc::clone(&shared), options.stall_timeout);
+        let stall = indexer.as_ref().map(watch).transpose()?;
+        let newest = shared.catalog().newest_time().unwrap_or_else(|| options.clock.now());
         Ok(Self {
             shared,
             receiver,
+            taken_in: VecDeque::new(),
             on_commit,
             segments,
-            retention: Retention::new(options),
+            retention: Retention::new(options, newest),
+            clock: options.clock.clone(),
             indexer,
+            evictable_to: None,
             catalog_bytes: options.catalog_bytes,
             next_commit,
             maintenance_at: Instant::now() + MAINTENANCE_PERIOD,
             sealed_at: None,
+            min_free_bytes: options.min_free_bytes.unwrap_or(0),
+            unlooked_bytes: 0,
             commit_bytes: options.commit_bytes,
             commit_entries: options.commit_entries,
             delay: CommitDelay::new(options.commit_interval),
@@ -88,14 +113,16 @@ impl Committer {
             acks: CommitAcks::default(),
             blocks: Vec::new(),
             closing: Vec::new(),
+            has_given_up: false,
+            _stall: stall,
         })
     }
 
     /// Works until told to close, or until nobody is left who could tell.
     pub(in crate::store) fn run(mut self) {
+        self.begin_segment();
         while self.closing.is_empty() {
-            let wait = self.maintenance_at.saturating_duration_since(Instant::now());
-            match self.receiver.recv_timeout(wait) {
+            match self.next_message() {
                 Ok(message) => self.on_message(message),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -103,6 +130,25 @@ impl Committer {
             self.run_maintenance();
         }
         self.on_close();
+    }
+
+    /// The next message, but not later than the next maintenance.
+    fn next_message(&mut self) -> Result<Message, RecvTimeoutError> {
+        match self.taken_in.pop_front() {
+            Some(queued) => Ok(Message::Append(queued)),
+            None => {
+                let wait = self.maintenance_at.saturating_duration_since(Instant::now());
+                self.receiver.recv_timeout(wait)
+            }
+        }
+    }
+
+    /// The next message, if there is one.
+    fn try_next_message(&mut self) -> Result<Message, TryRecvError> {
+        match self.taken_in.pop_front() {
+            Some(queued) => Ok(Message::Append(queued)),
+            None => self.receiver.try_recv(),
+        }
     }
 
     fn on_message(&mut self, message: Message) {
@@ -123,9 +169,9 @@ impl Committer {
     }
 
     fn commit(&mut self) {
-        let commit = CommitHeader { number: self.next_commit, time: Millis::now() };
-        self.stage(commit);
-        let written = self.write(commit);
+        let time = self.clock.now();
+        self.stage(time);
+        let written = self.write(time);
         if written.is_ok() {
             self.publish();
         }
@@ -138,7 +184,7 @@ impl Committer {
         let mut bytes = first.batch.bytes();
         let mut entries = self.take_batch(first);
         while bytes < self.commit_bytes && entries < self.commit_entries {
-            match self.receiver.try_recv() {
+            match self.try_next_message() {
                 Ok(Message::Append(queued)) => {
                     bytes += queued.batch.bytes();
                     entries += self.take_batch(queued);
@@ -173,25 +219,31 @@ impl Committer {
         }
     }
 
-    fn stage(&mut self, commit: CommitHeader) {
-        self.staging.make_blocks(&self.shared.catalog(), commit.time);
+    fn stage(&mut self, time: Millis) {
+        self.staging.make_blocks(&self.shared.catalog(), time);
     }
 
     /// Makes what is staged durable.
-    fn write(&mut self, commit: CommitHeader) -> Result<(), Arc<str>> {
+    fn write(&mut self, time: Millis) -> Result<(), AppendError> {
         if let Some(reason) = self.shared.failed() {
-            return Err(reason);
+            return Err(AppendError::Poisoned { reason });
         }
-        let (blocks, cursors) = self.staging.pending_write();
-        if blocks.is_empty() {
+        if self.staging.staged_blocks().is_empty() {
             return Ok(());
         }
-        let started = Instant::now();
-        let written = self.segments.write(commit, blocks, cursors);
-        let written = written.and_then(|bytes| self.segments.sync().map(|()| bytes));
-        let bytes = written.map_err(|error| self.shared.poison("a commit", &error))?;
-        self.shared.counters.note_write(bytes, started.elapsed());
+        self.until_done("a commit", |committer| committer.try_write(time))?;
         self.next_commit += 1;
+        Ok(())
+    }
+
+    fn try_write(&mut self, time: Millis) -> Result<(), WriteError> {
+        let started = Instant::now();
+        let commit = CommitHeader { number: self.next_commit, time };
+        let (blocks, cursors) = self.staging.pending_write();
+        let bytes = self.segments.write(commit, blocks, cursors)?;
+        self.segments.sync()?;
+        self.shared.counters.note_write(bytes, started.elapsed());
+        self.unlooked_bytes += bytes as u64;
         Ok(())
     }
 
@@ -200,6 +252,7 @@ impl Committer {
         let staged = self.staging.staged_blocks();
         let mut entries = 0;
         let mut catalog = self.shared.catalog_mut();
+        catalog.committed_at = Some(Instant::now());
         for block in staged {
             catalog.add_chunk(&block.committed(), self.staging.stats(block));
             entries += u64::from(block.block.count);
@@ -216,26 +269,38 @@ impl Committer {
         }
     }
 
-    fn acknowledge(&mut self, written: Result<(), Arc<str>>) {
+    fn acknowledge(&mut self, written: Result<(), AppendError>) {
         self.acks.send(written);
     }
 
     /// Commits what is still queued, marks the end and lets the data directory go.
     fn on_close(mut self) {
-        while let Ok(message) = self.receiver.try_recv() {
+        while let Ok(message) = self.try_next_message() {
             self.on_message(message);
         }
-        if self.shared.failed().is_none() {
-            let commit = CommitHeader { number: self.next_commit, time: Millis::now() };
-            let tail = self.shared.catalog().tail;
-            let written = self.segments.write_control_chunk(commit, tail, &Default::default());
-            let _reason =
-                written.map_err(|error| self.shared.poison("the closing control chunk", &error));
+        if self.shared.failed().is_none() && !self.has_given_up {
+            self.mark_end();
         }
         self.finish_index();
         self.segments.close();
         for done in self.closing.drain(..) {
             let _nobody_waits = done.send(());
+        }
+    }
+
+    /// Writes that all before is durable. Without it the next opening reads more, and loses nothing.
+    fn mark_end(&mut self) {
+        let commit = CommitHeader { number: self.next_commit, time: self.clock.now() };
+        let tail = self.shared.catalog().tail;
+        match self.segments.write_control_chunk(commit, tail, &Default::default()) {
+            Ok(_) => {}
+            Err(WriteError::Passing(fault)) => {
+                let reason = fault.reason(self.segments.room());
+                tracing::warn!(%reason, "closed without a mark that all is durable");
+            }
+            Err(WriteError::Lasting(error)) => {
+                drop(self.shared.poison("the closing control chunk", &error));
+            }
         }
     }
 }
@@ -255,12 +320,9 @@ impl CommitAcks {
     }
 
     /// Releases the queue permits, then acknowledges.
-    fn send(&mut self, written: Result<(), Arc<str>>) {
+    fn send(&mut self, written: Result<(), AppendError>) {
         self.queue_permits = None;
-        let result = |committed| match &written {
-            Ok(()) => Ok(committed),
-            Err(reason) => Err(AppendError::Poisoned { reason: reason.clone() }),
-        };
+        let result = |committed| written.clone().map(|()| committed);
         let batches = self.batches.drain(..);
         send_acks(batches.map(|(receipt, committed)| (receipt, result(committed))));
     }

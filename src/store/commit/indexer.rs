@@ -13,6 +13,7 @@ use crate::domain::{Epoch, Offset};
 use crate::store::catalog::Segment;
 use crate::store::locks::unpoisoned;
 use crate::store::task_index::{FooterError, IndexError, TaskIndex, with_footer};
+use crate::store::writing::PassingFault;
 
 /// The wait before an update that failed is tried again; doubled each time, up to the longest.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -37,7 +38,7 @@ pub(super) struct IndexerProgress {
 }
 
 /// The handle on the thread. Dropped, it lets the thread end after the update under way.
-pub(super) struct Indexer(Arc<IndexerShared>);
+pub(super) struct Indexer(Arc<IndexerShared>, Arc<TaskIndex>);
 
 struct IndexerShared {
     state: Mutex<IndexerState>,
@@ -62,9 +63,10 @@ impl Indexer {
     /// When the system gives no thread.
     pub(super) fn start(index: Arc<TaskIndex>, epoch: Epoch) -> io::Result<Self> {
         let shared = Arc::new(IndexerShared { state: Mutex::default(), changed: Condvar::new() });
-        let worker = IndexThread { shared: Arc::clone(&shared), index, epoch };
+        index.wait_for_room();
+        let worker = IndexThread { shared: Arc::clone(&shared), index: Arc::clone(&index), epoch };
         thread::Builder::new().name("store-indexer".to_owned()).spawn(move || worker.run())?;
-        Ok(Self(shared))
+        Ok(Self(shared, index))
     }
 
     /// Hands a segment over.
@@ -87,6 +89,11 @@ impl Indexer {
         self.0.lock().waiting
     }
 
+    /// The fault that an update waits for.
+    pub(super) fn waits_for(&self) -> Option<PassingFault> {
+        self.1.waits_for()
+    }
+
     /// Waits until everything handed over is done, but not longer than `patience`.
     pub(super) fn wait_until_idle(&self, patience: Duration) {
         let state = self.0.lock();
@@ -106,6 +113,7 @@ impl Indexer {
 impl Drop for Indexer {
     fn drop(&mut self) {
         self.0.lock().is_closed = true;
+        self.1.give_up();
         self.0.changed.notify_all();
     }
 }

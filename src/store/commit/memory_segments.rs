@@ -9,9 +9,11 @@ use super::segment_writer::{CommitHeader, SegmentWriter};
 use super::staging::StagedBlock;
 use crate::domain::Offset;
 use crate::store::catalog::{Catalog, Sealing, Segment};
+use crate::store::disk::Room;
 use crate::store::format::{Cursors, FilePosition, IndexAt, Millis, SealedSegment};
 use crate::store::memory::MemoryBlocks;
 use crate::store::options::StoreOptions;
+use crate::store::writing::WriteError;
 
 /// The active segment of a store without files.
 #[derive(Debug)]
@@ -48,7 +50,7 @@ impl SegmentWriter for MemorySegments {
         commit: CommitHeader,
         blocks: &mut [StagedBlock],
         _cursors: &Cursors,
-    ) -> io::Result<usize> {
+    ) -> Result<usize, WriteError> {
         self.bytes += blocks.iter().map(|staged| staged.block.payload.len() as u64).sum::<u64>();
         self.chunks += blocks.len();
         self.last_time = commit.time;
@@ -56,7 +58,7 @@ impl SegmentWriter for MemorySegments {
         Ok(0)
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn sync(&mut self) -> Result<(), WriteError> {
         Ok(())
     }
 
@@ -65,7 +67,7 @@ impl SegmentWriter for MemorySegments {
         _commit: CommitHeader,
         _tail: Offset,
         _cursors: &Cursors,
-    ) -> io::Result<bool> {
+    ) -> Result<bool, WriteError> {
         Ok(false)
     }
 
@@ -77,7 +79,7 @@ impl SegmentWriter for MemorySegments {
         self.created.age_at(now) >= self.segment_age
     }
 
-    fn seal(&mut self, catalog: &Catalog, _next_commit: u64) -> io::Result<Sealing> {
+    fn seal(&mut self, catalog: &Catalog, _next_commit: u64) -> Result<Sealing, WriteError> {
         let nowhere = IndexAt { position: FilePosition(0), bytes: 0, crc: 0 };
         let sealed = SealedSegment {
             data_end: FilePosition(0),
@@ -94,6 +96,18 @@ impl SegmentWriter for MemorySegments {
             next: Segment::new(catalog.tail, "".into()),
             first_chunk: FilePosition(0),
         })
+    }
+
+    fn begin(&mut self, _next_commit: u64) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    fn check_place(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn room(&self) -> Option<Room> {
+        None
     }
 
     fn delete(&mut self, segment: &Arc<Segment>) {

@@ -109,6 +109,11 @@ impl Staging {
         committed
     }
 
+    /// Whether nothing is taken in.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
     /// Whether the commit has something of `task`.
     pub(super) fn has(&self, task: &TaskId) -> bool {
         self.by_task.contains_key(task)

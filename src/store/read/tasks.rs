@@ -234,6 +234,7 @@ fn summary(
         lost_lines: row.lost_lines,
         first_time_ms: first.first_time.0,
         last_time_ms: last.last_time.0,
+        last_commit: None,
         worker_counts: row.counts,
         workers: workers.iter().filter_map(worker_summary).collect(),
     })

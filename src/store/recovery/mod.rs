@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::catalog::{Catalog, Segment};
-use super::commit::ActiveSegment;
+use super::commit::{ActiveFile, ActiveSegment};
 use super::disk::DiskFile;
 use super::format::{
     ChecksumSeed, FIRST_CHUNK, FilePosition, SEGMENT_HEADER_BYTES, ScanBuffer, SegmentHeader,
@@ -25,6 +25,7 @@ use super::format::{
 use super::open_error::OpenError;
 use super::options::StoreOptions;
 use super::task_index::{FooterError, TaskIndex, trailer, with_footer};
+use super::writing::WriteError;
 use crate::domain::{Epoch, Offset};
 use walk::Walk;
 
@@ -33,7 +34,7 @@ use walk::Walk;
 pub(super) struct Recovered {
     pub(super) catalog: Catalog,
     pub(super) index: TaskIndex,
-    pub(super) active: ActiveSegment,
+    pub(super) active: ActiveFile,
     pub(super) next_commit: u64,
 }
 
@@ -72,7 +73,7 @@ pub(super) fn recover(options: &StoreOptions, epoch: Epoch) -> Result<Recovered,
 
 fn footer_error(error: FooterError) -> OpenError {
     match error {
-        FooterError::Io { path, source } => OpenError::Io { action: "read", path, source },
+        FooterError::Io { path, source } => OpenError::Io { action: "read", path, error: source },
         FooterError::Missing { path, position } => {
             OpenError::damaged(&path, position, "the sealed segment has no footer")
         }
@@ -141,10 +142,15 @@ impl Recovery<'_> {
     /// Begins a segment where the last one ends.
     fn begin_segment(mut self, base: Offset, index: TaskIndex) -> Result<Recovered, OpenError> {
         let path = segment_path(&self.options.dir, base);
-        let active = ActiveSegment::create(self.options, self.epoch, base, self.next_commit)
-            .map_err(OpenError::io("create", &path))?;
+        let made = ActiveSegment::create(self.options, self.epoch, base, self.next_commit);
+        let active = match made {
+            Ok(active) => ActiveFile::Open(active),
+            // Readers need no room; the committer makes the file once there is some.
+            Err(WriteError::Passing(_)) => ActiveFile::Missing { base },
+            Err(WriteError::Lasting(error)) => return Err(OpenError::io("create", &path)(error)),
+        };
         self.catalog.tail = base;
-        self.catalog.begin_segment(Segment::new(base, path), active.position);
+        self.catalog.begin_segment(Segment::new(base, path), FIRST_CHUNK);
         let next_commit = self.next_commit;
         Ok(Recovered { catalog: self.catalog, index, active, next_commit })
     }
@@ -174,7 +180,10 @@ impl Recovery<'_> {
         let (chunks, last_time) = (walk.chunks, walk.last_time);
         let file = self.truncate(path, position, end)?;
         let created = header.created;
-        let active = ActiveSegment { file, seed, position, created, chunks, last_time };
+        let (base, is_torn) = (*base, false);
+        let active =
+            ActiveSegment { file, base, seed, position, created, chunks, last_time, is_torn };
+        let active = ActiveFile::Open(active);
         Ok(Recovered { catalog: self.catalog, index, active, next_commit })
     }
 

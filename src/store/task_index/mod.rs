@@ -19,20 +19,24 @@
 //! The file is a `redb` database; why, stands in `docs/adr/0011-tasks-on-disk.md`.
 
 mod error;
+mod file;
 mod footers;
 mod lookup;
 mod rows;
 mod tables;
 mod update;
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use redb::backends::InMemoryBackend;
 use redb::{Builder, Database, ReadableDatabase};
 
 use crate::domain::{Epoch, Offset};
 use crate::store::format::TaskRecord;
+use crate::store::writing::PassingFault;
 
 pub(super) use error::IndexError;
 pub(super) use footers::{FooterError, trailer, with_footer};
@@ -40,6 +44,7 @@ pub(super) use lookup::{IndexReader, IndexedTask};
 pub(super) use rows::{SpanRow, TaskRow, WorkerRow};
 pub(super) use update::SegmentRange;
 
+use file::{IndexFile, Patience};
 use tables::{META, create_tables};
 use update::VERSION;
 
@@ -62,6 +67,7 @@ pub(super) struct Progress {
 /// The tasks of sealed segments.
 pub(super) struct TaskIndex {
     database: Database,
+    patience: Arc<Patience>,
     /// `None` where it is in memory.
     path: Option<PathBuf>,
 }
@@ -79,8 +85,14 @@ impl TaskIndex {
     /// What the file system reports, and a file that is not an index or is damaged.
     pub(super) fn open(dir: &Path) -> Result<Self, IndexError> {
         let path = dir.join(FILE);
-        let database = Builder::new().set_cache_size(CACHE_BYTES).create(&path)?;
-        let index = Self { database, path: Some(path) };
+        let mut options = File::options();
+        let file = options.read(true).write(true).create(true).truncate(false).open(&path)?;
+        // A store of this process that was closed and not dropped still has it.
+        file.try_lock().map_err(|_| redb::DatabaseError::DatabaseAlreadyOpen)?;
+        let patience = Arc::new(Patience::default());
+        let file = IndexFile::new(file, Arc::clone(&patience));
+        let database = Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(file)?;
+        let index = Self { database, patience, path: Some(path) };
         index.prepare()?;
         Ok(index)
     }
@@ -91,7 +103,7 @@ impl TaskIndex {
     /// None that are known.
     pub(super) fn in_memory() -> Result<Self, IndexError> {
         let database = Builder::new().create_with_backend(InMemoryBackend::new())?;
-        let index = Self { database, path: None };
+        let index = Self { database, patience: Arc::default(), path: None };
         index.prepare()?;
         Ok(index)
     }
@@ -164,6 +176,21 @@ impl TaskIndex {
         records: &[TaskRecord<'_>],
     ) -> Result<(), IndexError> {
         update::remove_segment(&self.database, segment, records)
+    }
+
+    /// From now on a change waits while the disk is full, until [`TaskIndex::give_up`].
+    pub(super) fn wait_for_room(&self) {
+        self.patience.begin();
+    }
+
+    /// Lets no change wait any more; one that does fails.
+    pub(super) fn give_up(&self) {
+        self.patience.end();
+    }
+
+    /// What a change waits for.
+    pub(super) fn waits_for(&self) -> Option<PassingFault> {
+        self.patience.waits_for()
     }
 
     fn prepare(&self) -> Result<(), IndexError> {

@@ -8,6 +8,11 @@ fn faulty(dir: &Path) -> (FaultyDisk, StoreOptions) {
     (disk.clone(), StoreOptions { disk: Arc::new(disk), ..StoreOptions::new(dir) })
 }
 
+/// Resolves once the store takes nothing more.
+async fn failed(store: &Store) {
+    store.write_state().wait_for(|state| state.failure().is_some()).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_held_disk_pushes_back_and_nothing_is_lost_once_it_goes_on() {
     let dir = tempfile::tempdir().unwrap();
@@ -68,8 +73,8 @@ async fn after_a_failed_sync_nothing_is_taken_and_the_first_reason_stays() {
     let (disk, options) = faulty(dir.path());
     let store = open_store(options);
     keep(&store, lines("a", &["kept"])).await;
-    let mut failure = store.failure();
-    assert_eq!(*failure.borrow(), None);
+    let mut state = store.write_state();
+    assert_eq!(*state.borrow(), WriteState::Ok);
     disk.hold();
     disk.fail_sync(1);
     let first = store.try_append(lines("a", &["1"])).unwrap();
@@ -81,8 +86,8 @@ async fn after_a_failed_sync_nothing_is_taken_and_the_first_reason_stays() {
     assert_eq!(first.await, Err(poisoned.clone()));
     assert_eq!(queued.await, Err(poisoned.clone()));
     assert_eq!(store.append(lines("a", &["3"])).await.err(), Some(poisoned));
-    failure.changed().await.unwrap();
-    assert_eq!(*failure.borrow(), Some(reason));
+    state.changed().await.unwrap();
+    assert_eq!(*state.borrow(), WriteState::Failed(reason));
     let writes = disk.writes();
     assert_eq!(bodies(&store, "a").await, ["kept"], "reads stopped, or show what is not durable");
     store.close().await;
@@ -115,8 +120,7 @@ async fn a_segment_that_cannot_be_sealed_poisons_and_loses_nothing() {
     keep(&store, lines("a", &["1"])).await;
     disk.fail_write(2);
     keep(&store, lines("a", &["2"])).await;
-    let mut failure = store.failure();
-    failure.wait_for(Option::is_some).await.unwrap();
+    failed(&store).await;
     store.close().await;
     assert_eq!(bodies(&open_store(StoreOptions::new(dir.path())), "a").await, ["1", "2"]);
 }
@@ -127,7 +131,7 @@ async fn a_panic_on_the_committers_thread_poisons() {
     let store = open(StoreOptions::new(dir.path()), Box::new(|_, _| panic!("a test"))).unwrap();
     let receipt = store.append(lines("a", &["1"])).await.unwrap();
     assert!(receipt.await.is_err());
-    store.failure().wait_for(Option::is_some).await.unwrap();
+    failed(&store).await;
     let refused = store.append(lines("a", &["2"])).await.err();
     assert!(matches!(refused, Some(AppendError::Poisoned { .. })), "{refused:?}");
 }

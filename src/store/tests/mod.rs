@@ -9,6 +9,7 @@ mod opening;
 mod property;
 mod retention;
 mod tasks;
+mod waiting;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,9 +70,10 @@ fn open_watched(options: StoreOptions) -> (Store, PublishedCommits) {
     (open(options, on_commit).unwrap(), receiver)
 }
 
-/// What the store knows of `id`.
+/// What the store knows of `id`, but for when this process committed it, which no other knows.
 async fn known(store: &Store, id: &str) -> Option<TaskSummary> {
-    store.task(&task(id)).await.unwrap()
+    let known = store.task(&task(id)).await.unwrap();
+    known.map(|task| TaskSummary { last_commit: None, ..task })
 }
 
 /// Every task, the one with the newest entry first, read in pages of `limit`.
@@ -88,8 +90,10 @@ async fn pages(store: &Store, limit: usize) -> Vec<TaskSummary> {
     }
 }
 
+/// The same without when this process committed, which no other knows.
 async fn all_tasks(store: &Store) -> Vec<TaskSummary> {
-    pages(store, 1000).await
+    let tasks = pages(store, 1000).await.into_iter();
+    tasks.map(|task| TaskSummary { last_commit: None, ..task }).collect()
 }
 
 async fn keep(store: &Store, batch: Batch) -> Committed {

@@ -116,6 +116,48 @@ async fn segments_beyond_their_age_are_dropped_and_the_active_one_is_sealed_by_a
 }
 
 #[tokio::test]
+async fn a_clock_ten_years_ahead_deletes_nothing_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_store(one_entry_per_segment(dir.path()));
+    fill(&store, 9).await;
+    store.close().await;
+    let options = one_entry_per_segment(dir.path());
+    let ten_years_ms = 10 * 365 * 24 * 60 * 60 * 1000;
+    options.clock.step(ten_years_ms);
+    let kept = Some(Duration::from_secs(30 * 24 * 60 * 60));
+    let store = open_store(StoreOptions { retention_age: kept, ..options });
+    // The second one is committed after the first maintenance, which runs between two commits.
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    for _ in 0..30 {
+        ticks.tick().await;
+        keep(&store, lines("a", &["on"])).await;
+    }
+    assert_eq!(store.stats().deleted_segments, 0);
+    let first = store.read(Scope::All, Offset(1), 1).await.unwrap();
+    assert_eq!((first.gap, first.blocks[0].base), (None, Offset(1)));
+}
+
+#[tokio::test]
+async fn too_old_segments_go_one_by_one_and_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_store(one_entry_per_segment(dir.path()));
+    fill(&store, 4).await;
+    store.close().await;
+    let options = one_entry_per_segment(dir.path());
+    options.clock.step(3_600_000);
+    let kept = Some(Duration::from_secs(1));
+    let store = open_store(StoreOptions { retention_age: kept, ..options });
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    let mut seen = 0;
+    while seen < 4 {
+        ticks.tick().await;
+        let deleted = store.stats().deleted_segments;
+        assert!(deleted <= seen + 1, "from {seen} to {deleted} at once");
+        seen = deleted;
+    }
+}
+
+#[tokio::test]
 async fn without_files_the_oldest_tasks_go_when_they_take_too_much_memory() {
     let store = open_store(StoreOptions {
         catalog_bytes: 50_000,

@@ -1,5 +1,6 @@
 //! What is done to the server while producers produce and viewers view.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::verify::recorder::Recorder;
 const SEGMENT_PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// How long after room was made the server may take to be ready.
+/// How long after a fault that passes the server may take to be ready.
 const ROOM_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Injects faults, one after another.
@@ -116,7 +117,9 @@ impl Injector {
             FaultKind::Cut => self.cut(Ending::Close),
             FaultKind::Reset => self.cut(Ending::Reset),
             FaultKind::Stall => self.stall().await,
-            FaultKind::Full => self.fill().await,
+            FaultKind::Full => self.fill(Volume::fill, Volume::free).await,
+            FaultKind::Inodes => self.fill(Volume::fill_inodes, Volume::free_inodes).await,
+            FaultKind::Descriptors => self.deny_descriptors().await,
             FaultKind::Damage => self.damage().await,
             FaultKind::SlowViewers | FaultKind::StoppedViewers => {}
         }
@@ -187,17 +190,38 @@ impl Injector {
         self.front.http.stall(false);
     }
 
-    async fn fill(&mut self) {
+    async fn fill(
+        &mut self,
+        fill: impl Fn(&Volume) -> io::Result<()>,
+        free: impl Fn(&Volume) -> io::Result<()>,
+    ) {
         let Some(volume) = &self.volume else { return };
-        let filled = volume.fill();
+        let filled = fill(volume);
         sleep(Duration::from_millis(self.random.u64(1_000..5_000))).await;
-        let freed = filled.and_then(|()| volume.free());
+        let freed = filled.and(free(volume));
         if let Err(error) = freed {
             self.recorder.note(format!("the volume cannot be filled and freed: {error}")).await;
         }
+        self.expect_ready("the disk had room again").await;
+    }
+
+    async fn deny_descriptors(&mut self) {
+        match self.process.deny_descriptors() {
+            Ok(limit) => {
+                sleep(Duration::from_millis(self.random.u64(500..4_000))).await;
+                self.process.allow_descriptors(limit);
+                self.expect_ready("it could open files again").await;
+            }
+            Err(error) => {
+                self.recorder.note(format!("descriptors cannot be denied: {error}")).await;
+            }
+        }
+    }
+
+    /// The fault is over; a server that does not notice is restarted.
+    async fn expect_ready(&mut self, since: &str) {
         if !self.is_ready_in_time().await {
-            let what =
-                format!("not ready {} s after the disk had room again", ROOM_PATIENCE.as_secs());
+            let what = format!("not ready {} s after {since}", ROOM_PATIENCE.as_secs());
             self.recorder.violated(what).await;
             self.kill_and_start().await;
         }

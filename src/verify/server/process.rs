@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
@@ -184,10 +184,33 @@ impl Process {
 
     /// Sends a signal, where there is a process.
     pub(crate) fn signal(&self, signal: Signal) {
-        let id = self.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(id) = id {
+        if let Some(id) = self.pid() {
             // It fails only for a process that has ended already.
             kill_process(id, signal).ok();
         }
+    }
+
+    /// Lets it open nothing more; returns the limit of before.
+    ///
+    /// # Errors
+    /// When there is no process, or the system refuses.
+    pub(crate) fn deny_descriptors(&self) -> io::Result<Rlimit> {
+        let id = self.pid().ok_or_else(|| io::Error::other("the server does not run"))?;
+        let of_this = getrlimit(Resource::Nofile);
+        // Those beyond standard error that are open stay open; whatever is opened next is beyond it.
+        let none = Rlimit { current: Some(3), maximum: of_this.maximum };
+        Ok(prlimit(Some(id), Resource::Nofile, none)?)
+    }
+
+    /// Gives it the limit back, where it still runs.
+    pub(crate) fn allow_descriptors(&self, limit: Rlimit) {
+        if let Some(id) = self.pid() {
+            // It fails only for a process that has ended already.
+            prlimit(Some(id), Resource::Nofile, limit).ok();
+        }
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        self.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
     }
 }

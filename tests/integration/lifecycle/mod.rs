@@ -1,7 +1,8 @@
-//! What only a process can show: how it ends, and what it makes of few descriptors and of a
-//! standard error that nobody reads.
+//! What only a process can show: how it ends, and what it makes of few descriptors, of a full disk
+//! and of a standard error that nobody reads.
 
 mod descriptors;
+mod disk;
 mod endings;
 mod log_output;
 mod panics;

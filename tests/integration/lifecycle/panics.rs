@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use otto_handler::store::{Disk, DiskFile, RealDisk};
+use otto_handler::store::{Disk, DiskFile, FileState, RealDisk, Room};
 use tonic::Code;
 
 use crate::support::{Producer, TestServer, connect, entry, within};
@@ -43,6 +43,14 @@ impl Disk for PanickingDisk {
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         RealDisk.sync_directory(path)
     }
+
+    fn state(&self, path: &Path) -> io::Result<FileState> {
+        RealDisk.state(path)
+    }
+
+    fn room(&self, dir: &Path) -> io::Result<Room> {
+        RealDisk.room(dir)
+    }
 }
 
 impl DiskFile for PanickingFile {
@@ -57,6 +65,10 @@ impl DiskFile for PanickingFile {
 
     fn truncate(&self, bytes: u64) -> io::Result<()> {
         self.file.truncate(bytes)
+    }
+
+    fn state(&self) -> io::Result<FileState> {
+        self.file.state()
     }
 }
 

@@ -13,6 +13,8 @@ use super::within;
 pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_otto-handler"));
     command.kill_on_drop(true);
+    // The volume that the tests run on may be nearly full.
+    command.env("OTTO_MIN_FREE_BYTES", "0");
     for name in [
         "JWT_SECRET",
         "PORT",
@@ -99,6 +101,7 @@ impl Process {
         let mut command = Command::new("sh");
         command.kill_on_drop(true).arg("-c").arg(format!("{before}; exec \"$0\" \"$@\""));
         command.arg(env!("CARGO_BIN_EXE_otto-handler"));
+        command.env("OTTO_MIN_FREE_BYTES", "0");
         let ports = ["--auth=none", "--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0"];
         Self::start_program(command, data, &[&ports[..], flags].concat()).await
     }

@@ -63,6 +63,15 @@ impl TestServer {
         format!("http://{}{path}", self.addrs.http)
     }
 
+    pub(crate) fn http_addr(&self) -> String {
+        self.addrs.http.to_string()
+    }
+
+    /// Its data directory.
+    pub(crate) fn data(&self) -> std::path::PathBuf {
+        self.dir.path().join("data")
+    }
+
     /// Waits until it ends by itself.
     pub(crate) async fn ended(self) -> anyhow::Result<()> {
         let Self { running, stop: _stop, .. } = self;
@@ -84,5 +93,8 @@ fn config(dir: &TempDir, flags: &[&str]) -> Config {
     let auth = if has_auth { &[][..] } else { &auth[..] };
     let data = format!("--data-dir={}", data.display());
     let all = base.iter().chain(auth).chain(flags).copied().chain([data.as_str()]);
-    Config::new(ServeArgs::read(all).unwrap()).unwrap()
+    let mut config = Config::new(ServeArgs::read(all).unwrap()).unwrap();
+    // The volume that the tests run on may be nearly full.
+    config.store.min_free_bytes.get_or_insert(0);
+    config
 }

@@ -24,7 +24,9 @@ pub mod scheduled {
         pub use super::super::channel as mpsc;
 
         pub mod atomic {
-            pub use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize};
+            pub use shuttle::sync::atomic::{
+                AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize,
+            };
             pub use std::sync::atomic::Ordering;
         }
     }

@@ -1,0 +1,10 @@
+//! What the volume and the clock allow: how much stays free, and how much may go for its age.
+
+mod age;
+mod volume;
+mod wall_clock;
+
+pub use wall_clock::WallClock;
+
+pub(super) use age::AgeLimit;
+pub(super) use volume::fit;
