@@ -4,6 +4,7 @@
 //! paths in the code and within macros. Test modules may import what they like.
 
 mod crates;
+mod documents;
 mod graph;
 mod resolver;
 mod sizes;
