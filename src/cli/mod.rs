@@ -7,6 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{ServeArgs, effective, with_file_defaults, with_old_variables};
 
+mod data;
 mod demo;
 mod health;
 mod push;
@@ -37,6 +38,9 @@ enum Command {
     Token(token::Args),
     Simulate(simulate::Args),
     Health(health::Args),
+    Inspect(data::InspectArgs),
+    Backup(data::BackupArgs),
+    Restore(data::RestoreArgs),
     Verify(Box<verify::Args>),
 }
 
@@ -72,6 +76,9 @@ impl Cli {
             Command::Token(args) => token::run(args).await,
             Command::Simulate(args) => simulate::run(args).await,
             Command::Health(args) => health::run(args).await,
+            Command::Inspect(args) => data::inspect(args).await,
+            Command::Backup(args) => data::backup(args).await,
+            Command::Restore(args) => data::restore(args).await,
             Command::Verify(args) => verify::run(*args).await,
         }
     }

@@ -10,6 +10,8 @@ use crate::domain::Epoch;
 
 const LOCK: &str = "LOCK";
 const META: &str = "META";
+/// The file that makes a directory a backup.
+pub(super) const BACKUP: &str = "BACKUP";
 const META_TEMPORARY: &str = "META.tmp";
 
 /// Makes the directory where it is missing, and locks it for as long as the file is held.
@@ -21,7 +23,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
         return Err(OpenError::NotADirectory { path: dir.to_owned() });
     }
     create_durably(dir).map_err(OpenError::io("create the data directory", dir))?;
-    let path = dir.join(LOCK);
+    let path = lock_path(dir);
     let file = File::create(&path).map_err(OpenError::io("write in the data directory", dir))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -31,7 +33,10 @@ pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
 }
 
 /// Makes the directory and those above it, and makes their names durable.
-fn create_durably(dir: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// As the file system reports them.
+pub(super) fn create_durably(dir: &Path) -> io::Result<()> {
     let missing: Vec<_> = dir.ancestors().take_while(|path| !path.exists()).collect();
     fs::create_dir_all(dir)?;
     for made in missing {
@@ -39,6 +44,11 @@ fn create_durably(dir: &Path) -> io::Result<()> {
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
     }
     Ok(())
+}
+
+/// The file that a server locks.
+pub(super) fn lock_path(dir: &Path) -> PathBuf {
+    dir.join(LOCK)
 }
 
 /// Whether a store was made in `dir`.
@@ -54,12 +64,24 @@ pub(super) fn meta_path(dir: &Path) -> PathBuf {
 /// The store's epoch, made where the directory is new.
 ///
 /// # Errors
-/// When the file that holds it is unreadable, of another version, or missing beside segments.
+/// When the file that holds it is unreadable, of another version, or missing beside segments; and when
+/// the directory is a backup.
 pub(super) fn epoch(dir: &Path) -> Result<Epoch, OpenError> {
-    let path = dir.join(META);
+    if dir.join(BACKUP).exists() {
+        return Err(OpenError::Backup { path: dir.to_owned() });
+    }
+    known_epoch(dir)?.map_or_else(|| create(dir), Ok)
+}
+
+/// The epoch that the directory's META names; `None` where there is no META.
+///
+/// # Errors
+/// When it is unreadable, or of another version.
+pub(super) fn known_epoch(dir: &Path) -> Result<Option<Epoch>, OpenError> {
+    let path = meta_path(dir);
     match fs::read_to_string(&path) {
-        Ok(text) => parse(&text, &path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(dir),
+        Ok(text) => parse(&text, &path).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             Err(OpenError::damaged(&path, FilePosition(0), "it is not text"))
         }
@@ -67,7 +89,8 @@ pub(super) fn epoch(dir: &Path) -> Result<Epoch, OpenError> {
     }
 }
 
-fn text(epoch: Epoch) -> String {
+/// What META says of a store.
+pub(super) fn meta_text(epoch: Epoch) -> String {
     let named = format!("version {VERSION}\nepoch {epoch}\n");
     format!("{named}crc {:08x}\n", crc32c::crc32c(named.as_bytes()))
 }
@@ -81,7 +104,7 @@ fn parse(found: &str, path: &Path) -> Result<Epoch, OpenError> {
     }
     let epoch = field("epoch").and_then(|epoch| u32::from_str_radix(epoch, 16).ok()).map(Epoch);
     match epoch {
-        Some(epoch) if text(epoch) == found => Ok(epoch),
+        Some(epoch) if meta_text(epoch) == found => Ok(epoch),
         _ => Err(OpenError::damaged(path, FilePosition(0), "it does not name a store")),
     }
 }
@@ -100,7 +123,9 @@ fn create(dir: &Path) -> Result<Epoch, OpenError> {
     let epoch = random_epoch();
     let temporary = dir.join(META_TEMPORARY);
     let written = File::create(&temporary)
-        .and_then(|mut file| file.write_all(text(epoch).as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|mut file| {
+            file.write_all(meta_text(epoch).as_bytes()).and_then(|()| file.sync_all())
+        })
         .and_then(|()| fs::rename(&temporary, &path))
         .and_then(|()| File::open(dir)?.sync_all());
     written.map_err(OpenError::io("write", &path))?;

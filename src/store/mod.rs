@@ -28,7 +28,7 @@
 //! In the order of the data's way: `log` is the seam and `handle` the queue before the committer;
 //! `commit` makes batches durable, `catalog` is what is known in memory, `read` reads back. `format`
 //! is what stands on the disk, `recovery` opens it, `retention` says what goes. `memory` is all there
-//! is to read where there are no files. `disk` is the seam
+//! is to read where there are no files. `offline` looks at a data directory and copies it, without a server. `disk` is the seam
 //! to the file system; `faults` lets tests hold it up or make it fail.
 
 mod catalog;
@@ -43,6 +43,7 @@ mod limits;
 mod locks;
 mod log;
 mod memory;
+pub mod offline;
 mod open_error;
 mod options;
 mod read;

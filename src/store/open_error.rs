@@ -32,6 +32,14 @@ pub enum OpenError {
         /// The version that this server writes.
         known: u32,
     },
+    /// It is a copy to restore from.
+    #[error(
+        "{path} is a backup; make a data directory of it by `otto-handler restore {path} --to DIR`"
+    )]
+    Backup {
+        /// The backup.
+        path: PathBuf,
+    },
     /// What was durable is damaged. Nothing was changed.
     #[error("{path} is damaged at byte {position}: {what}; nothing was changed")]
     Damaged {

@@ -8,6 +8,7 @@ mod architecture;
 mod backpressure;
 mod cancel;
 mod configuration;
+mod data_dir;
 mod fixture;
 mod lifecycle;
 mod memory;

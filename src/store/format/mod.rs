@@ -10,6 +10,7 @@ mod compress;
 mod cursors;
 mod footer;
 mod index;
+mod reseed;
 mod scan_buffer;
 mod segment;
 mod units;
@@ -25,6 +26,7 @@ pub(super) use footer::{
     WorkerRecord, read_footer_part, read_trailer,
 };
 pub(super) use index::{ChunkRef, IndexAt, decode_index};
+pub(super) use reseed::{reseed_chunk, reseed_trailer};
 pub(super) use scan_buffer::{ScanBuffer, ScanItem};
 pub(super) use segment::{
     FIRST_CHUNK, SEGMENT_HEADER_BYTES, SegmentHeader, VERSION, base_in_name, segment_path,

@@ -1,6 +1,6 @@
 //! Reading the footers of sealed segments, which the index is made of.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -85,7 +85,7 @@ fn trailer_of(
     path: &Path,
 ) -> Result<Trailer, FooterError> {
     let io = |source| FooterError::Io { path: path.to_owned(), source };
-    let bytes = fs::metadata(path).map_err(io)?.len();
+    let bytes = file.metadata().map_err(io)?.len();
     let trailer = read_trailer(file, bytes, ChecksumSeed::new(epoch, base)).map_err(io)?;
     let position = FilePosition(bytes.saturating_sub(TRAILER_BYTES as u64));
     trailer.ok_or_else(|| FooterError::Missing { path: path.to_owned(), position })
@@ -103,10 +103,25 @@ pub(in crate::store) fn with_footer<T>(
 ) -> Result<T, FooterError> {
     let io = |source| FooterError::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io)?;
-    let trailer = trailer_of(&file, epoch, base, path)?;
+    with_footer_of(&file, epoch, base, path, use_it)
+}
+
+/// Reads the footer of the open segment `file`, which begins with `base`, for `use_it`.
+///
+/// # Errors
+/// As the file system reports them, and when it is missing or damaged.
+pub(in crate::store) fn with_footer_of<T>(
+    file: &File,
+    epoch: Epoch,
+    base: Offset,
+    path: &Path,
+    use_it: impl FnOnce(&Footer<'_>) -> T,
+) -> Result<T, FooterError> {
+    let io = |source| FooterError::Io { path: path.to_owned(), source };
+    let trailer = trailer_of(file, epoch, base, path)?;
     let position = trailer.records.position;
     let damaged = || FooterError::Damaged { path: path.to_owned(), position };
-    let encoded = read_footer_part(&file, trailer.records).map_err(io)?.ok_or_else(damaged)?;
+    let encoded = read_footer_part(file, trailer.records).map_err(io)?.ok_or_else(damaged)?;
     let (records, cursors): (Vec<TaskRecord<'_>>, _) =
         postcard::take_from_bytes(&encoded).map_err(|_| damaged())?;
     let cursors = Cursors::decode(cursors).ok_or_else(damaged)?;

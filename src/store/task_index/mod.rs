@@ -39,7 +39,7 @@ use crate::store::format::TaskRecord;
 use crate::store::writing::PassingFault;
 
 pub(super) use error::IndexError;
-pub(super) use footers::{FooterError, trailer, with_footer};
+pub(super) use footers::{FooterError, trailer, with_footer, with_footer_of};
 pub(super) use lookup::{IndexReader, IndexedTask};
 pub(super) use rows::{SpanRow, TaskRow, WorkerRow};
 pub(super) use update::SegmentRange;

@@ -1,0 +1,51 @@
+//! The commands that work on a data directory without a server: `inspect`, `backup`, `restore`.
+
+mod backup;
+mod inspect;
+mod restore;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use bytesize::ByteSize;
+
+pub(super) use backup::{Args as BackupArgs, run as backup};
+pub(super) use inspect::{Args as InspectArgs, run as inspect};
+pub(super) use restore::{Args as RestoreArgs, run as restore};
+
+use crate::store::offline::OfflineError;
+
+/// The exit code for: there is damage.
+const EXIT_DAMAGED: u8 = 1;
+/// The exit code for: it could not be done, and nothing was changed.
+const EXIT_FAILED: u8 = 2;
+
+/// Says why `command` did nothing.
+fn failed(command: &str, error: &OfflineError) -> ExitCode {
+    eprintln!("otto-handler {command}: {error}");
+    ExitCode::from(EXIT_FAILED)
+}
+
+/// Prints `text`, also to a reader that goes away before its end.
+fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+fn size(bytes: u64) -> String {
+    ByteSize(bytes).to_string()
+}
+
+/// `n` things, in words: `1 line`, `2 lines`.
+fn count(n: u64, thing: &str) -> String {
+    if n == 1 {
+        return format!("1 {thing}");
+    }
+    match thing.strip_suffix('y') {
+        Some(stem) => format!("{n} {stem}ies"),
+        None => format!("{n} {thing}s"),
+    }
+}

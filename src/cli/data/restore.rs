@@ -1,0 +1,63 @@
+//! `restore`: makes a data directory from a backup.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use super::{EXIT_DAMAGED, count, failed};
+use crate::store::offline::{RestoreReport, restore};
+
+/// How often progress is told.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// Make a data directory from a backup
+///
+/// The new directory is a store of its own: event ids of the old one make clients begin anew, for after
+/// the backup the old one gave the same numbers to other lines.
+///
+///   otto-handler restore /backup/otto-2026-11-27 --to /var/lib/otto
+///
+/// Exit code: 0 when everything is restored, 1 when it is but the backed up directory was damaged
+/// already, 2 when nothing is restored.
+#[derive(Debug, Clone, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(in crate::cli) struct Args {
+    /// What `backup` made
+    #[arg(value_name = "BACKUP")]
+    backup: PathBuf,
+    /// The data directory to make; it must not exist, or be empty
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// None: what keeps it from restoring is exit code 2.
+pub(in crate::cli) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let told = Cell::new(Instant::now());
+    let progress = |done, total| {
+        if told.get().elapsed() >= PROGRESS_EVERY {
+            eprintln!("restored {done} of {total} segments");
+            told.set(Instant::now());
+        }
+    };
+    let report = match restore(&args.backup, &args.to, &progress) {
+        Ok(report) => report,
+        Err(error) => return Ok(failed("restore", &error)),
+    };
+    let RestoreReport { segments, entries, epoch, is_sound } = report;
+    eprintln!(
+        "{}: store {epoch}, {}, {}",
+        args.to.display(),
+        count(segments as u64, "segment"),
+        count(entries, "entry"),
+    );
+    if !is_sound {
+        eprintln!(
+            "what was damaged when it was backed up is damaged here too; `inspect` says where"
+        );
+    }
+    Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::from(EXIT_DAMAGED) })
+}
