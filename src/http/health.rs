@@ -26,16 +26,17 @@ pub(super) struct Health {
 
 /// The health response of the API: 200 as long as the process can answer at all.
 pub(super) async fn health(State(state): State<AppState>) -> Json<Health> {
+    let stats = state.stats().snapshot();
     let status = match state.write_state() {
         WriteState::Failed(_) => "unhealthy",
         _ if state.is_draining() => "draining",
         WriteState::Waiting(_) => "waiting",
+        WriteState::Ok if stats.store.damaged_places > 0 => "degraded",
         WriteState::Ok => "healthy",
     };
     let timestamp = format_ms(now_ms());
     let active_connections = state.active_viewers();
     let reader_bytes = state.reader_budget().used_bytes();
-    let stats = state.stats().snapshot();
     Json(Health { status, timestamp, active_connections, reader_bytes, stats })
 }
 

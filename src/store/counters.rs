@@ -14,6 +14,8 @@ pub struct Stats {
     pub catalog_bytes: usize,
     /// Segments that retention deleted.
     pub deleted_segments: u64,
+    /// Places of the files that are damaged, as far as they were read.
+    pub damaged_places: usize,
     /// Commits that kept something.
     pub commits: u64,
     /// Chunks written.
@@ -61,6 +63,7 @@ impl Counters {
             segments,
             disk_bytes,
             catalog_bytes,
+            damaged_places: 0,
             deleted_segments: count(&self.deleted_segments),
             commits: count(&self.commits),
             chunks: count(&self.chunks),

@@ -1,10 +1,10 @@
 //! The data directory itself: its lock, and the file that names the store.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::format::{FilePosition, VERSION, base_in_name};
+use super::format::{FilePosition, SEGMENT_HEADER_BYTES, SegmentHeader, VERSION, base_in_name};
 use super::open_error::OpenError;
 use crate::domain::Epoch;
 
@@ -12,6 +12,8 @@ const LOCK: &str = "LOCK";
 const META: &str = "META";
 /// The file that makes a directory a backup.
 pub(super) const BACKUP: &str = "BACKUP";
+/// What becomes of a META that is damaged.
+const META_DAMAGED: &str = "META.damaged";
 const META_TEMPORARY: &str = "META.tmp";
 
 /// Makes the directory where it is missing, and locks it for as long as the file is held.
@@ -64,13 +66,53 @@ pub(super) fn meta_path(dir: &Path) -> PathBuf {
 /// The store's epoch, made where the directory is new.
 ///
 /// # Errors
-/// When the file that holds it is unreadable, of another version, or missing beside segments; and when
-/// the directory is a backup.
+/// When the file that holds it is of another version, or damaged or missing where no segment says which store
+/// this is; and when the directory is a backup.
 pub(super) fn epoch(dir: &Path) -> Result<Epoch, OpenError> {
     if dir.join(BACKUP).exists() {
         return Err(OpenError::Backup { path: dir.to_owned() });
     }
-    known_epoch(dir)?.map_or_else(|| create(dir), Ok)
+    match known_epoch(dir) {
+        Ok(Some(epoch)) => Ok(epoch),
+        Ok(None) => recovered_epoch(dir)?.map_or_else(|| create(dir), Ok),
+        Err(error @ OpenError::Damaged { .. }) => recovered_epoch(dir)?.ok_or(error),
+        Err(error) => Err(error),
+    }
+}
+
+/// The epoch that all segments name whose header is sound, where META is missing or damaged. META is
+/// written anew then; a damaged one is set aside.
+fn recovered_epoch(dir: &Path) -> Result<Option<Epoch>, OpenError> {
+    let mut named = None;
+    for entry in fs::read_dir(dir).map_err(OpenError::io("list", dir))? {
+        let path = entry.map_err(OpenError::io("list", dir))?.path();
+        let Some(header) = header_of(&path)? else { continue };
+        if named.is_some_and(|named| named != header.epoch) {
+            let what = "it does not say which store this is, and the segments are of several";
+            return Err(OpenError::damaged(&meta_path(dir), FilePosition(0), what));
+        }
+        named = Some(header.epoch);
+    }
+    let Some(epoch) = named else { return Ok(None) };
+    let path = meta_path(dir);
+    tracing::error!(file = %path.display(), %epoch, "missing or damaged; made anew from the segments");
+    if path.exists() {
+        let aside = dir.join(META_DAMAGED);
+        fs::rename(&path, &aside).map_err(OpenError::io("set aside", &path))?;
+    }
+    write_meta(dir, epoch)?;
+    Ok(Some(epoch))
+}
+
+/// The header of a segment; `None` where it is damaged, or the file is none.
+fn header_of(path: &Path) -> Result<Option<SegmentHeader>, OpenError> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let Some(base) = name.and_then(base_in_name) else { return Ok(None) };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(OpenError::io("open", path))?;
+    let read = file.take(SEGMENT_HEADER_BYTES as u64).read_to_end(&mut bytes);
+    read.map_err(OpenError::io("read", path))?;
+    Ok(SegmentHeader::decode(&bytes).filter(|header| header.base == base))
 }
 
 /// The epoch that the directory's META names; `None` where there is no META.
@@ -121,6 +163,12 @@ fn create(dir: &Path) -> Result<Epoch, OpenError> {
         ));
     }
     let epoch = random_epoch();
+    write_meta(dir, epoch)?;
+    Ok(epoch)
+}
+
+fn write_meta(dir: &Path, epoch: Epoch) -> Result<(), OpenError> {
+    let path = meta_path(dir);
     let temporary = dir.join(META_TEMPORARY);
     let written = File::create(&temporary)
         .and_then(|mut file| {
@@ -128,8 +176,7 @@ fn create(dir: &Path) -> Result<Epoch, OpenError> {
         })
         .and_then(|()| fs::rename(&temporary, &path))
         .and_then(|()| File::open(dir)?.sync_all());
-    written.map_err(OpenError::io("write", &path))?;
-    Ok(epoch)
+    written.map_err(OpenError::io("write", &path))
 }
 
 /// A new store's epoch.

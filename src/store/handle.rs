@@ -17,6 +17,7 @@ use super::commit::{
     SegmentWriter,
 };
 use super::counters::Stats;
+use super::damage::Damage;
 use super::data_dir;
 use super::format::FilePosition;
 use super::limits;
@@ -82,7 +83,8 @@ pub fn recover(options: StoreOptions) -> Result<RecoveredStore, OpenError> {
     let options = limits::fit(options)?;
     let lock = data_dir::lock(&options.dir)?;
     let epoch = data_dir::epoch(&options.dir)?;
-    let Recovered { catalog, index, active, next_commit } = recovery::recover(&options, epoch)?;
+    let Recovered { catalog, index, active, next_commit, damage } =
+        recovery::recover(&options, epoch)?;
     let files = Arc::new(OpenFiles::new(options.open_files));
     let segments = FileSegments::new(options.clone(), epoch, active, Arc::clone(&files), lock);
     let segments =
@@ -96,6 +98,7 @@ pub fn recover(options: StoreOptions) -> Result<RecoveredStore, OpenError> {
         files,
         memory: None,
         next_commit,
+        damage,
     })
 }
 
@@ -114,6 +117,7 @@ fn without_files(options: StoreOptions) -> RecoveredStore {
         files: Arc::new(OpenFiles::new(options.open_files)),
         memory: Some(blocks),
         next_commit: 1,
+        damage: Damage::default(),
         options,
     }
 }
@@ -136,6 +140,7 @@ pub struct RecoveredStore {
     /// `None` where there are files.
     memory: Option<Arc<MemoryBlocks>>,
     next_commit: u64,
+    damage: Damage,
 }
 
 impl fmt::Debug for RecoveredStore {
@@ -156,9 +161,10 @@ impl RecoveredStore {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(self, on_commit: OnCommit) -> Result<Store, OpenError> {
-        let Self { options, epoch, catalog, index, segments, files, memory, next_commit } = self;
+        let Self { options, epoch, catalog, index, segments, files, memory, next_commit, damage } =
+            self;
         let queue_units = options.queue_bytes.div_ceil(QUEUE_UNIT_BYTES).max(1);
-        let shared = Arc::new(StoreShared::new(epoch, queue_units, catalog, index));
+        let shared = Arc::new(StoreShared::new(epoch, queue_units, catalog, index, damage));
         let reader = Arc::new(Reader::new(Arc::clone(&shared), files, options.index_cache_bytes));
         let new_reader = |blocks| Arc::new(MemoryReader::new(Arc::clone(&shared), blocks));
         let memory = memory.map(new_reader);

@@ -34,6 +34,7 @@
 mod catalog;
 mod commit;
 mod counters;
+mod damage;
 mod data_dir;
 mod disk;
 pub mod faults;

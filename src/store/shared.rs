@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::catalog::Catalog;
 use super::counters::{Counters, Stats};
+use super::damage::Damage;
 use super::locks::unpoisoned;
 use super::task_index::TaskIndex;
 use super::writing::StallClock;
@@ -23,6 +24,7 @@ pub(super) struct StoreShared {
     /// The tasks of sealed segments; `None` where there are no files.
     pub(super) index: Option<Arc<TaskIndex>>,
     pub(super) counters: Counters,
+    pub(super) damage: Damage,
     pub(super) state: watch::Sender<WriteState>,
     pub(super) stall: StallClock,
     /// Cancelled when the committer's thread panicked.
@@ -38,12 +40,14 @@ impl StoreShared {
         queue_units: usize,
         catalog: Catalog,
         index: Option<Arc<TaskIndex>>,
+        damage: Damage,
     ) -> Self {
         Self {
             epoch,
             queue_permits: Arc::new(Semaphore::new(queue_units)),
             index,
             counters: Counters::default(),
+            damage,
             state: watch::Sender::new(WriteState::Ok),
             stall: StallClock::default(),
             panicked: CancellationToken::new(),
@@ -95,6 +99,8 @@ impl StoreShared {
 
     pub(super) fn stats(&self) -> Stats {
         let catalog = self.catalog();
-        self.counters.stats(catalog.segments.len(), catalog.disk_bytes(), catalog.bytes)
+        let counted =
+            self.counters.stats(catalog.segments.len(), catalog.disk_bytes(), catalog.bytes);
+        Stats { damaged_places: self.damage.count(), ..counted }
     }
 }

@@ -11,14 +11,14 @@ mod task;
 mod worker;
 mod workers;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::domain::{IdMap, Offset, TaskId, TaskSummary, WorkerId};
 use crate::store::format::{
     ChecksumSeed, ChunkRef, Cursors, FilePosition, FooterBuilder, IndexAt, LastCommit, Millis,
-    SealedSegment,
+    SealedSegment, encode_index, first_position,
 };
 use crate::store::task_index::IndexedTask;
 
@@ -221,6 +221,28 @@ impl Catalog {
         SegmentFooter { sealed, indexes, bytes }
     }
 
+    /// Whether `bytes`, which stand where the active segment's chunks end, are how its footer begins: the
+    /// tasks' indexes, in any order.
+    pub(in crate::store) fn begins_footer(&self, data_end: FilePosition, bytes: &[u8]) -> bool {
+        if data_end != self.active_end {
+            return false;
+        }
+        let tasks = self.tasks.values().filter_map(|task| Some((task.chunks.first()?, task)));
+        let by_start: HashMap<_, _> = tasks.map(|(first, task)| (first.position, task)).collect();
+        let (mut rest, mut seen) = (bytes, 0);
+        while !rest.is_empty() && seen < by_start.len() {
+            let next = first_position(rest).and_then(|position| by_start.get(&position));
+            let Some(task) = next else { return is_start_of_any(&by_start, rest) };
+            let index = encode_index(&task.chunks);
+            if !rest.starts_with(&index) {
+                return index.starts_with(rest);
+            }
+            rest = &rest[index.len()..];
+            seen += 1;
+        }
+        seen > 0
+    }
+
     /// Ends the active segment and begins the next.
     pub(in crate::store) fn seal(&mut self, sealing: Sealing) {
         let active = self.active().clone();
@@ -256,8 +278,14 @@ impl Catalog {
     }
 }
 
+/// Whether the few `bytes` are the start of a task's index.
+fn is_start_of_any(by_start: &HashMap<FilePosition, &Task>, bytes: &[u8]) -> bool {
+    bytes.len() < size_of::<ChunkRef>()
+        && by_start.values().any(|task| encode_index(&task.chunks[..1]).starts_with(bytes))
+}
+
 /// Adds `chunk` to an index in store order where the last indexed one is far enough back.
-fn add_sparse(sparse: &mut Vec<ChunkRef>, chunk: ChunkRef) {
+pub(super) fn add_sparse(sparse: &mut Vec<ChunkRef>, chunk: ChunkRef) {
     let is_far = |last: &ChunkRef| chunk.position >= last.position + SPARSE_INDEX_BYTES;
     if sparse.last().is_none_or(is_far) {
         sparse.push(chunk);

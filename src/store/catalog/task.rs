@@ -19,6 +19,7 @@ pub(in crate::store) struct Span {
     pub(in crate::store) first: Offset,
     pub(in crate::store) last: Offset,
     pub(in crate::store) first_line: LineNumber,
+    /// So many lines from its first to its last.
     lines: u64,
     bytes: u64,
     first_time: Millis,
@@ -70,7 +71,8 @@ impl Span {
     fn extend(&mut self, chunk: &CommittedChunk<'_>) {
         let block = chunk.block;
         self.last = block.last();
-        self.lines += u64::from(block.lines);
+        // By number, not by count: chunks in between may be damaged.
+        self.lines = (block.base_line + u64::from(block.lines)).saturating_sub(self.first_line.0);
         self.bytes += block.payload.len() as u64;
         self.last_time = Millis(block.time_ms);
     }
@@ -191,7 +193,7 @@ impl Task {
 
     /// What the footer of the active segment is to say of the task; `None` when it has nothing
     /// there.
-    pub(super) fn record<'a>(
+    pub(in crate::store) fn record<'a>(
         &'a self,
         task: &'a TaskId,
         active: &Arc<Segment>,

@@ -186,13 +186,19 @@ impl IndexThread {
 
     fn update(&self, job: &IndexJob) -> Result<(), UpdateError> {
         let (IndexJob::Add(segment) | IndexJob::Remove(segment)) = job;
-        with_footer(self.epoch, segment.base, &segment.path, |footer| {
+        let updated = with_footer(self.epoch, segment.base, &segment.path, |footer| {
             let range = footer.range(segment.base);
             match job {
                 IndexJob::Add(_) => self.index.add_segment(self.epoch, range, footer.records())?,
                 IndexJob::Remove(_) => self.index.remove_segment(range, footer.records())?,
             }
             Ok(())
-        })?
+        });
+        match (updated, job) {
+            (Err(error), IndexJob::Remove(_)) if error.is_damage() => {
+                Ok(self.index.remove_damaged_segment(segment.base)?)
+            }
+            (updated, _) => updated?,
+        }
     }
 }

@@ -92,6 +92,11 @@ impl FoundChunk {
         CHUNK_HEADER_BYTES + self.task_bytes + self.stored_bytes
     }
 
+    /// The task's id, from the chunk's first bytes; empty in a control chunk.
+    pub(in crate::store) fn task<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes.get(CHUNK_HEADER_BYTES..self.head_bytes()).unwrap_or_default()
+    }
+
     /// Bytes up to the payload.
     fn head_bytes(&self) -> usize {
         CHUNK_HEADER_BYTES + self.task_bytes
@@ -119,6 +124,12 @@ impl ChunkHeader {
             previous: None,
         }
     }
+}
+
+/// Whether `bytes`, which are damaged, were a control chunk without cursors: they say so in their length and,
+/// but for one flipped bit, in two places.
+pub(in crate::store) fn was_control_chunk(bytes: &[u8]) -> bool {
+    bytes.len() == CHUNK_HEADER_BYTES && (bytes[13] == 0 || u32_at(bytes, 56) == 0)
 }
 
 /// Appends `chunk`, which will stand at `position`.

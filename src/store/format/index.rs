@@ -40,12 +40,18 @@ pub(in crate::store) struct IndexAt {
     pub(in crate::store) crc: u32,
 }
 
+impl IndexAt {
+    /// Where there is no index that can be read: its checksum is not that of nothing.
+    pub(in crate::store) const UNREADABLE: Self =
+        Self { position: FilePosition(0), bytes: 0, crc: 1 };
+}
+
 /// One row of an encoded index: position, base and base line as differences to the row before,
 /// then bytes and count.
 type Row = (u64, u64, i64, u32, u32);
 
 /// Encodes `chunks`, which must be in the order of the file.
-pub(super) fn encode_index(chunks: &[ChunkRef]) -> Vec<u8> {
+pub(in crate::store) fn encode_index(chunks: &[ChunkRef]) -> Vec<u8> {
     let mut before = ChunkRef::default();
     let mut out = Vec::with_capacity(chunks.len() * 8);
     for chunk in chunks {
@@ -60,6 +66,12 @@ pub(super) fn encode_index(chunks: &[ChunkRef]) -> Vec<u8> {
         out = postcard::to_extend(&row, out).expect("numbers always encode into memory");
     }
     out
+}
+
+/// Where the first chunk of an encoded index stands; `None` where that is not whole.
+pub(in crate::store) fn first_position(encoded: &[u8]) -> Option<FilePosition> {
+    let (row, _) = postcard::take_from_bytes::<Row>(encoded).ok()?;
+    Some(FilePosition(row.0))
 }
 
 /// Decodes what [`encode_index`] made; `None` where it is malformed.

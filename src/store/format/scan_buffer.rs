@@ -91,6 +91,25 @@ impl<'a> ScanBuffer<'a> {
         Ok(chunk::decode_header(bytes, seed, position))
     }
 
+    /// The first chunk from `position` on whose header is sound and that ends before the end.
+    ///
+    /// # Errors
+    /// As the file system reports them.
+    pub(in crate::store) fn next_chunk(
+        &mut self,
+        position: FilePosition,
+        seed: ChecksumSeed,
+    ) -> io::Result<Option<(FilePosition, FoundChunk)>> {
+        let mut from = Some(position);
+        while let Some(at) = from {
+            match self.header(at, seed)? {
+                Some(found) if at + found.bytes() <= self.end => return Ok(Some((at, found))),
+                _ => from = self.find_magic(at + 1)?,
+            }
+        }
+        Ok(None)
+    }
+
     /// The first place from `position` on where a chunk's magic stands.
     ///
     /// # Errors

@@ -12,6 +12,10 @@ use crate::store::task_index::IndexError;
 pub(super) struct SegmentChunks {
     pub(super) segment: Arc<Segment>,
     pub(super) source: ChunkSource,
+    /// The first wanted entry in it, as far as that is known.
+    pub(super) first: Offset,
+    /// The last one, where all of them are meant.
+    pub(super) last: Option<Offset>,
 }
 
 /// The catalog's ends at one moment.
@@ -100,14 +104,16 @@ pub(super) fn next_step_of_all(catalog: &Catalog, from: Offset) -> ScanStep {
     }
     let at = catalog.segments.partition_point(|segment| segment.base <= from) - 1;
     let segment = catalog.segments[at].clone();
-    let (source, data_end) = match segment.sealed.get() {
-        Some(sealed) => (ChunkSource::Index(sealed.sparse), sealed.data_end),
+    let (source, data_end, end) = match segment.sealed.get() {
+        Some(sealed) => (ChunkSource::Index(sealed.sparse), sealed.data_end, sealed.end_offset),
         None => {
             let chunk = last_not_after(&catalog.sparse, from);
-            (ChunkSource::Chunks(chunk.into_iter().collect()), data_end)
+            (ChunkSource::Chunks(chunk.into_iter().collect()), data_end, tail)
         }
     };
-    ScanStep { gap, chunks: Some(SegmentChunks { segment, source }), data_end, tail }
+    let last = Some(Offset(end.0.saturating_sub(1)));
+    let chunks = Some(SegmentChunks { segment, source, first: from, last });
+    ScanStep { gap, chunks, data_end, tail }
 }
 
 /// Where a scan for `from` begins.
@@ -127,6 +133,15 @@ pub(super) struct LineLocation {
     pub(super) task_end: Offset,
     /// The line, or the first kept one after it, and where it stands.
     pub(super) line: Option<(LineNumber, FoundSpan)>,
+    /// Where the entries before it end, if the line itself is lost between others.
+    pub(super) lost_at: Option<Offset>,
+}
+
+impl LineLocation {
+    /// That of a line of a task that there is not.
+    pub(super) fn unknown(log: LogRange) -> Self {
+        Self { task_end: log.tail, line: None, lost_at: None }
+    }
 }
 
 /// The end of a task, and where a line of it stands, or the first kept one after it.
@@ -139,9 +154,13 @@ pub(super) fn locate_line(
     line: LineNumber,
 ) -> Result<LineLocation, IndexError> {
     let Some(last) = spans.last()? else {
-        return Ok(LineLocation { task_end: log.tail, line: None });
+        return Ok(LineLocation::unknown(log));
     };
     let span = spans.of_line(line)?;
+    let lost_at = match &span {
+        Some(span) if line < span.first_line => spans.end_before(span.segment)?,
+        _ => None,
+    };
     let line = span.map(|span| (line.max(span.first_line), span));
-    Ok(LineLocation { task_end: last.next(), line })
+    Ok(LineLocation { task_end: last.next(), line, lost_at })
 }

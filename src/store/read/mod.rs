@@ -1,10 +1,12 @@
 //! Reading back: looks a place up in the catalog or the task index, then reads files without holding
 //! either.
 
+mod collected;
 mod index_cache;
 mod locate;
 mod open_files;
 mod reader;
+mod segment_files;
 mod spans;
 mod tasks;
 

@@ -1,24 +1,24 @@
 //! Reads: looks a place up in the catalog, then reads files without holding it.
 //!
 //! Retention may remove a segment between the two. The file is then not found, and the read
-//! looks again: by then the catalog says that those entries are gone, and a gap is returned.
+//! looks again: by then the catalog says that those entries are gone, and a gap is returned. What is
+//! damaged is a gap too, and the read goes on behind it.
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use super::index_cache::{IndexCache, IndexKey};
+use super::collected::CollectedBlocks;
 use super::locate::{
     LineLocation, LogRange, ScanStep, SegmentChunks, TaskStep, forgotten_gap, locate_line,
     next_step_of_all, next_step_of_task, scan_start,
 };
 use super::open_files::OpenFiles;
-use super::spans::{ChunkSource, FoundSpan, IndexedSpans, ResidentSpans, chunk_of_line};
-use crate::domain::{Block, Gap, LineNumber, Offset, Scope, TaskId};
+use super::segment_files::{Failure, ReadChunk, SegmentFiles, failed, io_failed, is_damage};
+use super::spans::{ChunkSource, FoundSpan, IndexedSpans, ResidentSpans, Spans, chunk_of_line};
+use crate::domain::{LineNumber, Offset, Scope, TaskId};
 use crate::store::catalog::{Catalog, Segment};
 use crate::store::format::{
-    ChecksumSeed, ChunkRef, FIRST_CHUNK, FilePosition, IndexAt, ScanBuffer, ScanItem, decode_block,
-    decode_header, decode_index, read_footer_part,
+    ChecksumSeed, FIRST_CHUNK, FilePosition, ScanBuffer, ScanItem, decode_block,
 };
 use crate::store::log::{Read, ReadError};
 use crate::store::shared::StoreShared;
@@ -27,40 +27,11 @@ use crate::store::task_index::IndexError;
 /// What a scan in store order reads at once, at most.
 const MAX_READ_AHEAD_BYTES: usize = 1024 * 1024;
 
-/// Why a read of one place gave nothing.
-enum Failure {
-    /// Retention took the file away meanwhile.
-    Gone,
-    /// All else.
-    Read(ReadError),
-}
-
-/// What a read has collected.
-struct CollectedBlocks {
-    blocks: Vec<Arc<Block>>,
-    bytes: usize,
-    max_bytes: usize,
-    next: Offset,
-}
-
-impl CollectedBlocks {
-    fn is_full(&self) -> bool {
-        !self.blocks.is_empty() && self.bytes >= self.max_bytes
-    }
-
-    fn push(&mut self, block: Block) {
-        self.bytes += block.payload.len();
-        self.next = block.end();
-        self.blocks.push(Arc::new(block));
-    }
-}
-
 /// Reads what is committed.
 #[derive(Debug)]
 pub(in crate::store) struct Reader {
     shared: Arc<StoreShared>,
-    files: Arc<OpenFiles>,
-    indexes: IndexCache,
+    files: SegmentFiles,
 }
 
 impl Reader {
@@ -70,7 +41,8 @@ impl Reader {
         files: Arc<OpenFiles>,
         index_cache_bytes: usize,
     ) -> Self {
-        Self { shared, files, indexes: IndexCache::new(index_cache_bytes) }
+        let files = SegmentFiles::new(Arc::clone(&shared), files, index_cache_bytes);
+        Self { shared, files }
     }
 
     /// Reads entries in `scope` from `from` on; see [`crate::store::Log::read`].
@@ -80,18 +52,15 @@ impl Reader {
         from: Offset,
         max_bytes: usize,
     ) -> Result<Read, ReadError> {
-        let from = from.max(Offset::FIRST);
-        let mut collected = CollectedBlocks { blocks: Vec::new(), bytes: 0, max_bytes, next: from };
-        let mut gap = None;
+        let mut collected = CollectedBlocks::new(from.max(Offset::FIRST), max_bytes);
         while !collected.is_full() {
             let step = self.next_step(scope, &collected)?;
-            match step.gap {
-                Some(_) if !collected.blocks.is_empty() => break,
-                found => gap = gap_or_earlier(found, gap, &collected),
+            if step.gap.is_some_and(|gap| !collected.miss(gap)) {
+                break;
             }
             let Some(chunks) = &step.chunks else {
-                collected.next = collected.next.max(step.tail);
-                break;
+                let is_told = self.doubt_at_end(scope, &mut collected)?;
+                return Ok(collected.finish(is_told.then_some(step.tail)));
             };
             let before = collected.next;
             let outcome = match scope {
@@ -99,13 +68,13 @@ impl Reader {
                 Scope::All => self.scan(chunks, step.data_end, &mut collected),
             };
             match outcome {
-                Ok(()) if collected.next > before => {}
+                Ok(()) if collected.has_moved(before) => {}
                 Ok(()) => return Err(failed(&chunks.segment, "its index leads nowhere")),
                 Err(Failure::Gone) => {}
                 Err(Failure::Read(error)) => return Err(error),
             }
         }
-        Ok(Read { gap, blocks: collected.blocks, next: collected.next })
+        Ok(collected.finish(None))
     }
 
     fn next_step(&self, scope: &Scope, collected: &CollectedBlocks) -> Result<ScanStep, ReadError> {
@@ -167,111 +136,111 @@ impl Reader {
     /// Reads a task's chunks of one segment.
     fn read_chunks(
         &self,
-        SegmentChunks { segment, source }: &SegmentChunks,
+        SegmentChunks { segment, source, last, .. }: &SegmentChunks,
         task: &TaskId,
         collected: &mut CollectedBlocks,
     ) -> Result<(), Failure> {
-        let file = self.file(segment)?;
+        let file = self.files.file(segment)?;
         let loaded;
-        let chunks = match source {
-            ChunkSource::Chunks(chunks) => &chunks[..],
-            ChunkSource::Index(at) => {
-                loaded = self.index(&file, segment, Some(task), *at)?;
+        let chunks = match (source, &file) {
+            (ChunkSource::Chunks(chunks), _) => &chunks[..],
+            (ChunkSource::Index(at), Some(file)) => {
+                loaded = self.files.index(file, segment, Some(task), *at)?;
                 &loaded[..]
             }
+            (ChunkSource::Index(_), None) => &[],
         };
         let start = chunks.partition_point(|chunk| chunk.end() <= collected.next);
-        for chunk in &chunks[start..] {
-            collected.push(self.read_chunk(&file, segment, chunk)?);
+        for (at, chunk) in chunks.iter().enumerate().skip(start) {
             if collected.is_full() {
-                break;
+                return Ok(());
             }
+            let read = match &file {
+                Some(file) => self.files.chunk(file, segment, chunk)?,
+                None => None,
+            };
+            let Some(read) = read else {
+                let lines = chunks.get(at + 1).map(|next| next.base_line.0 - chunk.base_line.0);
+                let last = Offset(chunk.end().0 - 1);
+                collected.miss(collected.damaged_up_to(last, lines));
+                continue;
+            };
+            // Chunks of it that the index does not have stood before this one.
+            if let Some(previous) = read.previous {
+                let hole = collected.damaged_up_to(previous, None);
+                let base = Some(read.block.base);
+                if !collected.miss(hole) || !self.doubt(previous, base, collected) {
+                    return Ok(());
+                }
+            }
+            collected.push(read.block);
+        }
+        if let Some(last) = last.filter(|_| !collected.is_full()) {
+            collected.miss(collected.damaged_up_to(last, None));
         }
         Ok(())
+    }
+
+    /// Tells where entries of a task may be lost between `previous` and the chunk that begins with `base`,
+    /// or the end; false where blocks come before that.
+    fn doubt(
+        &self,
+        previous: Offset,
+        base: Option<Offset>,
+        collected: &mut CollectedBlocks,
+    ) -> bool {
+        self.shared.damage.lost.iter().all(|lost| {
+            let gap = lost.doubt(previous, collected.next, base);
+            gap.is_none_or(|gap| collected.miss(gap))
+        })
+    }
+
+    /// The same at the end of a task.
+    fn doubt_at_end(
+        &self,
+        scope: &Scope,
+        collected: &mut CollectedBlocks,
+    ) -> Result<bool, ReadError> {
+        let Scope::Task(task) = scope else { return Ok(true) };
+        if self.shared.damage.lost.is_empty() {
+            return Ok(true);
+        }
+        let (_, last) = self.with_spans(task, |_, spans| match spans {
+            AnySpans::Resident(spans) => spans.last(),
+            AnySpans::Indexed(spans) => spans.last(),
+            AnySpans::Unknown => Ok(None),
+        })?;
+        Ok(last.is_none_or(|last| self.doubt(last, None, collected)))
     }
 
     /// Reads whatever comes in one segment, in store order.
     fn scan(
         &self,
-        SegmentChunks { segment, source }: &SegmentChunks,
+        SegmentChunks { segment, source, last, .. }: &SegmentChunks,
         data_end: FilePosition,
         collected: &mut CollectedBlocks,
     ) -> Result<(), Failure> {
-        let file = self.file(segment)?;
-        let mut position = match source {
-            ChunkSource::Chunks(chunks) => {
-                chunks.first().map_or(FIRST_CHUNK, |chunk| chunk.position)
-            }
-            ChunkSource::Index(at) => {
-                let sparse = self.index(&file, segment, None, *at)?;
-                scan_start(&sparse, collected.next)
-            }
-        };
-        let seed = self.seed(segment);
-        let read_ahead = collected.max_bytes.min(MAX_READ_AHEAD_BYTES);
-        let mut buffer = ScanBuffer::new(&file, data_end, read_ahead);
-        while !collected.is_full() {
-            let item = buffer.item(position, seed).map_err(|error| io_failed(segment, &error))?;
-            let ScanItem::Chunk(found, bytes) = item else {
-                let is_end = matches!(item, ScanItem::End);
-                return if is_end { Ok(()) } else { Err(damaged(segment, position)) };
+        if let Some(file) = self.files.file(segment)? {
+            let start = match source {
+                ChunkSource::Chunks(chunks) => {
+                    chunks.first().map_or(FIRST_CHUNK, |chunk| chunk.position)
+                }
+                ChunkSource::Index(at) => {
+                    let sparse = self.files.index(&file, segment, None, *at)?;
+                    scan_start(&sparse, collected.next)
+                }
             };
-            let header = found.header;
-            if header.end() > collected.next && header.count > 0 {
-                let block = decode_block(bytes, &found);
-                collected.push(block.ok_or_else(|| damaged(segment, position))?);
-            }
-            position = position + found.bytes();
+            let length = file.metadata().map_err(|error| io_failed(segment, &error))?.len();
+            let read_ahead = collected.max_bytes.min(MAX_READ_AHEAD_BYTES);
+            let buffer = ScanBuffer::new(&file, data_end.min(FilePosition(length)), read_ahead);
+            let seed = self.files.seed(segment);
+            let mut scan = Scan { files: &self.files, segment, seed, buffer, position: start };
+            scan.run(collected).or_else(|error| scan.end_at(error))?;
+        }
+        if let Some(last) = last.filter(|_| !collected.is_full()) {
+            collected.miss(self.files.with_reason(collected.damaged_up_to(last, None)));
         }
         Ok(())
-    }
-
-    fn read_chunk(
-        &self,
-        file: &File,
-        segment: &Segment,
-        chunk: &ChunkRef,
-    ) -> Result<Block, Failure> {
-        let mut buffer = ScanBuffer::new(file, chunk.end_position(), 0);
-        let bytes = buffer.bytes(chunk.position, chunk.bytes as usize);
-        let bytes = bytes.map_err(|error| io_failed(segment, &error))?;
-        let found = decode_header(bytes, self.seed(segment), chunk.position);
-        let block = found.and_then(|found| decode_block(bytes, &found));
-        block.ok_or_else(|| damaged(segment, chunk.position))
-    }
-
-    fn seed(&self, segment: &Segment) -> ChecksumSeed {
-        ChecksumSeed::new(self.shared.epoch, segment.base)
-    }
-
-    fn file(&self, segment: &Segment) -> Result<Arc<File>, Failure> {
-        self.files.get(segment).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound if self.is_forgotten(segment) => Failure::Gone,
-            _ => io_failed(segment, &error),
-        })
-    }
-
-    fn is_forgotten(&self, segment: &Segment) -> bool {
-        segment.base < self.shared.catalog().log_start_offset()
-    }
-
-    /// An index of a sealed segment: a task's, or the sparse one.
-    fn index(
-        &self,
-        file: &File,
-        segment: &Segment,
-        task: Option<&TaskId>,
-        at: IndexAt,
-    ) -> Result<Arc<[ChunkRef]>, Failure> {
-        let key = IndexKey { segment: segment.base, task: task.cloned() };
-        if let Some(index) = self.indexes.get(&key) {
-            return Ok(index);
-        }
-        let part = read_footer_part(file, at).map_err(|error| io_failed(segment, &error))?;
-        let index = part.and_then(|part| decode_index(&part));
-        let index: Arc<[_]> = index.ok_or_else(|| damaged(segment, at.position))?.into();
-        self.indexes.put(key, index.clone());
-        Ok(index)
     }
 
     /// The offset of `line` of `task`; see [`crate::store::Log::locate`].
@@ -284,11 +253,14 @@ impl Reader {
             let (log, found) = self.with_spans(task, |log, spans| match spans {
                 AnySpans::Resident(spans) => locate_line(log, &spans, line),
                 AnySpans::Indexed(spans) => locate_line(log, &spans, line),
-                AnySpans::Unknown => Ok(LineLocation { task_end: log.tail, line: None }),
+                AnySpans::Unknown => Ok(LineLocation::unknown(log)),
             })?;
             let Some((line, span)) = found.line else {
                 return Ok(found.task_end.min(log.tail));
             };
+            if let Some(lost_at) = found.lost_at {
+                return Ok(lost_at);
+            }
             // Where retention took the segment meanwhile, look again.
             let chunks = chunks_of(&self.shared.catalog(), span);
             let Some(chunks) = chunks else { continue };
@@ -302,20 +274,23 @@ impl Reader {
 
     fn locate_in(
         &self,
-        SegmentChunks { segment, source }: &SegmentChunks,
+        chunks: &SegmentChunks,
         task: &TaskId,
         line: LineNumber,
     ) -> Result<Offset, Failure> {
-        let file = self.file(segment)?;
+        let SegmentChunks { segment, source, .. } = chunks;
+        let Some(file) = self.files.file(segment)? else { return Ok(chunks.first) };
         let chunk = match source {
             ChunkSource::Chunks(chunks) => chunks.first().copied(),
             ChunkSource::Index(at) => {
-                chunk_of_line(&self.index(&file, segment, Some(task), *at)?, line)
+                chunk_of_line(&self.files.index(&file, segment, Some(task), *at)?, line)
             }
         };
-        let chunk =
-            chunk.ok_or_else(|| Failure::Read(failed(segment, "its index lacks a line")))?;
-        let block = self.read_chunk(&file, segment, &chunk)?;
+        // Where it is damaged, reading from here on tells so.
+        let Some(chunk) = chunk else { return Ok(chunks.first) };
+        let Some(ReadChunk { block, .. }) = self.files.chunk(&file, segment, &chunk)? else {
+            return Ok(chunk.base);
+        };
         let found = block.entries().find(|entry| entry.line == Some(line.0));
         Ok(found.map_or(block.end(), |entry| entry.offset))
     }
@@ -332,26 +307,63 @@ enum AnySpans<'a> {
 /// The chunks of a span; `None` where its segment is gone.
 fn chunks_of(catalog: &Catalog, span: FoundSpan) -> Option<SegmentChunks> {
     let segment = catalog.segment(span.segment)?.clone();
-    Some(SegmentChunks { segment, source: span.chunks })
+    let FoundSpan { first, last, chunks: source, .. } = span;
+    // Of the active segment only some chunks were taken.
+    let last = matches!(source, ChunkSource::Index(_)).then_some(last);
+    Some(SegmentChunks { segment, source, first, last })
 }
 
-/// The gap of a read that has no block yet; one that was found before stays.
-fn gap_or_earlier(
-    found: Option<Gap>,
-    earlier: Option<Gap>,
-    collected: &CollectedBlocks,
-) -> Option<Gap> {
-    if collected.blocks.is_empty() { found } else { earlier }
+/// A scan of one segment, past whatever is damaged.
+struct Scan<'a> {
+    files: &'a SegmentFiles,
+    segment: &'a Segment,
+    seed: ChecksumSeed,
+    buffer: ScanBuffer<'a>,
+    position: FilePosition,
 }
 
-fn failed(segment: &Segment, what: &str) -> ReadError {
-    ReadError::Failed(format!("{}: {what}", segment.path.display()).into())
-}
+impl Scan<'_> {
+    fn run(&mut self, collected: &mut CollectedBlocks) -> io::Result<()> {
+        while !collected.is_full() {
+            match self.buffer.item(self.position, self.seed)? {
+                ScanItem::End => return Ok(()),
+                ScanItem::Chunk(found, bytes) => {
+                    let block = match decode_block(bytes, &found) {
+                        Some(block) if block.end() > collected.next => block,
+                        _ => {
+                            self.position = self.position + found.bytes();
+                            continue;
+                        }
+                    };
+                    if !self.miss_before(block.base, collected) {
+                        return Ok(());
+                    }
+                    collected.push(block);
+                    self.position = self.position + found.bytes();
+                }
+                ScanItem::Damaged => {
+                    self.files.note_damage(self.segment, self.position, "a chunk");
+                    let behind = self.buffer.next_chunk(self.position + 1, self.seed)?;
+                    let Some((position, _)) = behind else { return Ok(()) };
+                    self.position = position;
+                }
+            }
+        }
+        Ok(())
+    }
 
-fn io_failed(segment: &Segment, error: &io::Error) -> Failure {
-    Failure::Read(failed(segment, &error.to_string()))
-}
+    /// Tells that nothing was read from where the read is up to `base`, and why.
+    fn miss_before(&self, base: Offset, collected: &mut CollectedBlocks) -> bool {
+        let gap = collected.damaged_up_to(Offset(base.0.saturating_sub(1)), None);
+        collected.miss(self.files.with_reason(gap))
+    }
 
-fn damaged(segment: &Segment, position: FilePosition) -> Failure {
-    Failure::Read(failed(segment, &format!("damaged at byte {}", position.0)))
+    /// Where a part of the file cannot be read back, the rest counts as damaged.
+    fn end_at(&self, error: io::Error) -> Result<(), Failure> {
+        if !is_damage(&error) {
+            return Err(io_failed(self.segment, &error));
+        }
+        self.files.note_damage(self.segment, self.position, "cannot be read");
+        Ok(())
+    }
 }

@@ -19,6 +19,7 @@ pub(super) struct FoundSpan {
     /// The segment's first offset.
     pub(super) segment: Offset,
     pub(super) first: Offset,
+    pub(super) last: Offset,
     pub(super) first_line: LineNumber,
     /// The task's entry before `first`; `None` where there never was one.
     pub(super) previous: Option<Offset>,
@@ -41,6 +42,9 @@ pub(super) trait Spans {
 
     /// The one that holds `line`, or the first one after it.
     fn of_line(&self, line: LineNumber) -> Result<Option<FoundSpan>, IndexError>;
+
+    /// The offset after the last one before `segment`; `None` where that one is the first.
+    fn end_before(&self, segment: Offset) -> Result<Option<Offset>, IndexError>;
 }
 
 /// The spans of a resident task.
@@ -51,6 +55,7 @@ impl ResidentSpans<'_> {
         FoundSpan {
             segment: span.segment.base,
             first: span.first,
+            last: span.last,
             first_line: span.first_line,
             previous: span.previous,
             chunks: match span.index {
@@ -83,6 +88,11 @@ impl Spans for ResidentSpans<'_> {
             let line = line.max(span.first_line);
             self.found(span, |chunks| chunk_of_line(chunks, line).into_iter().collect())
         }))
+    }
+
+    fn end_before(&self, segment: Offset) -> Result<Option<Offset>, IndexError> {
+        let at = self.0.spans.partition_point(|span| span.segment.base < segment);
+        Ok(at.checked_sub(1).map(|before| self.0.spans[before].last.next()))
     }
 }
 
@@ -132,12 +142,18 @@ impl Spans for IndexedSpans<'_> {
         let span = self.reader.span_of_line(self.task, self.start, line)?;
         Ok(span.as_ref().map(found_row))
     }
+
+    fn end_before(&self, segment: Offset) -> Result<Option<Offset>, IndexError> {
+        let before = self.reader.span_before(self.task, self.start, segment)?;
+        Ok(before.map(|span| span.last.next()))
+    }
 }
 
 fn found_row(row: &SpanRow) -> FoundSpan {
     FoundSpan {
         segment: row.segment,
         first: row.first,
+        last: row.last,
         first_line: row.first_line,
         previous: row.previous,
         chunks: ChunkSource::Index(row.index),

@@ -1,14 +1,14 @@
 //! Opening: reads the ends of sealed segments, brings the task index up to them, and walks the last
 //! segment.
 //!
-//! A place in the last segment that holds no intact chunk is the torn tail of a commit that
-//! nobody was told about, and is truncated. Unless a later chunk proves otherwise: commit N + 1 is
-//! written only once commit N is durable, so an intact chunk of commit N + 1 or later behind a
-//! damaged commit N means that kept entries were damaged, and the opening fails without
-//! changing anything. Commits that were not synced prove nothing; behind the first damage they
-//! are truncated with a warning that says what is lost.
+//! What follows the last whole commit is cut off and set aside: it was torn by a crash, or damaged later,
+//! which looks the same. Everything else stays where it is. Damage is passed over: what is sound behind it
+//! is read, footers are made anew in memory, and gaps tell readers what is gone; see
+//! `docs/adr/0013-damage.md`.
 
 mod index;
+mod lost;
+mod sealed;
 mod walk;
 
 use std::fs::{self, File};
@@ -17,17 +17,20 @@ use std::sync::Arc;
 
 use super::catalog::{Catalog, Segment};
 use super::commit::{ActiveFile, ActiveSegment};
+use super::damage::Damage;
 use super::disk::DiskFile;
 use super::format::{
-    ChecksumSeed, FIRST_CHUNK, FilePosition, SEGMENT_HEADER_BYTES, ScanBuffer, SegmentHeader,
-    Trailer, VERSION, base_in_name, segment_path,
+    ChecksumSeed, FIRST_CHUNK, FilePosition, Millis, SEGMENT_HEADER_BYTES, ScanBuffer,
+    SealedSegment, SegmentHeader, VERSION, base_in_name, segment_path,
 };
 use super::open_error::OpenError;
 use super::options::StoreOptions;
-use super::task_index::{FooterError, TaskIndex, trailer, with_footer};
+use super::task_index::{FooterError, TaskIndex, trailer};
 use super::writing::WriteError;
 use crate::domain::{Epoch, Offset};
-use walk::Walk;
+use lost::Losses;
+use sealed::{Ending, ending_from_chunks};
+use walk::{Tail, Walk};
 
 /// A store as found.
 #[derive(Debug)]
@@ -36,6 +39,7 @@ pub(super) struct Recovered {
     pub(super) index: TaskIndex,
     pub(super) active: ActiveFile,
     pub(super) next_commit: u64,
+    pub(super) damage: Damage,
 }
 
 /// A segment's file.
@@ -47,40 +51,43 @@ struct SegmentFile {
 /// Reads what is in the data directory and makes the last segment ready for appending.
 ///
 /// # Errors
-/// Damage to what was durable, and what the file system reports.
+/// Files of another store or version, and what the file system reports.
 pub(super) fn recover(options: &StoreOptions, epoch: Epoch) -> Result<Recovered, OpenError> {
     let files = segment_files(&options.dir)?;
-    let mut recovery =
-        Recovery { options, epoch, catalog: Catalog::new(), next_commit: 1, expected: None };
     let start = files.first().map_or(Offset::FIRST, |file| file.base);
+    let losses = Losses::known(&options.dir, start)?;
+    let mut recovery = Recovery {
+        options,
+        epoch,
+        catalog: Catalog::new(),
+        next_commit: 1,
+        expected: None,
+        losses,
+    };
     for (at, file) in files.iter().enumerate() {
-        recovery.check_base(file)?;
+        recovery.fill_up_to(file)?;
         let is_last = at + 1 == files.len();
         match trailer(epoch, file.base, &file.path) {
-            Ok(found) => recovery.add_sealed(file, &found),
+            Ok(found) => recovery.add_sealed(file, found.sealed, Some(found.last_commit)),
             // The footer of the last segment is written anew.
             Err(FooterError::Missing { .. }) if is_last => {
                 let index = recovery.open_index(start)?;
                 return recovery.take_unsealed(file, index);
             }
-            Err(error) => return Err(footer_error(error)),
+            Err(FooterError::Missing { position, .. } | FooterError::Damaged { position, .. }) => {
+                recovery.losses.note(&file.path, position, "the footer");
+                let Ending { sealed, last_commit } =
+                    ending_from_chunks(&file.path, file.base, epoch)?;
+                recovery.add_sealed(file, sealed, last_commit);
+            }
+            Err(FooterError::Io { path, source }) => {
+                return Err(OpenError::io("read", &path)(source));
+            }
         }
     }
     let index = recovery.open_index(start)?;
     let next = recovery.catalog.tail;
     recovery.begin_segment(next, index)
-}
-
-fn footer_error(error: FooterError) -> OpenError {
-    match error {
-        FooterError::Io { path, source } => OpenError::Io { action: "read", path, error: source },
-        FooterError::Missing { path, position } => {
-            OpenError::damaged(&path, position, "the sealed segment has no footer")
-        }
-        FooterError::Damaged { path, position } => {
-            OpenError::damaged(&path, position, "the footer's list of tasks is damaged")
-        }
-    }
 }
 
 /// The segments in `dir`, oldest first.
@@ -106,37 +113,40 @@ struct Recovery<'a> {
     next_commit: u64,
     /// The base that the next segment must have.
     expected: Option<Offset>,
+    losses: Losses,
 }
 
 impl Recovery<'_> {
-    fn check_base(&self, file: &SegmentFile) -> Result<(), OpenError> {
-        match self.expected {
-            Some(expected) if expected != file.base => Err(OpenError::MissingSegment {
-                missing: segment_path(&self.options.dir, expected),
-                found: file.path.clone(),
-            }),
-            _ => Ok(()),
+    /// Where segments are missing before `file`, one takes their place of which nothing can be read.
+    fn fill_up_to(&mut self, file: &SegmentFile) -> Result<(), OpenError> {
+        let Some(expected) = self.expected.filter(|expected| *expected != file.base) else {
+            return Ok(());
+        };
+        let path = segment_path(&self.options.dir, expected);
+        if expected > file.base {
+            let what = "it begins before the segment before it ends";
+            return Err(OpenError::damaged(&file.path, FilePosition(0), what));
         }
+        self.losses.note(&path, FilePosition(0), "the segment is missing");
+        self.add_sealed(&SegmentFile { base: expected, path }, sealed::missing(file.base), None);
+        Ok(())
     }
 
-    fn add_sealed(&mut self, file: &SegmentFile, trailer: &Trailer) {
+    fn add_sealed(&mut self, file: &SegmentFile, sealed: SealedSegment, last_commit: Option<u64>) {
         let segment = Segment::new(file.base, file.path.clone());
-        segment.sealed.set(trailer.sealed).expect("the segment was made just now");
+        segment.sealed.set(sealed).expect("the segment was made just now");
         self.catalog.segments.push_back(segment);
-        self.catalog.tail = trailer.sealed.end_offset;
-        self.expected = Some(trailer.sealed.end_offset);
-        self.next_commit = trailer.last_commit + 1;
+        self.catalog.tail = sealed.end_offset;
+        self.expected = Some(sealed.end_offset);
+        self.next_commit = last_commit.map_or(self.next_commit, |last| last + 1);
     }
 
     /// The index, brought up to the sealed segments; and the cursors of the last of them.
     fn open_index(&mut self, start: Offset) -> Result<TaskIndex, OpenError> {
         let segments = self.catalog.segments.make_contiguous();
-        if let Some(last) = segments.last() {
-            let cursors =
-                with_footer(self.epoch, last.base, &last.path, |footer| footer.cursors().clone());
-            self.catalog.cursors = cursors.map_err(footer_error)?;
-        }
-        index::open(&self.options.dir, self.epoch, segments, start)
+        let index = index::open(&self.options.dir, self.epoch, segments, start, &mut self.losses)?;
+        self.catalog.cursors = index::cursors(self.epoch, segments, &index, &mut self.losses)?;
+        Ok(index)
     }
 
     /// Begins a segment where the last one ends.
@@ -152,7 +162,12 @@ impl Recovery<'_> {
         self.catalog.tail = base;
         self.catalog.begin_segment(Segment::new(base, path), FIRST_CHUNK);
         let next_commit = self.next_commit;
-        Ok(Recovered { catalog: self.catalog, index, active, next_commit })
+        Ok(self.finish(index, active, next_commit))
+    }
+
+    fn finish(self, index: TaskIndex, active: ActiveFile, next_commit: u64) -> Recovered {
+        let damage = self.losses.finish(&self.options.dir, self.catalog.tail);
+        Recovered { catalog: self.catalog, index, active, next_commit, damage }
     }
 
     fn take_unsealed(
@@ -163,28 +178,61 @@ impl Recovery<'_> {
         let SegmentFile { base, path } = last;
         let file = File::open(path).map_err(OpenError::io("open", path))?;
         let end = FilePosition(file_bytes(path)?);
-        let Some(header) = last_header(&file, path, end)? else {
+        if end < FIRST_CHUNK {
             return self.begin_segment(*base, index);
+        }
+        let (first_commit, created) = self.first_of(&file, last, end)?;
+        let since = self.catalog.segments.back().map_or(*base, |before| before.base);
+        self.losses.begin(*base, since);
+        self.catalog.tail = *base;
+        self.catalog.begin_segment(Segment::new(*base, path.clone()), FIRST_CHUNK);
+        let seed = ChecksumSeed::new(self.epoch, *base);
+        let (source, first) = ((path.as_path(), &file, end), (first_commit, created));
+        let losses = &mut self.losses;
+        let mut walk = Walk::new(source, seed, first, &mut self.catalog, &index, losses);
+        let tail = walk.run_active()?;
+        let next_commit = walk.next_commit().max(self.next_commit);
+        let (position, chunks, last_time) = (walk.position, walk.chunks, walk.last_time);
+        if let Some(Tail { end: to }) = tail {
+            self.set_aside((&file, position, end), path, to);
+        }
+        self.catalog.active_end = position;
+        let file = self.truncate(path, position, end)?;
+        let (base, is_torn) = (*base, false);
+        let active =
+            ActiveSegment { file, base, seed, position, created, chunks, last_time, is_torn };
+        Ok(self.finish(index, ActiveFile::Open(active), next_commit))
+    }
+
+    /// The number of the first commit of the last segment, and when it was created.
+    fn first_of(
+        &self,
+        file: &File,
+        last: &SegmentFile,
+        end: FilePosition,
+    ) -> Result<(u64, Millis), OpenError> {
+        let SegmentFile { base, path } = last;
+        let Some(header) = last_header(file, path, end)? else {
+            self.losses.note(path, FilePosition(0), "the segment's header");
+            return Ok((0, Millis::now()));
         };
         if header.epoch != self.epoch || header.base != *base {
             let what = "the segment belongs to another store";
             return Err(OpenError::damaged(path, FilePosition(0), what));
         }
-        self.catalog.tail = *base;
-        self.catalog.begin_segment(Segment::new(*base, path.clone()), FIRST_CHUNK);
-        let seed = ChecksumSeed::new(self.epoch, *base);
-        let mut walk = Walk::new(path, &file, end, seed, &header, &mut self.catalog, &index);
-        walk.run()?;
-        let next_commit = walk.next_commit;
-        let position = walk.position;
-        let (chunks, last_time) = (walk.chunks, walk.last_time);
-        let file = self.truncate(path, position, end)?;
-        let created = header.created;
-        let (base, is_torn) = (*base, false);
-        let active =
-            ActiveSegment { file, base, seed, position, created, chunks, last_time, is_torn };
-        let active = ActiveFile::Open(active);
-        Ok(Recovered { catalog: self.catalog, index, active, next_commit })
+        Ok((header.first_commit, header.created))
+    }
+
+    /// Keeps what is to be cut off; entries after it are numbered behind it.
+    fn set_aside(&mut self, tail: (&File, FilePosition, FilePosition), path: &Path, to: Offset) {
+        let from = self.catalog.tail;
+        if to > from
+            && let Err(error) = self.losses.set_aside(&self.options.dir, tail, from, to)
+        {
+            let file = path.display();
+            tracing::error!(%error, %file, "cannot set aside what is cut off: it is gone");
+        }
+        self.catalog.tail = to;
     }
 
     /// Truncates the segment's file to `position`, and makes durable what it keeps.
@@ -204,7 +252,7 @@ impl Recovery<'_> {
     }
 }
 
-/// The header of the last segment; `None` where its creation was interrupted.
+/// The header of the last segment; `None` where it is damaged.
 fn last_header(
     file: &File,
     path: &Path,
@@ -215,9 +263,6 @@ fn last_header(
     match SegmentHeader::decode(head.map_err(OpenError::io("read", path))?) {
         Some(header) if header.version != VERSION => {
             Err(OpenError::Version { path: path.to_owned(), found: header.version, known: VERSION })
-        }
-        None if end > FIRST_CHUNK => {
-            Err(OpenError::damaged(path, FilePosition(0), "the segment's header is damaged"))
         }
         header => Ok(header),
     }

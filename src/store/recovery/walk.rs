@@ -1,146 +1,219 @@
-//! The walk over the last segment's chunks.
+//! The walk over a segment's chunks: takes whatever is sound into a catalog.
+//!
+//! Chunks stand one behind the other, and their offsets follow each other. A place where that is not so is
+//! damaged, and the walk goes on at the next chunk whose header is sound.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use bytes::Bytes;
+
+use super::lost::Losses;
 use crate::domain::{Block, Offset, TaskId};
 use crate::store::catalog::{Catalog, CommittedChunk, RunStats};
 use crate::store::format::{
-    ChecksumSeed, ChunkRef, Cursors, FIRST_CHUNK, FilePosition, FoundChunk, Millis, ScanBuffer,
-    ScanItem, SegmentHeader, decode_block, decode_payload,
+    ChecksumSeed, ChunkHeader, ChunkRef, Cursors, FIRST_CHUNK, FilePosition, FoundChunk, Millis,
+    ScanBuffer, decode_block, decode_payload, was_control_chunk,
 };
 use crate::store::open_error::OpenError;
 use crate::store::task_index::TaskIndex;
 
-/// How much of the last segment is read at once.
+/// How much of a segment is read at once.
 const READ_AHEAD_BYTES: usize = 1024 * 1024;
 
-/// The walk over the last segment's chunks: takes whole commits into the catalog.
+/// The walk over a segment's chunks.
 pub(super) struct Walk<'a> {
     path: &'a Path,
     seed: ChecksumSeed,
     buffer: ScanBuffer<'a>,
+    end: FilePosition,
     catalog: &'a mut Catalog,
     index: &'a TaskIndex,
-    pub(super) next_commit: u64,
-    /// Where the last whole commit ends.
+    losses: &'a mut Losses,
+    /// The commit that the chunks in `commit` belong to.
+    number: u64,
+    commit: Vec<Seen>,
+    /// Whether every chunk of it was sound so far, and none is missing.
+    is_sound: bool,
+    /// Where the last commit that counts ends.
     pub(super) position: FilePosition,
     pub(super) chunks: usize,
     pub(super) last_time: Millis,
 }
 
-/// A chunk of a commit whose end is not yet seen.
+/// A chunk of a commit that is not yet taken in.
 struct Seen {
+    header: ChunkHeader,
     content: Content,
     location: ChunkRef,
-    previous: Option<Offset>,
-    time: Millis,
 }
 
 /// What a chunk holds.
 enum Content {
     Entries(Block),
+    /// Entries that are damaged: the block has no payload.
+    Damaged(Block),
     /// A control chunk; see `cursors`.
     Cursors(Cursors),
 }
 
-impl Content {
-    /// Reads an intact chunk; `None` where it holds nonsense.
-    fn of(bytes: &[u8], found: &FoundChunk) -> Option<Self> {
-        if found.header.count > 0 {
-            return decode_block(bytes, found).map(Self::Entries);
-        }
-        Cursors::decode(&decode_payload(bytes, found)?).map(Self::Cursors)
-    }
-}
-
-/// What stands behind damage.
-enum Behind {
-    /// Nothing that counts.
-    Nothing,
-    /// Chunks that do not prove that the damaged ones were durable.
-    Unproven { chunks: u64, entries: u64 },
-    /// An intact chunk that proves it.
-    Proof { position: FilePosition, commit: u64 },
+/// What stands behind the last commit that counts.
+pub(super) struct Tail {
+    /// The offset after what may have stood there.
+    pub(super) end: Offset,
 }
 
 impl<'a> Walk<'a> {
+    /// A walk over `file` up to `end`; commits begin with `first_commit`.
     pub(super) fn new(
-        path: &'a Path,
-        file: &'a File,
-        end: FilePosition,
+        (path, file, end): (&'a Path, &'a File, FilePosition),
         seed: ChecksumSeed,
-        header: &SegmentHeader,
+        (first_commit, created): (u64, Millis),
         catalog: &'a mut Catalog,
         index: &'a TaskIndex,
+        losses: &'a mut Losses,
     ) -> Self {
         Self {
             path,
             seed,
             buffer: ScanBuffer::new(file, end, READ_AHEAD_BYTES),
+            end,
             catalog,
             index,
-            next_commit: header.first_commit,
+            losses,
+            number: first_commit,
+            commit: Vec::new(),
+            is_sound: true,
             position: FIRST_CHUNK,
             chunks: 0,
-            last_time: header.created,
+            last_time: created,
         }
     }
 
-    /// Takes in what is intact.
+    /// The number that the next commit gets.
+    pub(super) fn next_commit(&self) -> u64 {
+        self.number
+    }
+
+    /// Takes in everything but the last commit where that is not whole; returns what may have stood
+    /// behind, where something did.
     ///
     /// # Errors
-    /// Damage to what was durable, and what the file system reports.
-    pub(super) fn run(&mut self) -> Result<(), OpenError> {
-        let mut commit = Vec::new();
-        let mut position = self.position;
-        loop {
-            let item = self.buffer.item(position, self.seed);
-            match item.map_err(OpenError::io("read", self.path))? {
-                ScanItem::End if commit.is_empty() => return Ok(()),
-                ScanItem::End | ScanItem::Damaged => return self.on_damage(position),
-                ScanItem::Chunk(found, bytes) => {
-                    let next = NextChunk {
-                        commit: self.next_commit,
-                        index: commit.len(),
-                        base: commit.last().map_or(self.catalog.tail, end_of),
-                    };
-                    let content = Content::of(bytes, &found);
-                    let Some(content) = content.filter(|_| next.matches(&found)) else {
-                        let what = "the chunk does not follow the one before it";
-                        return Err(OpenError::damaged(self.path, position, what));
-                    };
-                    commit.push(Seen::new(content, &found, position));
-                    position = position + found.bytes();
-                    if commit.len() == found.header.chunks_in_commit as usize {
-                        self.on_commit(&mut commit, position)?;
-                    }
-                }
-            }
+    /// What the file system reports.
+    pub(super) fn run_active(&mut self) -> Result<Option<Tail>, OpenError> {
+        self.run()?;
+        if self.position == self.end {
+            return Ok(None);
         }
+        let known = self.commit.iter().map(|seen| seen.header.end()).max();
+        let read = self.commit.last().map_or(self.position, |seen| seen.location.end_position());
+        let known = known.unwrap_or(self.catalog.tail).max(self.catalog.tail);
+        let bytes = self.buffer.bytes(read, self.end - read);
+        let bytes = bytes.map_err(OpenError::io("read", self.path))?;
+        let has_entries = !was_control_chunk(bytes) && !self.catalog.begins_footer(read, bytes);
+        // An entry takes a byte at the least: numbers that may have been given are not given again.
+        let unknown = if has_entries { bytes.len() as u64 } else { 0 };
+        Ok(Some(Tail { end: Offset(known.0 + unknown) }))
     }
 
-    fn on_commit(
-        &mut self,
-        commit: &mut Vec<Seen>,
-        position: FilePosition,
-    ) -> Result<(), OpenError> {
-        self.chunks += commit.len();
-        for seen in commit.drain(..) {
-            self.last_time = seen.time;
-            match &seen.content {
-                Content::Cursors(cursors) => self.catalog.cursors.advance_all(cursors),
-                Content::Entries(block) => {
-                    self.make_resident(&block.task)?;
-                    let (previous, location) = (seen.previous, Some(seen.location));
-                    let chunk = CommittedChunk { block, previous, location };
-                    self.catalog.add_chunk(&chunk, RunStats::of_block(block));
-                }
+    /// Takes in everything, as of a segment that was sealed.
+    ///
+    /// # Errors
+    /// What the file system reports.
+    pub(super) fn run_sealed(&mut self) -> Result<(), OpenError> {
+        self.run()?;
+        self.take_commit()
+    }
+
+    fn run(&mut self) -> Result<(), OpenError> {
+        let mut position = self.position;
+        let failed = OpenError::io("read", self.path);
+        while let Some((at, found)) =
+            self.buffer.next_chunk(position, self.seed).map_err(&failed)?
+        {
+            if at > position {
+                self.is_sound = false;
+                self.losses.note(self.path, position, "not a chunk");
             }
+            let Some(seen) = self.see(at, &found).map_err(&failed)? else {
+                self.losses.note(self.path, at, "a chunk that does not follow the one before it");
+                position = at + 1;
+                continue;
+            };
+            self.push(seen)?;
+            position = at + found.bytes();
         }
-        self.next_commit += 1;
-        self.position = position;
+        Ok(())
+    }
+
+    /// Reads a chunk whose header is sound; `None` where it cannot stand here.
+    fn see(&mut self, at: FilePosition, found: &FoundChunk) -> io::Result<Option<Seen>> {
+        let header = found.header;
+        let expected = self.commit.last().map_or(self.catalog.tail, |seen| seen.header.end());
+        if header.base < expected || header.commit < self.number {
+            return Ok(None);
+        }
+        let bytes = self.buffer.bytes(at, found.bytes())?;
+        let content = if header.count == 0 {
+            let cursors =
+                decode_payload(bytes, found).and_then(|cursors| Cursors::decode(&cursors));
+            Some(Content::Cursors(cursors.unwrap_or_default()))
+        } else {
+            let block = decode_block(bytes, found).map(Content::Entries);
+            block.or_else(|| Some(Content::Damaged(without_payload(bytes, found)?)))
+        };
+        let location = ChunkRef {
+            position: at,
+            base: header.base,
+            base_line: header.base_line,
+            bytes: found.bytes() as u32,
+            count: header.count,
+        };
+        Ok(content.map(|content| Seen { header, content, location }))
+    }
+
+    /// Adds a chunk to its commit, and takes the commit in once it is whole or another one begins.
+    fn push(&mut self, seen: Seen) -> Result<(), OpenError> {
+        let ChunkHeader { commit, index, chunks_in_commit, .. } = seen.header;
+        if commit != self.number {
+            self.take_commit()?;
+            (self.number, self.is_sound) = (commit, true);
+        }
+        self.is_sound &= index as usize == self.commit.len();
+        self.is_sound &= !matches!(seen.content, Content::Damaged(_));
+        self.commit.push(seen);
+        if self.is_sound && self.commit.len() == chunks_in_commit as usize {
+            self.take_commit()?;
+            self.number += 1;
+        }
+        Ok(())
+    }
+
+    fn take_commit(&mut self) -> Result<(), OpenError> {
+        for seen in std::mem::take(&mut self.commit) {
+            self.chunks += 1;
+            self.last_time = seen.header.time;
+            self.position = seen.location.end_position();
+            if self.catalog.tail < seen.header.base {
+                self.losses.add(self.catalog.tail, seen.header.base);
+                self.catalog.tail = seen.header.base;
+            }
+            let (block, stats) = match &seen.content {
+                Content::Cursors(cursors) => {
+                    self.catalog.cursors.advance_all(cursors);
+                    continue;
+                }
+                Content::Entries(block) => (block, RunStats::of_block(block)),
+                Content::Damaged(block) => {
+                    self.losses.note(self.path, seen.location.position, "a chunk");
+                    (block, Vec::new())
+                }
+            };
+            self.make_resident(&block.task)?;
+            let (previous, location) = (seen.header.previous, Some(seen.location));
+            self.catalog.add_chunk(&CommittedChunk { block, previous, location }, stats);
+        }
         Ok(())
     }
 
@@ -157,83 +230,12 @@ impl<'a> Walk<'a> {
         }
         Ok(())
     }
-
-    /// Decides whether what is not intact from `position` on may go.
-    fn on_damage(&mut self, position: FilePosition) -> Result<(), OpenError> {
-        let behind = self.behind(position).map_err(OpenError::io("read", self.path))?;
-        let file = self.path.display();
-        let (at, truncated_at) = (position.0, self.position.0);
-        match behind {
-            Behind::Proof { position: proof, commit } => {
-                let what = format!(
-                    "kept entries are damaged: commit {} is not intact, and commit {commit} \
-                     stands behind it at byte {}",
-                    self.next_commit, proof.0
-                );
-                return Err(OpenError::damaged(self.path, position, &what));
-            }
-            Behind::Unproven { chunks, entries } => tracing::error!(
-                %file, position = at, truncated_at, chunks, entries,
-                "the log is damaged; what stands behind was never synced and is lost"
-            ),
-            Behind::Nothing => tracing::warn!(
-                %file, position = at, truncated_at,
-                "truncated a commit that was not finished"
-            ),
-        }
-        Ok(())
-    }
-
-    /// Looks for intact chunks behind `position`.
-    fn behind(&mut self, position: FilePosition) -> io::Result<Behind> {
-        let (mut chunks, mut entries) = (0, 0);
-        let mut from = position + 1;
-        while let Some(at) = self.buffer.find_magic(from)? {
-            from = at + 1;
-            let ScanItem::Chunk(found, _) = self.buffer.item(at, self.seed)? else { continue };
-            let header = found.header;
-            let is_later = header.commit > self.next_commit;
-            if header.synced && is_later {
-                return Ok(Behind::Proof { position: at, commit: header.commit });
-            }
-            chunks += u64::from(is_later);
-            entries += u64::from(is_later) * u64::from(header.count);
-            from = at + found.bytes();
-        }
-        Ok(if chunks == 0 { Behind::Nothing } else { Behind::Unproven { chunks, entries } })
-    }
 }
 
-/// What the next chunk must say of itself.
-struct NextChunk {
-    commit: u64,
-    index: usize,
-    base: Offset,
-}
-
-impl NextChunk {
-    fn matches(&self, found: &FoundChunk) -> bool {
-        let header = &found.header;
-        header.commit == self.commit
-            && header.index as usize == self.index
-            && header.base == self.base
-    }
-}
-
-impl Seen {
-    fn new(content: Content, found: &FoundChunk, position: FilePosition) -> Self {
-        let header = &found.header;
-        let location = ChunkRef {
-            position,
-            base: header.base,
-            base_line: header.base_line,
-            bytes: found.bytes() as u32,
-            count: header.count,
-        };
-        Self { content, location, previous: header.previous, time: header.time }
-    }
-}
-
-fn end_of(seen: &Seen) -> Offset {
-    seen.location.end()
+/// What the header says of a chunk whose payload is damaged.
+fn without_payload(bytes: &[u8], found: &FoundChunk) -> Option<Block> {
+    let ChunkHeader { base, base_line, count, lines, time, .. } = found.header;
+    let task = TaskId::new(std::str::from_utf8(found.task(bytes)).ok()?).ok()?;
+    let (base_line, time_ms, payload) = (base_line.0, time.0, Bytes::new());
+    Some(Block { task, base, base_line, count, lines, time_ms, payload })
 }

@@ -40,6 +40,16 @@ pub(in crate::store) enum FooterError {
     },
 }
 
+impl FooterError {
+    /// Whether the footer is not what was written, or gone.
+    pub(in crate::store) fn is_damage(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Missing { .. } | Self::Damaged { .. } => true,
+        }
+    }
+}
+
 /// What a footer says.
 #[derive(Debug)]
 pub(in crate::store) struct Footer<'a> {

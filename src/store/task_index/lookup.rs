@@ -122,6 +122,21 @@ impl IndexReader {
         Ok(None)
     }
 
+    /// The last span of `task` in the segments from `start` on, before `segment`.
+    pub(in crate::store) fn span_before(
+        &self,
+        task: &str,
+        start: Offset,
+        segment: Offset,
+    ) -> Result<Option<SpanRow>, IndexError> {
+        if segment <= start {
+            return Ok(None);
+        }
+        let mut range = self.spans.range((task, start.0)..(task, segment.0))?;
+        let Some(found) = range.next_back().transpose()? else { return Ok(None) };
+        decode(found.1.value()).map(Some).ok_or_else(|| damaged(task))
+    }
+
     /// Up to `limit` workers of `task` after the first `skip`, by ordinal.
     pub(in crate::store) fn workers_from(
         &self,

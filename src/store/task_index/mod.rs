@@ -178,6 +178,15 @@ impl TaskIndex {
         update::remove_segment(&self.database, segment, records)
     }
 
+    /// Lets go of what the index has of the oldest segment, which begins with `base` and whose footer
+    /// cannot be read. Of the workers that have nothing else some may stay as long as their task.
+    ///
+    /// # Errors
+    /// When the index cannot be changed; nothing is changed then.
+    pub(super) fn remove_damaged_segment(&self, base: Offset) -> Result<(), IndexError> {
+        update::remove_damaged_segment(&self.database, base)
+    }
+
     /// From now on a change waits while the disk is full, until [`TaskIndex::give_up`].
     pub(super) fn wait_for_room(&self) {
         self.patience.begin();

@@ -58,7 +58,29 @@ pub(super) fn remove_segment(
     change(database, |write| {
         let mut tables = Tables::open(write)?;
         for record in records {
-            tables.remove(segment.base, record)?;
+            tables.remove(segment.base, record.task, &record.workers)?;
+        }
+        Ok(())
+    })
+}
+
+/// Lets go of every task's span of the segment that begins with `base`.
+///
+/// # Errors
+/// When the index cannot be changed; nothing is changed then.
+pub(super) fn remove_damaged_segment(database: &Database, base: Offset) -> Result<(), IndexError> {
+    change(database, |write| {
+        let mut tables = Tables::open(write)?;
+        let mut tasks = Vec::new();
+        for found in tables.spans.iter()? {
+            let (key, _) = found?;
+            let (task, segment) = key.value();
+            if segment == base.0 {
+                tasks.push(task.to_owned());
+            }
+        }
+        for task in tasks {
+            tables.remove(base, &task, &[])?;
         }
         Ok(())
     })
@@ -139,8 +161,12 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
-    fn remove(&mut self, segment: Offset, record: &TaskRecord<'_>) -> Result<(), IndexError> {
-        let task = record.task;
+    fn remove(
+        &mut self,
+        segment: Offset,
+        task: &str,
+        workers: &[WorkerRecord<'_>],
+    ) -> Result<(), IndexError> {
         self.spans.remove((task, segment.0))?;
         let Some(mut row) = self.row(task)? else { return Ok(()) };
         let Some(first) = self.first_offset(task)? else {
@@ -148,7 +174,7 @@ impl<'a> Tables<'a> {
             self.tasks.remove(task)?;
             return self.remove_all_workers(task);
         };
-        for worker in &record.workers {
+        for worker in workers {
             self.remove_worker_before(task, worker.ordinal, first, &mut row)?;
         }
         self.tasks.insert(task, &encode(&row)[..])?;

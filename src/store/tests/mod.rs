@@ -2,6 +2,7 @@
 
 mod appending;
 mod cursors;
+mod damage;
 mod faulty_disk;
 mod faulty_property;
 mod memory;
@@ -132,7 +133,7 @@ async fn read_all(
 
 async fn bodies(store: &Store, id: &str) -> Vec<String> {
     let (gaps, seen) = read_all(store, Scope::Task(task(id)), 1, 1 << 20).await.unwrap();
-    assert_eq!(gaps, []);
+    assert!(gaps.iter().all(|gap| gap.reason == "crash"), "{gaps:?}");
     seen.into_iter().map(|(_, _, _, body)| body).collect()
 }
 
@@ -147,7 +148,10 @@ fn segment_files(dir: &Path) -> Vec<PathBuf> {
 
 /// Copies a data directory as it stands: what a killed process leaves behind.
 fn copy_dir(from: &Path) -> tempfile::TempDir {
-    let to = tempfile::tempdir().unwrap();
+    // In memory where that can be had: thousands of copies are made.
+    let memory = Path::new("/dev/shm");
+    let to = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let to = to.unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), to.path().join(entry.file_name())).unwrap();

@@ -12,7 +12,7 @@ async fn fill(store: &Store, count: usize) {
 }
 
 /// Waits until at most `segments` are left.
-async fn wait_for_segments(store: &Store, segments: usize) {
+pub(super) async fn wait_for_segments(store: &Store, segments: usize) {
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     while store.stats().segments > segments {
         ticks.tick().await;

@@ -1,6 +1,7 @@
 //! The tools for a data directory: `inspect`, `backup`, `restore`.
 
 mod copying;
+mod damage;
 mod looking;
 mod refusals;
 
