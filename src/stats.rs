@@ -107,6 +107,8 @@ pub struct StoreStats {
     pub disk_bytes: u64,
     /// Segments that retention deleted.
     pub deleted_segments: u64,
+    /// Tasks that were deleted.
+    pub deleted_tasks: u64,
     /// Commits; each is one write and, in mode `fsync`, one fsync.
     pub commits: u64,
     /// Time spent on writing and syncing commits, in milliseconds.
@@ -199,6 +201,7 @@ impl ServerStats {
             segments: stats.segments,
             disk_bytes: stats.disk_bytes,
             deleted_segments: stats.deleted_segments,
+            deleted_tasks: stats.deleted_tasks,
             commits: stats.commits,
             write_ms: u64::try_from(stats.write_time.as_millis()).unwrap_or(u64::MAX),
         }

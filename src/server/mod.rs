@@ -150,7 +150,8 @@ async fn open_store(options: StoreOptions, hub_bytes: usize) -> anyhow::Result<(
     let open = move || {
         let recovered = store::recover(options)?;
         let hub = Hub::starting_at(recovered.tail(), hub_bytes);
-        let publish = hub.clone();
+        let (publish, forget) = (hub.clone(), hub.clone());
+        let recovered = recovered.on_delete(Box::new(move |tasks| forget.forget(tasks)));
         let store = recovered.start(Box::new(move |blocks, tail| publish.publish(blocks, tail)))?;
         Ok((store, hub))
     };

@@ -14,6 +14,8 @@ pub struct Stats {
     pub catalog_bytes: usize,
     /// Segments that retention deleted.
     pub deleted_segments: u64,
+    /// Tasks that were deleted.
+    pub deleted_tasks: u64,
     /// Commits that kept something.
     pub commits: u64,
     /// Chunks written.
@@ -30,6 +32,7 @@ pub struct Stats {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     deleted_segments: AtomicU64,
+    deleted_tasks: AtomicU64,
     commits: AtomicU64,
     chunks: AtomicU64,
     entries: AtomicU64,
@@ -54,6 +57,10 @@ impl Counters {
         self.deleted_segments.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn note_deleted_tasks(&self, tasks: usize) {
+        self.deleted_tasks.fetch_add(tasks as u64, Ordering::Relaxed);
+    }
+
     /// The counts now, beside what is there.
     pub(super) fn stats(&self, segments: usize, disk_bytes: u64, catalog_bytes: usize) -> Stats {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -62,6 +69,7 @@ impl Counters {
             disk_bytes,
             catalog_bytes,
             deleted_segments: count(&self.deleted_segments),
+            deleted_tasks: count(&self.deleted_tasks),
             commits: count(&self.commits),
             chunks: count(&self.chunks),
             entries: count(&self.entries),

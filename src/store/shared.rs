@@ -1,5 +1,6 @@
 //! What the handle, the committer and readers share.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -74,7 +75,7 @@ impl StoreShared {
     }
 
     /// Takes no more writes, because `what` failed; returns the first reason.
-    pub(super) fn poison(&self, what: &str, error: &std::io::Error) -> Arc<str> {
+    pub(super) fn poison(&self, what: &str, error: &io::Error) -> Arc<str> {
         tracing::error!(%error, what, "writing failed; the store takes no more entries");
         let reason: Arc<str> = format!("{what} failed: {error}").into();
         self.set_state(WriteState::Failed(Arc::clone(&reason)));
@@ -96,5 +97,24 @@ impl StoreShared {
     pub(super) fn stats(&self) -> Stats {
         let catalog = self.catalog();
         self.counters.stats(catalog.segments.len(), catalog.disk_bytes(), catalog.bytes)
+    }
+}
+
+/// Poisons the store when the committer's thread panics.
+pub(super) struct PanicWatch(Arc<StoreShared>);
+
+impl PanicWatch {
+    pub(super) fn new(shared: Arc<StoreShared>) -> Self {
+        Self(shared)
+    }
+}
+
+impl Drop for PanicWatch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = io::Error::other("it panicked");
+            let _reason = self.0.poison("the committer's thread", &error);
+            self.0.panicked.cancel();
+        }
     }
 }

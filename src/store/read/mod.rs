@@ -1,6 +1,8 @@
 //! Reading back: looks a place up in the catalog or the task index, then reads files without holding
 //! either.
 
+mod collected;
+mod deleted;
 mod index_cache;
 mod locate;
 mod open_files;
@@ -8,6 +10,7 @@ mod reader;
 mod spans;
 mod tasks;
 
+pub(super) use deleted::deleted_gap;
 pub(super) use open_files::OpenFiles;
 pub(super) use reader::Reader;
 pub(super) use tasks::TaskReader;

@@ -7,6 +7,8 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
+use super::collected::CollectedBlocks;
+use super::deleted::KnownDeletions;
 use super::index_cache::{IndexCache, IndexKey};
 use super::locate::{
     LineLocation, LogRange, ScanStep, SegmentChunks, TaskStep, forgotten_gap, locate_line,
@@ -14,7 +16,7 @@ use super::locate::{
 };
 use super::open_files::OpenFiles;
 use super::spans::{ChunkSource, FoundSpan, IndexedSpans, ResidentSpans, chunk_of_line};
-use crate::domain::{Block, Gap, LineNumber, Offset, Scope, TaskId};
+use crate::domain::{Block, LineNumber, Offset, Scope, TaskId};
 use crate::store::catalog::{Catalog, Segment};
 use crate::store::format::{
     ChecksumSeed, ChunkRef, FIRST_CHUNK, FilePosition, IndexAt, ScanBuffer, ScanItem, decode_block,
@@ -35,23 +37,9 @@ enum Failure {
     Read(ReadError),
 }
 
-/// What a read has collected.
-struct CollectedBlocks {
-    blocks: Vec<Arc<Block>>,
-    bytes: usize,
-    max_bytes: usize,
-    next: Offset,
-}
-
-impl CollectedBlocks {
-    fn is_full(&self) -> bool {
-        !self.blocks.is_empty() && self.bytes >= self.max_bytes
-    }
-
-    fn push(&mut self, block: Block) {
-        self.bytes += block.payload.len();
-        self.next = block.end();
-        self.blocks.push(Arc::new(block));
+impl From<IndexError> for Failure {
+    fn from(error: IndexError) -> Self {
+        Self::Read(error.into())
     }
 }
 
@@ -81,31 +69,38 @@ impl Reader {
         max_bytes: usize,
     ) -> Result<Read, ReadError> {
         let from = from.max(Offset::FIRST);
-        let mut collected = CollectedBlocks { blocks: Vec::new(), bytes: 0, max_bytes, next: from };
-        let mut gap = None;
+        let mut collected = CollectedBlocks::new(from, max_bytes);
+        let deletions = match scope {
+            Scope::Task(_) => None,
+            Scope::All => Some(KnownDeletions::now(&self.shared)?),
+        };
         while !collected.is_full() {
             let step = self.next_step(scope, &collected)?;
             match step.gap {
-                Some(_) if !collected.blocks.is_empty() => break,
-                found => gap = gap_or_earlier(found, gap, &collected),
+                Some(_) if !collected.is_empty() => break,
+                found if collected.is_empty() => collected.gap = found,
+                _ => {}
             }
             let Some(chunks) = &step.chunks else {
                 collected.next = collected.next.max(step.tail);
                 break;
             };
             let before = collected.next;
-            let outcome = match scope {
-                Scope::Task(task) => self.read_chunks(chunks, task, &mut collected),
-                Scope::All => self.scan(chunks, step.data_end, &mut collected),
+            let outcome = match (scope, &deletions) {
+                (Scope::Task(task), _) => self.read_chunks(chunks, task, &mut collected),
+                (Scope::All, deletions) => {
+                    self.scan(chunks, step.data_end, deletions.as_ref(), &mut collected)
+                }
             };
             match outcome {
-                Ok(()) if collected.next > before => {}
+                Ok(()) if collected.is_cut || collected.next > before => {}
                 Ok(()) => return Err(failed(&chunks.segment, "its index leads nowhere")),
                 Err(Failure::Gone) => {}
                 Err(Failure::Read(error)) => return Err(error),
             }
         }
-        Ok(Read { gap, blocks: collected.blocks, next: collected.next })
+        let CollectedBlocks { gap, deleted, blocks, next, .. } = collected;
+        Ok(Read { gap: deleted.or(gap), blocks, next })
     }
 
     fn next_step(&self, scope: &Scope, collected: &CollectedBlocks) -> Result<ScanStep, ReadError> {
@@ -126,7 +121,9 @@ impl Reader {
             let (log, step) = self.with_spans(id, |log, spans| match spans {
                 AnySpans::Resident(spans) => next_step_of_task(log, &spans, from, max_bytes),
                 AnySpans::Indexed(spans) => next_step_of_task(log, &spans, from, max_bytes),
-                AnySpans::Unknown => Ok(TaskStep { gap: forgotten_gap(log, from), span: None }),
+                AnySpans::Unknown { deleted_to } => {
+                    Ok(TaskStep { gap: forgotten_gap(log, from, deleted_to), span: None })
+                }
             })?;
             // None where retention took the segment meanwhile: look again.
             if let Some(step) = self.scan_step(log, step) {
@@ -155,9 +152,10 @@ impl Reader {
         if let Some(task) = catalog.tasks.get(id) {
             return Ok((log, look(log, AnySpans::Resident(ResidentSpans(task)))?));
         }
+        let deleted_to = catalog.deletions.end_of(id);
         drop(catalog);
-        let Some(index) = &self.shared.index else {
-            return Ok((log, look(log, AnySpans::Unknown)?));
+        let Some(index) = self.shared.index.as_ref().filter(|_| deleted_to.is_none()) else {
+            return Ok((log, look(log, AnySpans::Unknown { deleted_to })?));
         };
         let reader = &index.reader()?;
         let spans = IndexedSpans { reader, task: id.as_str(), start: log.start };
@@ -195,6 +193,7 @@ impl Reader {
         &self,
         SegmentChunks { segment, source }: &SegmentChunks,
         data_end: FilePosition,
+        deletions: Option<&KnownDeletions>,
         collected: &mut CollectedBlocks,
     ) -> Result<(), Failure> {
         let file = self.file(segment)?;
@@ -219,7 +218,11 @@ impl Reader {
             let header = found.header;
             if header.end() > collected.next && header.count > 0 {
                 let block = decode_block(bytes, &found);
-                collected.push(block.ok_or_else(|| damaged(segment, position))?);
+                let block = block.ok_or_else(|| damaged(segment, position))?;
+                match deletions {
+                    Some(deletions) if deletions.have(&block)? => collected.skip(&block),
+                    _ => collected.push(block),
+                }
             }
             position = position + found.bytes();
         }
@@ -284,7 +287,7 @@ impl Reader {
             let (log, found) = self.with_spans(task, |log, spans| match spans {
                 AnySpans::Resident(spans) => locate_line(log, &spans, line),
                 AnySpans::Indexed(spans) => locate_line(log, &spans, line),
-                AnySpans::Unknown => Ok(LineLocation { task_end: log.tail, line: None }),
+                AnySpans::Unknown { .. } => Ok(LineLocation { task_end: log.tail, line: None }),
             })?;
             let Some((line, span)) = found.line else {
                 return Ok(found.task_end.min(log.tail));
@@ -325,23 +328,16 @@ impl Reader {
 enum AnySpans<'a> {
     Resident(ResidentSpans<'a>),
     Indexed(IndexedSpans<'a>),
-    /// There is no such task.
-    Unknown,
+    /// There is no such task, or no more since it was deleted.
+    Unknown {
+        deleted_to: Option<Offset>,
+    },
 }
 
 /// The chunks of a span; `None` where its segment is gone.
 fn chunks_of(catalog: &Catalog, span: FoundSpan) -> Option<SegmentChunks> {
     let segment = catalog.segment(span.segment)?.clone();
     Some(SegmentChunks { segment, source: span.chunks })
-}
-
-/// The gap of a read that has no block yet; one that was found before stays.
-fn gap_or_earlier(
-    found: Option<Gap>,
-    earlier: Option<Gap>,
-    collected: &CollectedBlocks,
-) -> Option<Gap> {
-    if collected.blocks.is_empty() { found } else { earlier }
 }
 
 fn failed(segment: &Segment, what: &str) -> ReadError {

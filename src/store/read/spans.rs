@@ -41,6 +41,9 @@ pub(super) trait Spans {
 
     /// The one that holds `line`, or the first one after it.
     fn of_line(&self, line: LineNumber) -> Result<Option<FoundSpan>, IndexError>;
+
+    /// The end of what the task had before and that was deleted.
+    fn deleted_to(&self) -> Result<Option<Offset>, IndexError>;
 }
 
 /// The spans of a resident task.
@@ -83,6 +86,10 @@ impl Spans for ResidentSpans<'_> {
             let line = line.max(span.first_line);
             self.found(span, |chunks| chunk_of_line(chunks, line).into_iter().collect())
         }))
+    }
+
+    fn deleted_to(&self) -> Result<Option<Offset>, IndexError> {
+        Ok(self.0.deleted_to)
     }
 }
 
@@ -131,6 +138,10 @@ impl Spans for IndexedSpans<'_> {
     fn of_line(&self, line: LineNumber) -> Result<Option<FoundSpan>, IndexError> {
         let span = self.reader.span_of_line(self.task, self.start, line)?;
         Ok(span.as_ref().map(found_row))
+    }
+
+    fn deleted_to(&self) -> Result<Option<Offset>, IndexError> {
+        Ok(self.reader.deletion(self.task)?.map(|deletion| deletion.end))
     }
 }
 

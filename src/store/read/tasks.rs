@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::{LineNumber, Offset, TaskId, TaskSummary, WorkerId, WorkerSummary};
-use crate::store::catalog::{Task, Worker};
+use crate::store::catalog::{Deletions, Task, Worker};
 use crate::store::log::{ReadError, TaskPage, TaskQuery};
 use crate::store::memory::MemoryReader;
 use crate::store::shared::StoreShared;
@@ -53,11 +53,12 @@ impl TaskReader {
         &self,
         task: &TaskId,
     ) -> Result<Option<TaskSummary>, ReadError> {
-        let (start, resident) = {
+        let (start, resident, has_all) = {
             let catalog = self.shared.catalog();
-            (catalog.log_start_offset(), catalog.summary(task, SUMMARY_WORKERS))
+            let resident = catalog.summary(task, SUMMARY_WORKERS);
+            (catalog.log_start_offset(), resident, catalog.has_all_of(task))
         };
-        let (None, Some(index)) = (&resident, &self.shared.index) else {
+        let (false, Some(index)) = (has_all, &self.shared.index) else {
             return Ok(resident.map(|summary| self.with_kept(summary)));
         };
         let indexed = Indexed { reader: index.reader()?, start };
@@ -75,8 +76,11 @@ impl TaskReader {
         if let Some(task) = catalog.tasks.get(task) {
             return Ok(task.workers.page(skip, limit));
         }
+        let is_deleted = catalog.has_all_of(task);
         drop(catalog);
-        let Some(index) = &self.shared.index else { return Ok(Vec::new()) };
+        let Some(index) = self.shared.index.as_ref().filter(|_| !is_deleted) else {
+            return Ok(Vec::new());
+        };
         let rows = index.reader()?.workers_from(task.as_str(), skip, limit)?;
         Ok(rows.iter().filter_map(worker_summary).collect())
     }
@@ -91,8 +95,11 @@ impl TaskReader {
         if let Some(task) = catalog.tasks.get(task) {
             return Ok(task.workers.summary(worker.as_str()));
         }
+        let is_deleted = catalog.has_all_of(task);
         drop(catalog);
-        let Some(index) = &self.shared.index else { return Ok(None) };
+        let Some(index) = self.shared.index.as_ref().filter(|_| !is_deleted) else {
+            return Ok(None);
+        };
         let row = index.reader()?.worker(task.as_str(), worker.as_str())?;
         Ok(row.as_ref().and_then(worker_summary))
     }
@@ -101,7 +108,7 @@ impl TaskReader {
     pub(in crate::store) fn page(&self, query: &TaskQuery) -> Result<TaskPage, ReadError> {
         let before = query.before.unwrap_or(Offset(u64::MAX));
         let mut page = Page { query, tasks: Vec::new(), scanned: 0, last: before, is_cut: false };
-        let Residents { summaries, start, tail } = self.residents_before(before, query);
+        let Residents { summaries, start, tail, deletions } = self.residents_before(before, query);
         for summary in summaries {
             if !page.has_budget() {
                 return Ok(page.finish());
@@ -116,7 +123,8 @@ impl TaskReader {
             }
             page.scan(last);
             let Ok(task) = TaskId::new(task) else { return Ok(true) };
-            if page.query.wants(&task) && !page.has(&task) && !self.is_newer(&task, tail) {
+            let is_gone = deletions.end_of(&task).is_some() || self.is_newer(&task, tail);
+            if page.query.wants(&task) && !page.has(&task) && !is_gone {
                 page.tasks.extend(indexed.summary(&task, LISTED_WORKERS)?);
             }
             Ok(true)
@@ -150,6 +158,7 @@ impl TaskReader {
             summaries: summaries.collect(),
             start: catalog.log_start_offset(),
             tail: catalog.tail,
+            deletions: Arc::clone(&catalog.deletions),
         }
     }
 }
@@ -159,6 +168,7 @@ struct Residents {
     summaries: Vec<TaskSummary>,
     start: Offset,
     tail: Offset,
+    deletions: Arc<Deletions>,
 }
 
 /// The page under way.

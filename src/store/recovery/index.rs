@@ -76,7 +76,7 @@ fn rebuild(dir: &Path, epoch: Epoch, segments: &[Arc<Segment>]) -> Result<TaskIn
 fn add(index: &TaskIndex, epoch: Epoch, segments: &[Arc<Segment>]) -> Result<(), IndexError> {
     for segment in segments {
         with_footer(epoch, segment.base, &segment.path, |footer| {
-            index.add_segment(epoch, footer.range(segment.base), footer.records())
+            index.add_segment(epoch, footer.range(segment.base), footer.tasks())
         })
         .map_err(|error| IndexError::from(std::io::Error::other(error)))??;
     }

@@ -8,7 +8,7 @@ use crate::domain::{Block, Offset, TaskId};
 use crate::store::catalog::{Catalog, CommittedChunk, RunStats};
 use crate::store::format::{
     ChecksumSeed, ChunkRef, Cursors, FIRST_CHUNK, FilePosition, FoundChunk, Millis, ScanBuffer,
-    ScanItem, SegmentHeader, decode_block, decode_payload,
+    ScanItem, SegmentHeader, decode_block, decode_payload, decode_task,
 };
 use crate::store::open_error::OpenError;
 use crate::store::task_index::TaskIndex;
@@ -43,6 +43,8 @@ enum Content {
     Entries(Block),
     /// A control chunk; see `cursors`.
     Cursors(Cursors),
+    /// What this task has before it is deleted.
+    Tombstone(TaskId),
 }
 
 impl Content {
@@ -50,6 +52,9 @@ impl Content {
     fn of(bytes: &[u8], found: &FoundChunk) -> Option<Self> {
         if found.header.count > 0 {
             return decode_block(bytes, found).map(Self::Entries);
+        }
+        if found.is_tombstone() {
+            return decode_task(bytes, found).map(Self::Tombstone);
         }
         Cursors::decode(&decode_payload(bytes, found)?).map(Self::Cursors)
     }
@@ -131,6 +136,7 @@ impl<'a> Walk<'a> {
             self.last_time = seen.time;
             match &seen.content {
                 Content::Cursors(cursors) => self.catalog.cursors.advance_all(cursors),
+                Content::Tombstone(task) => self.catalog.delete(task),
                 Content::Entries(block) => {
                     self.make_resident(&block.task)?;
                     let (previous, location) = (seen.previous, Some(seen.location));
@@ -146,7 +152,7 @@ impl<'a> Walk<'a> {
 
     /// Loads what sealed segments have of `task`.
     fn make_resident(&mut self, task: &TaskId) -> Result<(), OpenError> {
-        if self.catalog.tasks.contains_key(task) {
+        if self.catalog.has_all_of(task) {
             return Ok(());
         }
         let indexed = self.index.reader().and_then(|reader| reader.load(task.as_str()));
