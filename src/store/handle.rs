@@ -8,7 +8,6 @@ use std::thread;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, oneshot, watch};
-use tokio::task::spawn_blocking;
 
 use super::catalog::{Catalog, Segment};
 use super::commit::{
@@ -28,7 +27,7 @@ use super::open_error::OpenError;
 use super::options::{Durability, StoreOptions};
 use super::read::{OpenFiles, Reader, TaskReader};
 use super::recovery::{self, Recovered};
-use super::shared::{PanicWatch, StoreShared};
+use super::shared::{PanicWatch, StoreShared, off_runtime};
 use super::task_index::TaskIndex;
 use super::writing::WriteState;
 use crate::domain::{
@@ -257,18 +256,6 @@ impl StoreHandle {
     }
 }
 
-/// Runs `work` on the blocking pool.
-fn off_runtime<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
-) -> BoxFuture<'static, Result<T, ReadError>> {
-    let joined = spawn_blocking(work);
-    joined
-        .map(|result| {
-            result.unwrap_or_else(|error| Err(ReadError::Failed(error.to_string().into())))
-        })
-        .boxed()
-}
-
 impl Log for Store {
     fn epoch(&self) -> Epoch {
         self.0.shared.epoch
@@ -350,6 +337,20 @@ impl Log for Store {
     fn tasks(&self, query: TaskQuery) -> BoxFuture<'static, Result<TaskPage, ReadError>> {
         let tasks = self.tasks_reader();
         off_runtime(move || tasks.page(&query))
+    }
+
+    fn oldest_tasks(
+        &self,
+        after: Offset,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<TaskPage, ReadError>> {
+        let tasks = self.tasks_reader();
+        off_runtime(move || tasks.oldest(after, limit))
+    }
+
+    fn task_count(&self) -> BoxFuture<'static, Result<usize, ReadError>> {
+        let tasks = self.tasks_reader();
+        off_runtime(move || tasks.count())
     }
 
     fn workers(

@@ -196,6 +196,17 @@ pub trait Log: Send + Sync + 'static {
     /// A page of tasks, the one with the newest entry first, each with a few of its workers.
     fn tasks(&self, query: TaskQuery) -> BoxFuture<'static, Result<TaskPage, ReadError>>;
 
+    /// Up to `limit` tasks whose last entry comes after `after`, the one with the oldest first, each
+    /// with a few of its workers; [`TaskPage::next`] is where to go on.
+    fn oldest_tasks(
+        &self,
+        after: Offset,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<TaskPage, ReadError>>;
+
+    /// How many tasks there are.
+    fn task_count(&self) -> BoxFuture<'static, Result<usize, ReadError>>;
+
     /// Up to `limit` workers of `task` after the first `skip`, in the order in which they appeared.
     fn workers(
         &self,

@@ -59,7 +59,7 @@ pub use commit::{OnCommit, OnDelete};
 pub use counters::Stats;
 pub use disk::{Disk, DiskFile, FileState, RealDisk, Room};
 pub use handle::{RecoveredStore, Store, open, recover};
-pub use limits::WallClock;
+pub use limits::{TaskAgeLimit, WallClock};
 pub use log::{
     AppendError, Committed, DeleteError, Log, Read, ReadError, Receipt, TaskEnd, TaskFilter,
     TaskPage, TaskQuery, TryAppendError,

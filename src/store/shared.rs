@@ -4,12 +4,16 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::catalog::Catalog;
 use super::counters::{Counters, Stats};
 use super::locks::unpoisoned;
+use super::log::ReadError;
 use super::task_index::TaskIndex;
 use super::writing::StallClock;
 use super::writing::WriteState;
@@ -117,4 +121,16 @@ impl Drop for PanicWatch {
             self.0.panicked.cancel();
         }
     }
+}
+
+/// Runs `work` on the blocking pool.
+pub(super) fn off_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
+) -> BoxFuture<'static, Result<T, ReadError>> {
+    let joined = spawn_blocking(work);
+    joined
+        .map(|result| {
+            result.unwrap_or_else(|error| Err(ReadError::Failed(error.to_string().into())))
+        })
+        .boxed()
 }

@@ -4,12 +4,16 @@
 //! is not active and each of its workers has ended, or when it was not active and got no entry for
 //! the quiet period. A later entry makes it running again.
 
+mod retention;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::domain::{IdMap, Offset, TaskId, TaskSummary, now_ms};
 use crate::hub::Hub;
 use crate::store::{DeleteError, Log, ReadError, TaskEnd, TaskPage, TaskQuery};
+
+pub use retention::{RetentionService, TaskRetention};
 
 /// How many tasks are remembered with the time at which their last stream ended. The quiet period
 /// of a forgotten one counts from its last entry instead.

@@ -27,6 +27,11 @@ impl Deletions {
         self.0.get(task).map(|deletion| deletion.end)
     }
 
+    /// The deleted tasks.
+    pub(in crate::store) fn tasks(&self) -> impl Iterator<Item = &TaskId> {
+        self.0.keys()
+    }
+
     /// Notes a deletion; returns the bytes it added.
     pub(super) fn insert(&mut self, task: &TaskId, end: Offset, segment: Offset) -> usize {
         let known = self.0.insert(task.clone(), Deletion { end, segment });

@@ -1,5 +1,6 @@
 //! What is known of tasks, without their logs: resident ones by the catalog, others by the task index.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::domain::{LineNumber, Offset, TaskId, TaskSummary, WorkerId, WorkerSummary};
@@ -130,6 +131,71 @@ impl TaskReader {
             Ok(true)
         })?;
         Ok(page.finish())
+    }
+
+    /// Up to `limit` tasks whose last entry comes after `after`, the one with the oldest first. Those
+    /// that only the index has come first: the others have an entry that it lacks.
+    pub(in crate::store) fn oldest(
+        &self,
+        after: Offset,
+        limit: usize,
+    ) -> Result<TaskPage, ReadError> {
+        let mut page = TaskPage::default();
+        if let Some(index) = &self.shared.index {
+            let start = self.shared.catalog().log_start_offset();
+            let indexed = Indexed { reader: index.reader()?, start };
+            indexed.reader.oldest_after(after, |task, last| {
+                let is_full = page.tasks.len() == limit;
+                let Some(task) = TaskId::new(task).ok().filter(|_| !is_full) else {
+                    return Ok(!is_full);
+                };
+                page.next = Some(last);
+                if !self.shared.catalog().has_all_of(&task) {
+                    page.tasks.extend(indexed.summary(&task, LISTED_WORKERS)?);
+                }
+                Ok(true)
+            })?;
+        }
+        let left = limit - page.tasks.len();
+        page.tasks.extend(self.oldest_residents(after, left));
+        page.next =
+            page.tasks.last().map(|last| last.last_offset).filter(|_| page.tasks.len() == limit);
+        Ok(page)
+    }
+
+    /// Up to `limit` resident tasks whose last entry comes after `after`, oldest first.
+    fn oldest_residents(&self, after: Offset, limit: usize) -> Vec<TaskSummary> {
+        let catalog = self.shared.catalog();
+        let lasts = catalog.tasks.iter().filter_map(|(id, task)| Some((task.last()?, id)));
+        let mut oldest: Vec<_> = lasts.filter(|(last, _)| *last > after).collect();
+        if oldest.len() > limit {
+            oldest.select_nth_unstable_by_key(limit, |(last, _)| *last);
+            oldest.truncate(limit);
+        }
+        oldest.sort_unstable_by_key(|(last, _)| *last);
+        let summaries =
+            oldest.into_iter().filter_map(|(_, id)| catalog.summary(id, LISTED_WORKERS));
+        let summaries: Vec<_> = summaries.collect();
+        // `with_kept` takes the catalog's lock itself.
+        drop(catalog);
+        summaries.into_iter().map(|summary| self.with_kept(summary)).collect()
+    }
+
+    /// How many tasks there are.
+    pub(in crate::store) fn count(&self) -> Result<usize, ReadError> {
+        let catalog = self.shared.catalog();
+        let start = catalog.log_start_offset();
+        let residents: HashSet<_> = catalog.tasks.keys().cloned().collect();
+        let deletions = Arc::clone(&catalog.deletions);
+        drop(catalog);
+        let Some(index) = &self.shared.index else { return Ok(residents.len()) };
+        let reader = index.reader()?;
+        let deleted = deletions.tasks().filter(|task| !residents.contains(*task));
+        let mut in_both = 0;
+        for task in residents.iter().chain(deleted) {
+            in_both += usize::from(reader.row(task.as_str())?.is_some());
+        }
+        Ok(residents.len() + reader.count(start)?.saturating_sub(in_both))
     }
 
     /// Whether the catalog had more of `task` than the index when the tail was `tail`.

@@ -163,6 +163,28 @@ impl IndexReader {
         Ok(found.map(|found| WorkerRow::new(found.value())))
     }
 
+    /// How many tasks have an entry at or after `start`, where those that have none are few.
+    pub(in crate::store) fn count(&self, start: Offset) -> Result<usize, IndexError> {
+        let gone = self.newest.range::<u64>(..start.0)?.count();
+        Ok((self.tasks.len()? as usize).saturating_sub(gone))
+    }
+
+    /// Tasks whose last entry is after `after`, oldest first, until `visit` returns false.
+    pub(in crate::store) fn oldest_after(
+        &self,
+        after: Offset,
+        mut visit: impl FnMut(&str, Offset) -> Result<bool, IndexError>,
+    ) -> Result<(), IndexError> {
+        let range = (Bound::Excluded(after.0), Bound::Unbounded);
+        for found in self.newest.range::<u64>(range)? {
+            let (offset, task) = found?;
+            if !visit(task.value(), Offset(offset.value()))? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Tasks whose last entry is before `before`, newest first, until `visit` returns false.
     pub(in crate::store) fn newest_before(
         &self,
