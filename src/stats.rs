@@ -109,6 +109,8 @@ pub struct StoreStats {
     pub deleted_segments: u64,
     /// Places of the files that are damaged, as far as they were read since the start.
     pub damaged_places: usize,
+    /// Tasks that were deleted.
+    pub deleted_tasks: u64,
     /// Commits; each is one write and, in mode `fsync`, one fsync.
     pub commits: u64,
     /// Time spent on writing and syncing commits, in milliseconds.
@@ -202,6 +204,7 @@ impl ServerStats {
             disk_bytes: stats.disk_bytes,
             deleted_segments: stats.deleted_segments,
             damaged_places: stats.damaged_places,
+            deleted_tasks: stats.deleted_tasks,
             commits: stats.commits,
             write_ms: u64::try_from(stats.write_time.as_millis()).unwrap_or(u64::MAX),
         }

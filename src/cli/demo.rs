@@ -103,7 +103,8 @@ fn config(args: &Args, data_dir: &str, secret: &str) -> anyhow::Result<Config> {
 /// A link that signs the browser in once and shows the list of builds.
 fn link(server: &Server, secret: &str) -> anyhow::Result<String> {
     let now = now_ms() / 1000;
-    let claims = Claims { sub: "demo".into(), exp: now + SESSION_SECONDS, tasks: None };
+    let (sub, exp) = ("demo".into(), now + SESSION_SECONDS);
+    let claims = Claims { sub, exp, tasks: None, delete: false };
     let code = server.http().login_codes().issue(sign(secret.as_bytes(), &claims)?)?;
     let addr = server.addrs().http;
     Ok(format!(

@@ -23,6 +23,9 @@ pub(super) struct Args {
     /// every task
     #[arg(long = "task", env = "OTTO_TOKEN_TASK", value_name = "GLOB", value_delimiter = ',')]
     pub tasks: Vec<String>,
+    /// Allow to delete these tasks too
+    #[arg(long, env = "OTTO_TOKEN_DELETE")]
+    pub delete: bool,
     /// How long the token is valid
     #[arg(long, env = "OTTO_TOKEN_TTL", value_name = "TIME", default_value = "1h")]
     pub ttl: humantime::Duration,
@@ -38,6 +41,8 @@ struct Claims<'a> {
     exp: u64,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     tasks: &'a [String],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    delete: bool,
 }
 
 /// Runs the command.
@@ -68,7 +73,8 @@ fn make(args: &Args, now_s: u64) -> anyhow::Result<String> {
         bail!("ttl is {}, it needs at least 1s", args.ttl);
     }
     let exp = now_s.checked_add(ttl.as_secs()).context("ttl is too long")?;
-    let claims = Claims { sub: &args.sub, iat: now_s, exp, tasks: &args.tasks };
+    let Args { sub, tasks, delete, .. } = args;
+    let claims = Claims { sub, iat: now_s, exp, tasks, delete: *delete };
     let key = EncodingKey::from_secret(args.jwt_secret.as_bytes());
     Ok(encode(&Header::default(), &claims, &key)?)
 }
@@ -83,6 +89,7 @@ mod tests {
         Args {
             sub: "me".into(),
             tasks: vec!["build-*".into()],
+            delete: false,
             ttl: Duration::from_secs(ttl_s).into(),
             jwt_secret: secret.into(),
         }
@@ -109,6 +116,14 @@ mod tests {
         let mut args = args("secret", 60);
         args.tasks.clear();
         assert_eq!(claims(&args).get("tasks"), None);
+    }
+
+    #[test]
+    fn the_right_to_delete_is_there_only_where_it_was_asked_for() {
+        let mut args = args("secret", 60);
+        assert_eq!(claims(&args).get("delete"), None);
+        args.delete = true;
+        assert_eq!(claims(&args)["delete"], true);
     }
 
     #[test]

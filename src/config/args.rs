@@ -168,6 +168,21 @@ pub struct ServeArgs {
     #[arg(long, env = "OTTO_RETENTION_BYTES", value_name = "SIZE", help_heading = "Store")]
     pub retention_bytes: Option<ByteSize>,
 
+    /// Delete finished tasks whose last entry is older than this, such as 30d. Their bytes go with
+    /// their segments, see --retention-age
+    #[arg(
+        long,
+        env = "OTTO_TASK_RETENTION_AGE",
+        value_name = "DURATION",
+        value_parser = humantime::parse_duration,
+        help_heading = "Store"
+    )]
+    pub task_retention_age: Option<Duration>,
+
+    /// Delete the oldest finished tasks while there are more tasks than this
+    #[arg(long, env = "OTTO_TASK_RETENTION_COUNT", value_name = "NUMBER", help_heading = "Store")]
+    pub task_retention_count: Option<usize>,
+
     /// Take no entries while the volume of --data-dir has less free than this; 0 for no such bound.
     /// By default a twentieth of the volume, 1 GiB at most
     #[arg(long, env = "OTTO_MIN_FREE_BYTES", value_name = "SIZE", help_heading = "Store")]

@@ -13,6 +13,7 @@ use crate::http::HttpOptions;
 use crate::ingest::Limits;
 use crate::pull::PullOptions;
 use crate::store::StoreOptions;
+use crate::tasks::TaskRetention;
 
 /// A secret shorter than this can be guessed (RFC 7518 §3.2 asks for 256 bits with HS256).
 pub const MIN_SECRET_BYTES: usize = 32;
@@ -50,6 +51,8 @@ pub struct Config {
     pub hub_bytes: usize,
     /// After how much silence a task without an end counts as complete.
     pub task_quiet_period: Duration,
+    /// Which finished tasks are kept.
+    pub task_retention: TaskRetention,
     /// Bounds on what producers may do.
     pub limits: Limits,
     /// How many workers may be registered at once.
@@ -146,6 +149,10 @@ impl Config {
             store: options::store(&args),
             hub_bytes: args.hub_bytes.as_u64() as usize,
             task_quiet_period: args.task_quiet_period,
+            task_retention: TaskRetention {
+                age: args.task_retention_age,
+                count: args.task_retention_count,
+            },
             limits: options::limits(&args),
             max_registered_workers: args.max_registered_workers,
             pull: options::pull(&args, pull_from),
@@ -198,6 +205,7 @@ fn check_limits(args: &ServeArgs) -> Result<(), ConfigError> {
         ("max-push-streams", args.max_push_streams),
         ("max-registered-workers", args.max_registered_workers),
         ("max-viewers", args.max_viewers),
+        ("task-retention-count", args.task_retention_count.unwrap_or(1)),
     ];
     let threads = args.threads.unwrap_or(1);
     require((1..=1024).contains(&threads), "threads", threads, || "1 to 1024".into())?;
@@ -219,9 +227,13 @@ fn check_times(args: &ServeArgs) -> Result<(), ConfigError> {
         let is_positive = time.is_none_or(|time| !time.is_zero());
         require(is_positive, name, "0", || "a positive duration, such as 30s".into())?;
     }
-    let age = args.retention_age.unwrap_or(MIN_RETENTION_AGE);
-    let found = humantime::format_duration(age);
-    require(age >= MIN_RETENTION_AGE, "retention-age", found, || "at least 1s".into())?;
+    let ages =
+        [("retention-age", args.retention_age), ("task-retention-age", args.task_retention_age)];
+    for (name, age) in ages {
+        let age = age.unwrap_or(MIN_RETENTION_AGE);
+        let found = humantime::format_duration(age);
+        require(age >= MIN_RETENTION_AGE, name, found, || "at least 1s".into())?;
+    }
     let polling = args.pull_status_interval.unwrap_or_default();
     let is_bounded = polling.is_zero() || polling >= MIN_POLL_INTERVAL;
     let found = humantime::format_duration(polling);

@@ -24,6 +24,11 @@ pub struct Gap {
     pub reason: &'static str,
 }
 
+impl Gap {
+    /// The reason of entries whose task was deleted.
+    pub const DELETED: &'static str = "deleted";
+}
+
 /// Says for people how many lines are missing, where it is known, and why.
 pub fn describe_gap(lines: Option<u64>, reason: &str) -> String {
     match lines {

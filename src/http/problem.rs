@@ -109,6 +109,31 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
+    /// A token that deletes nothing.
+    pub(super) fn may_not_delete() -> Self {
+        let detail = "the token does not allow to delete tasks, its claim delete must be true";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    /// A task that is not complete, so it cannot be deleted.
+    pub(super) fn running(task: &TaskId) -> Self {
+        let detail = format!("task {:?} is running, only a complete one is deleted", task.as_str());
+        Self::new(StatusCode::CONFLICT, "running", detail)
+    }
+
+    /// A deletion that waits for the store.
+    pub(super) fn slow_deletion(task: &TaskId) -> Self {
+        let detail =
+            format!("the store waits; task {:?} is deleted once it goes on", task.as_str());
+        Self::unavailable("store_waiting", detail)
+    }
+
+    /// A deletion that the store does not make.
+    pub(super) fn not_deleted(error: impl Display) -> Self {
+        tracing::error!(%error, "a task is not deleted");
+        Self::unavailable("not_deleted", "the store takes no deletions now")
+    }
+
     /// A task that has no log.
     pub(super) fn no_such_task(task: &TaskId) -> Self {
         let detail = format!("task {:?} has no log here", task.as_str());

@@ -32,7 +32,7 @@ fn api() -> Router<AppState> {
     Router::new()
         .merge(streams())
         .route("/tasks", get(tasks::list))
-        .route("/tasks/{task_id}", get(tasks::one))
+        .route("/tasks/{task_id}", get(tasks::one).delete(tasks::delete))
         .route("/tasks/{task_id}/workers", get(tasks::workers))
         .route("/tasks/{task_id}/logs", get(logs::history))
         .route("/health", get(health::health))

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
-use http::Uri;
+use http::{StatusCode, Uri};
 use serde::Serialize;
 
 use super::app_state::AppState;
@@ -15,8 +15,8 @@ use super::request::params::Params;
 use super::request::task_path::TaskPath;
 use crate::domain::{EventId, Offset, TaskId, WorkerCounts, WorkerId, WorkerState, WorkerSummary};
 use crate::encode::format_ms;
-use crate::store::TaskQuery;
-use crate::tasks::{Task, TaskState};
+use crate::store::{DeleteError, TaskQuery};
+use crate::tasks::{DeleteTaskError, Task, TaskState};
 
 const DEFAULT_LIMIT: u64 = 100;
 const MAX_LIMIT: u64 = 1000;
@@ -25,6 +25,9 @@ const MAX_LIMIT: u64 = 1000;
 /// any number. A page that is not full then has a `next` all the same.
 const SCANNED_AT_ONCE: usize = 20_000;
 const SEARCH_TIME: Duration = Duration::from_millis(250);
+
+/// How long a deletion is waited for; a store that waits makes it later.
+const DELETION_PATIENCE: Duration = Duration::from_secs(10);
 
 /// One task, as readers see it.
 #[derive(Serialize)]
@@ -129,6 +132,29 @@ pub(super) async fn one(
     let found =
         state.source().tasks.get(&task).await?.ok_or_else(|| Problem::no_such_task(&task))?;
     Ok(Json(TaskView::from(&found)))
+}
+
+/// Deletes a task that is complete.
+pub(super) async fn delete(
+    State(state): State<AppState>,
+    identity: Identity,
+    TaskPath(task): TaskPath,
+    uri: Uri,
+) -> Result<StatusCode, Problem> {
+    Params::read(&uri, &[])?;
+    identity.check_deletion(&task)?;
+    let deleting = state.source().tasks.delete(&task);
+    let deleted = tokio::time::timeout(DELETION_PATIENCE, deleting).await;
+    let deleted = deleted.map_err(|_| Problem::slow_deletion(&task))?;
+    deleted.map_err(|error| match error {
+        DeleteTaskError::Unknown => Problem::no_such_task(&task),
+        DeleteTaskError::Running => Problem::running(&task),
+        DeleteTaskError::Log(DeleteError::Read(error)) => error.into(),
+        DeleteTaskError::Log(error) => Problem::not_deleted(error),
+    })?;
+    let subject = identity.subject.as_deref().unwrap_or("anybody");
+    tracing::info!(task = task.as_str(), subject, "a task was deleted");
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// A page of a task's workers, in the order in which they appeared.

@@ -1,12 +1,12 @@
 //! Blocks that are read together, shared by all who read at the same place.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
 use super::block_bytes::budgeted_bytes;
-use crate::domain::{Block, Offset};
+use crate::domain::{Block, Offset, TaskId};
 
 /// About how many bytes rendering adds to an entry's payload.
 const RENDERED_OVERHEAD_BYTES: usize = 80;
@@ -106,6 +106,17 @@ impl RecentRanges {
         let range = Arc::new(BlockRange::new(take()));
         recent.add(&range, self.budget_bytes);
         range
+    }
+
+    /// Forgets the ranges that have a block of one of `tasks`.
+    pub(super) fn forget(&self, tasks: &HashSet<&TaskId>) {
+        let mut recent = self.lock();
+        let RecentRing { ring, bytes } = &mut *recent;
+        ring.retain(|range| {
+            let is_gone = range.blocks.iter().any(|block| tasks.contains(&block.task));
+            *bytes -= if is_gone { range.budgeted_bytes() } else { 0 };
+            !is_gone
+        });
     }
 
     /// Bytes that the ranges count for.

@@ -24,6 +24,8 @@ struct WindowBlocks {
     ring: VecDeque<PagedBlock>,
     /// Payload bytes of all blocks so far, with those that were evicted.
     pushed_bytes: u64,
+    /// How often the task was deleted.
+    deletions: u64,
 }
 
 /// A block, and the page of the window that it begins in. A page has [`RANGE_BYTES`] of payload.
@@ -55,7 +57,8 @@ pub enum WindowRead {
 
 impl LiveWindow {
     pub(super) fn new(start_offset: Offset, ranges: Arc<RecentRanges>) -> Self {
-        let blocks = WindowBlocks { start_offset, ring: VecDeque::new(), pushed_bytes: 0 };
+        let (ring, pushed_bytes, deletions) = (VecDeque::new(), 0, 0);
+        let blocks = WindowBlocks { start_offset, ring, pushed_bytes, deletions };
         Self { blocks: Mutex::new(blocks), changes: watch::Sender::new(0), ranges }
     }
 
@@ -75,6 +78,15 @@ impl LiveWindow {
         if let Some(oldest) = blocks.ring.pop_front() {
             blocks.start_offset = oldest.block.end();
         }
+    }
+
+    pub(super) fn note_deletion(&self) {
+        self.lock().deletions += 1;
+    }
+
+    /// How often the task was deleted while the window was there.
+    pub(super) fn deletions(&self) -> u64 {
+        self.lock().deletions
     }
 
     pub(super) fn is_empty(&self) -> bool {

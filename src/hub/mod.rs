@@ -8,6 +8,7 @@
 //!   of the whole hub goes first.
 //! - Readers at one cursor share one [`BlockRange`], which is rendered once. The ranges read last
 //!   are kept within a share of the budget; the oldest goes first.
+//! - A deleted task has no block in the hub, and its readers are told.
 //! - There is no queue per subscriber: a reader keeps a cursor and waits for changes.
 //!   A task that nobody reads costs one push per block.
 //!
@@ -19,7 +20,7 @@ mod block_bytes;
 mod block_range;
 mod live_window;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::{Block, IdMap, Offset, Scope, TaskId};
@@ -93,13 +94,23 @@ impl Hub {
         self.0.all.wake();
     }
 
+    /// Forgets the blocks of deleted tasks and tells their readers; only the committer calls it.
+    /// What is older than the last of those blocks goes too: a window has everything from its
+    /// start offset on, and its readers find the gap in the log.
+    pub fn forget(&self, tasks: &[TaskId]) {
+        let deleted = self.0.forget(tasks);
+        deleted.iter().for_each(|window| window.wake());
+        self.0.all.wake();
+    }
+
     /// Subscribes to `scope`. A task without a window gets one that begins at the tail.
     pub fn subscribe(&self, scope: &Scope) -> Subscription {
         let window = match scope {
             Scope::All => Arc::clone(&self.0.all),
             Scope::Task(task) => self.0.lock().window_from_tail(task),
         };
-        Subscription { hub: self.clone(), scope: scope.clone(), window }
+        let deletions = window.deletions();
+        Subscription { hub: self.clone(), scope: scope.clone(), window, deletions }
     }
 
     /// Wakes the readers of `task` although there is no new entry: it may have become complete.
@@ -137,6 +148,18 @@ impl HubShared {
             self.evict_oldest(&mut state);
         }
         touched
+    }
+
+    fn forget(&self, tasks: &[TaskId]) -> Vec<Arc<LiveWindow>> {
+        let mut state = self.lock();
+        let deleted: HashSet<_> = tasks.iter().collect();
+        let last = state.ring.iter().rposition(|block| deleted.contains(&block.task));
+        for _ in 0..last.map_or(0, |last| last + 1) {
+            self.evict_oldest(&mut state);
+        }
+        self.ranges.forget(&deleted);
+        let windows = tasks.iter().filter_map(|task| state.windows.get(task).cloned());
+        windows.inspect(|window| window.note_deletion()).collect()
     }
 
     fn evict_oldest(&self, state: &mut HubState) {
@@ -186,6 +209,15 @@ pub struct Subscription {
     hub: Hub,
     scope: Scope,
     window: Arc<LiveWindow>,
+    /// The window's deletions when the subscription began.
+    deletions: u64,
+}
+
+impl Subscription {
+    /// Whether the task was deleted since the subscription began.
+    pub fn is_deleted(&self) -> bool {
+        self.window.deletions() > self.deletions
+    }
 }
 
 impl std::ops::Deref for Subscription {

@@ -44,6 +44,27 @@ fn range(read: WindowRead) -> Arc<BlockRange> {
 }
 
 #[test]
+fn a_deleted_task_leaves_no_block_and_only_its_readers_are_told() {
+    let hub = Hub::new(1 << 20);
+    hub.publish(&[block("a", 1, 3), block("b", 4, 2)], Offset(6));
+    hub.publish(&[block("a", 6, 1), block("b", 7, 1)], Offset(8));
+    let (a, b) = (hub.subscribe(&Scope::Task(task("a"))), hub.subscribe(&Scope::Task(task("b"))));
+    let all = hub.subscribe(&Scope::All);
+    let others = hub.subscribe(&Scope::All);
+    drop(range(all.read(Offset(1))));
+    let woken = a.changes();
+    hub.forget(&[task("a")]);
+    assert!(woken.has_changed().unwrap());
+    assert!(a.is_deleted() && !b.is_deleted() && !all.is_deleted());
+    assert!(!hub.subscribe(&Scope::Task(task("a"))).is_deleted());
+    assert_eq!(bases(a.read(Offset(1))), None);
+    assert_eq!(bases(all.read(Offset(4))), None, "what is missing is told by the log");
+    assert_eq!(bases(others.read(Offset(7))), Some(vec![7]));
+    assert_eq!((bases(b.read(Offset(4))), bases(b.read(Offset(7)))), (None, Some(vec![7])));
+    assert_eq!(hub.bytes(), block_bytes::budgeted_bytes(&block("b", 7, 1)));
+}
+
+#[test]
 fn a_reader_gets_its_own_tasks_blocks_from_its_cursor_on() {
     let hub = Hub::new(1 << 20);
     hub.publish(&[block("a", 1, 3), block("b", 4, 2)], Offset(6));

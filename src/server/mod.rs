@@ -29,7 +29,7 @@ use crate::pull::PullOptions;
 use crate::stats::ServerStats;
 use crate::store::{self, Log, Store, StoreOptions};
 use crate::subscribe::{Source, Ticks};
-use crate::tasks::Tasks;
+use crate::tasks::{RetentionService, Tasks};
 use crate::{grpc, http, pull};
 use accept::{Connections, Port};
 use descriptors::Descriptors;
@@ -72,12 +72,14 @@ impl Server {
     pub async fn start(mut config: Config) -> anyhow::Result<Self> {
         let descriptors = Descriptors::raise();
         config.store.open_files = descriptors.open_segments();
+        let clock = config.store.clock.clone();
         let (store, hub) = open_store(config.store, config.hub_bytes).await?;
         let log: Arc<dyn Log> = Arc::new(store.clone());
         let shutdown = Shutdown::default();
         let drain = shutdown.drain.clone();
         let tasks = Tasks::new(Arc::clone(&log), hub.clone(), config.task_quiet_period);
         let intake = Intake::new(Arc::clone(&log), tasks.clone(), config.limits, drain.clone());
+        let retention = RetentionService::new(tasks.clone(), config.task_retention, clock).await?;
         let source = Source { log: Arc::clone(&log), hub, tasks, ticks: Ticks::every(VIEWER_TICK) };
 
         let grpc_listener = bind("grpc-addr", config.grpc_addr).await?;
@@ -108,6 +110,9 @@ impl Server {
         });
         if let Some(service) = pull_service {
             services.spawn(service.run(drain.clone()).map(Ok));
+        }
+        if !config.task_retention.is_off() {
+            services.spawn(retention.run(drain.clone()).map(Ok));
         }
         services.spawn(health.follow(log, drain.clone()).map(Ok));
         services.spawn(watch_committer(store.clone(), drain));
@@ -150,7 +155,8 @@ async fn open_store(options: StoreOptions, hub_bytes: usize) -> anyhow::Result<(
     let open = move || {
         let recovered = store::recover(options)?;
         let hub = Hub::starting_at(recovered.tail(), hub_bytes);
-        let publish = hub.clone();
+        let (publish, forget) = (hub.clone(), hub.clone());
+        let recovered = recovered.on_delete(Box::new(move |tasks| forget.forget(tasks)));
         let store = recovered.start(Box::new(move |blocks, tail| publish.publish(blocks, tail)))?;
         Ok((store, hub))
     };

@@ -16,6 +16,8 @@ pub struct Stats {
     pub deleted_segments: u64,
     /// Places of the files that are damaged, as far as they were read.
     pub damaged_places: usize,
+    /// Tasks that were deleted.
+    pub deleted_tasks: u64,
     /// Commits that kept something.
     pub commits: u64,
     /// Chunks written.
@@ -32,6 +34,7 @@ pub struct Stats {
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     deleted_segments: AtomicU64,
+    deleted_tasks: AtomicU64,
     commits: AtomicU64,
     chunks: AtomicU64,
     entries: AtomicU64,
@@ -56,6 +59,10 @@ impl Counters {
         self.deleted_segments.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn note_deleted_tasks(&self, tasks: usize) {
+        self.deleted_tasks.fetch_add(tasks as u64, Ordering::Relaxed);
+    }
+
     /// The counts now, beside what is there.
     pub(super) fn stats(&self, segments: usize, disk_bytes: u64, catalog_bytes: usize) -> Stats {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -65,6 +72,7 @@ impl Counters {
             catalog_bytes,
             damaged_places: 0,
             deleted_segments: count(&self.deleted_segments),
+            deleted_tasks: count(&self.deleted_tasks),
             commits: count(&self.commits),
             chunks: count(&self.chunks),
             entries: count(&self.entries),

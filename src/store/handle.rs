@@ -1,7 +1,6 @@
 //! The handle that everyone holds: queues batches, hands reads to the blocking pool.
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
@@ -9,25 +8,27 @@ use std::thread;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use tokio::sync::{OwnedSemaphorePermit, TryAcquireError, oneshot, watch};
-use tokio::task::spawn_blocking;
 
 use super::catalog::{Catalog, Segment};
 use super::commit::{
-    AckSender, Committer, FileSegments, MemorySegments, Message, OnCommit, QueuedBatch,
-    SegmentWriter,
+    AckSender, Committer, FileSegments, MemorySegments, Message, OnCommit, OnDelete, QueuedBatch,
+    QueuedDeletion, SegmentWriter, queued_bytes,
 };
 use super::counters::Stats;
 use super::damage::Damage;
 use super::data_dir;
 use super::format::FilePosition;
 use super::limits;
-use super::log::{AppendError, Log, Read, ReadError, Receipt, TaskPage, TaskQuery, TryAppendError};
+use super::log::{
+    AppendError, DeleteError, Log, Read, ReadError, Receipt, TaskEnd, TaskPage, TaskQuery,
+    TryAppendError,
+};
 use super::memory::{MemoryBlocks, MemoryReader};
 use super::open_error::OpenError;
 use super::options::{Durability, StoreOptions};
 use super::read::{OpenFiles, Reader, TaskReader};
 use super::recovery::{self, Recovered};
-use super::shared::StoreShared;
+use super::shared::{PanicWatch, StoreShared, off_runtime};
 use super::task_index::TaskIndex;
 use super::writing::WriteState;
 use crate::domain::{
@@ -99,6 +100,7 @@ pub fn recover(options: StoreOptions) -> Result<RecoveredStore, OpenError> {
         memory: None,
         next_commit,
         damage,
+        on_delete: Box::new(|_| {}),
     })
 }
 
@@ -118,6 +120,7 @@ fn without_files(options: StoreOptions) -> RecoveredStore {
         memory: Some(blocks),
         next_commit: 1,
         damage: Damage::default(),
+        on_delete: Box::new(|_| {}),
         options,
     }
 }
@@ -141,6 +144,7 @@ pub struct RecoveredStore {
     memory: Option<Arc<MemoryBlocks>>,
     next_commit: u64,
     damage: Damage,
+    on_delete: OnDelete,
 }
 
 impl fmt::Debug for RecoveredStore {
@@ -155,14 +159,30 @@ impl RecoveredStore {
         self.catalog.tail
     }
 
+    /// The same, with what is called after each deletion, before its caller learns of it.
+    #[must_use]
+    pub fn on_delete(self, on_delete: OnDelete) -> Self {
+        Self { on_delete, ..self }
+    }
+
     /// Starts the committer; `on_commit` is called after each commit, with its blocks and the new
     /// tail, before the commit is acknowledged.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn start(self, on_commit: OnCommit) -> Result<Store, OpenError> {
-        let Self { options, epoch, catalog, index, segments, files, memory, next_commit, damage } =
-            self;
+        let Self {
+            options,
+            epoch,
+            catalog,
+            index,
+            segments,
+            files,
+            memory,
+            next_commit,
+            on_delete,
+            damage,
+        } = self;
         let queue_units = options.queue_bytes.div_ceil(QUEUE_UNIT_BYTES).max(1);
         let shared = Arc::new(StoreShared::new(epoch, queue_units, catalog, index, damage));
         let reader = Arc::new(Reader::new(Arc::clone(&shared), files, options.index_cache_bytes));
@@ -173,12 +193,12 @@ impl RecoveredStore {
             &options,
             Arc::clone(&shared),
             receiver,
-            on_commit,
+            (on_commit, on_delete),
             segments,
             next_commit,
         );
         let committer = committer.map_err(OpenError::io("start a thread of", &options.dir))?;
-        let watch = PanicWatch(Arc::clone(&shared));
+        let watch = PanicWatch::new(Arc::clone(&shared));
         let run = move || {
             let _watch = watch;
             committer.run();
@@ -186,19 +206,6 @@ impl RecoveredStore {
         let thread = thread::Builder::new().name("store-committer".to_owned()).spawn(run);
         thread.map_err(OpenError::io("start the committer of", &options.dir))?;
         Ok(Store(Arc::new(StoreHandle { shared, reader, memory, sender, queue_units })))
-    }
-}
-
-/// Poisons the store when the committer's thread panics.
-struct PanicWatch(Arc<StoreShared>);
-
-impl Drop for PanicWatch {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            let error = io::Error::other("it panicked");
-            let _reason = self.0.poison("the committer's thread", &error);
-            self.0.panicked.cancel();
-        }
     }
 }
 
@@ -224,9 +231,13 @@ impl Store {
 }
 
 impl StoreHandle {
-    /// How many units of the queue `batch` takes; one that is greater than the queue takes all.
+    /// How many units of the queue `batch` takes.
     fn units(&self, batch: &Batch) -> u32 {
-        let bytes = batch.bytes() + batch.runs.len() * RUN_COST_BYTES;
+        self.units_of(batch.bytes() + batch.runs.len() * RUN_COST_BYTES)
+    }
+
+    /// As many units as `bytes` take; what is greater than the queue takes all.
+    fn units_of(&self, bytes: usize) -> u32 {
         let units = bytes.div_ceil(QUEUE_UNIT_BYTES).clamp(1, self.queue_units);
         u32::try_from(units).unwrap_or(u32::MAX)
     }
@@ -249,18 +260,6 @@ impl StoreHandle {
             None => AppendError::Closed,
         }
     }
-}
-
-/// Runs `work` on the blocking pool.
-fn off_runtime<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
-) -> BoxFuture<'static, Result<T, ReadError>> {
-    let joined = spawn_blocking(work);
-    joined
-        .map(|result| {
-            result.unwrap_or_else(|error| Err(ReadError::Failed(error.to_string().into())))
-        })
-        .boxed()
 }
 
 impl Log for Store {
@@ -286,6 +285,20 @@ impl Log for Store {
             let queue_permits = handle.shared.queue_permits.clone().acquire_many_owned(units).await;
             let queue_permits = queue_permits.map_err(|_| handle.closed_because())?;
             handle.enqueue(batch, queue_permits)
+        }
+        .boxed()
+    }
+
+    fn delete(&self, tasks: Vec<TaskEnd>) -> BoxFuture<'static, Result<usize, DeleteError>> {
+        let handle = self.0.clone();
+        async move {
+            let units = handle.units_of(queued_bytes(&tasks));
+            let queue_permits = handle.shared.queue_permits.clone().acquire_many_owned(units).await;
+            let queue_permits = queue_permits.map_err(|_| handle.closed_because())?;
+            let (done, deleted) = oneshot::channel();
+            let message = Message::Delete(QueuedDeletion { tasks, done, queue_permits });
+            handle.sender.send(message).map_err(|_| handle.closed_because())?;
+            deleted.await.unwrap_or_else(|_| Err(handle.closed_because().into()))
         }
         .boxed()
     }
@@ -330,6 +343,20 @@ impl Log for Store {
     fn tasks(&self, query: TaskQuery) -> BoxFuture<'static, Result<TaskPage, ReadError>> {
         let tasks = self.tasks_reader();
         off_runtime(move || tasks.page(&query))
+    }
+
+    fn oldest_tasks(
+        &self,
+        after: Offset,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<TaskPage, ReadError>> {
+        let tasks = self.tasks_reader();
+        off_runtime(move || tasks.oldest(after, limit))
+    }
+
+    fn task_count(&self) -> BoxFuture<'static, Result<usize, ReadError>> {
+        let tasks = self.tasks_reader();
+        off_runtime(move || tasks.count())
     }
 
     fn workers(

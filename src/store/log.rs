@@ -66,6 +66,36 @@ pub enum ReadError {
     Failed(Arc<str>),
 }
 
+/// A task as it ends now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskEnd {
+    /// Which task.
+    pub task: TaskId,
+    /// Its last entry.
+    pub last: Offset,
+}
+
+/// Why tasks are not deleted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeleteError {
+    /// The log takes nothing.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// What is known of a task cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Deletions are in memory until a segment is sealed that has an entry.
+    #[error(
+        "tasks and deletions take {bytes} bytes, the limit is {limit}; an entry must come first"
+    )]
+    Full {
+        /// What the catalog takes.
+        bytes: usize,
+        /// What it may take.
+        limit: usize,
+    },
+}
+
 /// Whether a task is wanted, by its id.
 pub type TaskFilter = Arc<dyn Fn(&TaskId) -> bool + Send + Sync>;
 
@@ -136,6 +166,14 @@ pub trait Log: Send + Sync + 'static {
     /// When the log takes nothing more.
     fn append(&self, batch: Batch) -> BoxFuture<'static, Result<Receipt, AppendError>>;
 
+    /// Deletes those of `tasks` that still end where the caller says, durably; returns how many they
+    /// were. Nothing of them is read from then on, a later entry begins the task anew, and their
+    /// bytes go with the segments. Dropped before it resolves, it may be done all the same.
+    ///
+    /// # Errors
+    /// When nothing was deleted.
+    fn delete(&self, tasks: Vec<TaskEnd>) -> BoxFuture<'static, Result<usize, DeleteError>>;
+
     /// How full the append queue is, 0.0 to 1.0.
     fn pressure(&self) -> f32;
 
@@ -157,6 +195,17 @@ pub trait Log: Send + Sync + 'static {
 
     /// A page of tasks, the one with the newest entry first, each with a few of its workers.
     fn tasks(&self, query: TaskQuery) -> BoxFuture<'static, Result<TaskPage, ReadError>>;
+
+    /// Up to `limit` tasks whose last entry comes after `after`, the one with the oldest first, each
+    /// with a few of its workers; [`TaskPage::next`] is where to go on.
+    fn oldest_tasks(
+        &self,
+        after: Offset,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<TaskPage, ReadError>>;
+
+    /// How many tasks there are.
+    fn task_count(&self) -> BoxFuture<'static, Result<usize, ReadError>>;
 
     /// Up to `limit` workers of `task` after the first `skip`, in the order in which they appeared.
     fn workers(

@@ -22,7 +22,8 @@
 //! ```
 //! A commit is one chunk per task (more where a task's part is long), one write, one fsync. A
 //! chunk without entries is a control chunk: at a commit's end it has the cursors of pulled sources,
-//! alone it is what a clean close leaves: all before it is durable.
+//! alone it is what a clean close leaves: all before it is durable. With a task's id it is a tombstone:
+//! what the task has before it is deleted.
 //!
 //! # Modules
 //! In the order of the data's way: `log` is the seam and `handle` the queue before the committer;
@@ -56,14 +57,14 @@ mod task_index;
 mod tests;
 mod writing;
 
-pub use commit::OnCommit;
+pub use commit::{OnCommit, OnDelete};
 pub use counters::Stats;
 pub use disk::{Disk, DiskFile, FileState, RealDisk, Room};
 pub use handle::{RecoveredStore, Store, open, recover};
-pub use limits::WallClock;
+pub use limits::{TaskAgeLimit, WallClock};
 pub use log::{
-    AppendError, Committed, Log, Read, ReadError, Receipt, TaskFilter, TaskPage, TaskQuery,
-    TryAppendError,
+    AppendError, Committed, DeleteError, Log, Read, ReadError, Receipt, TaskEnd, TaskFilter,
+    TaskPage, TaskQuery, TryAppendError,
 };
 pub use open_error::OpenError;
 pub use options::{Durability, StoreOptions, UnknownDurability};

@@ -1,15 +1,20 @@
 //! What the handle, the committer and readers share.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::catalog::Catalog;
 use super::counters::{Counters, Stats};
 use super::damage::Damage;
 use super::locks::unpoisoned;
+use super::log::ReadError;
 use super::task_index::TaskIndex;
 use super::writing::StallClock;
 use super::writing::WriteState;
@@ -78,7 +83,7 @@ impl StoreShared {
     }
 
     /// Takes no more writes, because `what` failed; returns the first reason.
-    pub(super) fn poison(&self, what: &str, error: &std::io::Error) -> Arc<str> {
+    pub(super) fn poison(&self, what: &str, error: &io::Error) -> Arc<str> {
         tracing::error!(%error, what, "writing failed; the store takes no more entries");
         let reason: Arc<str> = format!("{what} failed: {error}").into();
         self.set_state(WriteState::Failed(Arc::clone(&reason)));
@@ -103,4 +108,35 @@ impl StoreShared {
             self.counters.stats(catalog.segments.len(), catalog.disk_bytes(), catalog.bytes);
         Stats { damaged_places: self.damage.count(), ..counted }
     }
+}
+
+/// Poisons the store when the committer's thread panics.
+pub(super) struct PanicWatch(Arc<StoreShared>);
+
+impl PanicWatch {
+    pub(super) fn new(shared: Arc<StoreShared>) -> Self {
+        Self(shared)
+    }
+}
+
+impl Drop for PanicWatch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = io::Error::other("it panicked");
+            let _reason = self.0.poison("the committer's thread", &error);
+            self.0.panicked.cancel();
+        }
+    }
+}
+
+/// Runs `work` on the blocking pool.
+pub(super) fn off_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
+) -> BoxFuture<'static, Result<T, ReadError>> {
+    let joined = spawn_blocking(work);
+    joined
+        .map(|result| {
+            result.unwrap_or_else(|error| Err(ReadError::Failed(error.to_string().into())))
+        })
+        .boxed()
 }

@@ -12,7 +12,7 @@ use crate::domain::{
     encode_run,
 };
 use crate::hub::Hub;
-use crate::store::{self, Durability, StoreOptions};
+use crate::store::{self, Durability, StoreOptions, TaskEnd};
 use crate::tasks::Tasks;
 
 /// A log of one's own, and the source that reads it.
@@ -65,9 +65,11 @@ impl Fixture {
         let dir = tempfile::tempdir().unwrap();
         let options = StoreOptions { durability: Durability::Os, ..StoreOptions::new(dir.path()) };
         let hub = Hub::new(hub_bytes);
-        let published = hub.clone();
+        let (published, forgotten) = (hub.clone(), hub.clone());
         let on_commit = Box::new(move |blocks: &[_], tail| published.publish(blocks, tail));
-        let store = store::open(adjust(options), on_commit).unwrap();
+        let on_delete = Box::new(move |tasks: &[TaskId]| forgotten.forget(tasks));
+        let recovered = store::recover(adjust(options)).unwrap().on_delete(on_delete);
+        let store = recovered.start(on_commit).unwrap();
         let log = Arc::new(store);
         let tasks = Tasks::new(log.clone(), hub.clone(), quiet_period);
         let source = Source { log, hub, tasks, ticks: Ticks::every(Duration::from_millis(1)) };
@@ -85,6 +87,13 @@ impl Fixture {
 
     async fn append(&self, run: Run) {
         self.source.log.append(Batch::of(vec![run])).await.unwrap().await.unwrap();
+    }
+
+    /// Deletes a task as it ends now.
+    pub(crate) async fn delete(&self, task: &str) {
+        let task = TaskId::new(task).unwrap();
+        let last = self.source.log.task(&task).await.unwrap().unwrap().last_offset;
+        assert_eq!(self.source.log.delete(vec![TaskEnd { task, last }]).await, Ok(1));
     }
 
     /// The id of the entry at `offset`.

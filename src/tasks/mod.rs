@@ -4,12 +4,16 @@
 //! is not active and each of its workers has ended, or when it was not active and got no entry for
 //! the quiet period. A later entry makes it running again.
 
+mod retention;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::domain::{IdMap, Offset, TaskId, TaskSummary, now_ms};
 use crate::hub::Hub;
-use crate::store::{Log, ReadError, TaskPage, TaskQuery};
+use crate::store::{DeleteError, Log, ReadError, TaskEnd, TaskPage, TaskQuery};
+
+pub use retention::{RetentionService, TaskRetention};
 
 /// How many tasks are remembered with the time at which their last stream ended. The quiet period
 /// of a forgotten one counts from its last entry instead.
@@ -50,6 +54,26 @@ pub struct Page {
     pub tasks: Vec<Task>,
     /// Where to go on, as [`TaskQuery::before`]; `None` at the end.
     pub next: Option<Offset>,
+}
+
+/// Why a task is not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteTaskError {
+    /// There is none.
+    #[error("there is no such task")]
+    Unknown,
+    /// More of it may come, or just came.
+    #[error("the task is running")]
+    Running,
+    /// The log cannot tell, or does not do it.
+    #[error(transparent)]
+    Log(#[from] DeleteError),
+}
+
+impl From<ReadError> for DeleteTaskError {
+    fn from(error: ReadError) -> Self {
+        Self::Log(error.into())
+    }
 }
 
 /// All tasks. Clones share the same view.
@@ -103,6 +127,23 @@ impl Tasks {
     pub async fn get(&self, task: &TaskId) -> Result<Option<Task>, ReadError> {
         let summary = self.0.log.task(task).await?;
         Ok(summary.map(|summary| self.with_state(summary)))
+    }
+
+    /// Deletes a task that is complete: nothing of it can be read from then on, also after a
+    /// restart. An entry that comes while it is deleted keeps it.
+    ///
+    /// # Errors
+    /// When there is no such task, it is running, or the log does not delete it.
+    pub async fn delete(&self, task: &TaskId) -> Result<(), DeleteTaskError> {
+        let found = self.get(task).await?.ok_or(DeleteTaskError::Unknown)?;
+        if found.state != TaskState::Complete {
+            return Err(DeleteTaskError::Running);
+        }
+        let end = TaskEnd { task: task.clone(), last: found.summary.last_offset };
+        match self.0.log.delete(vec![end]).await? {
+            0 => Err(DeleteTaskError::Running),
+            _ => Ok(()),
+        }
     }
 
     /// A page of tasks, the one with the newest entry first.

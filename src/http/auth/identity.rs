@@ -16,16 +16,25 @@ pub(in crate::http) struct Identity {
     pub(in crate::http) expires_at: Option<u64>,
     /// What they may read.
     pub(in crate::http) tasks: Access,
+    /// Whether they may delete what they may read: claim `delete`.
+    pub(in crate::http) may_delete: bool,
 }
 
 impl Identity {
     /// Everybody's, where no token is needed.
-    pub(super) const ANYBODY: Self = Self { subject: None, expires_at: None, tasks: Access::All };
+    pub(super) const ANYBODY: Self =
+        Self { subject: None, expires_at: None, tasks: Access::All, may_delete: true };
 
     /// How long it is until the token expires.
     pub(in crate::http) fn time_left(&self) -> Option<Duration> {
         let left_ms = |at: u64| at.saturating_mul(1000).saturating_sub(now_ms());
         self.expires_at.map(|at| Duration::from_millis(left_ms(at)))
+    }
+
+    /// Refuses a task that they may not delete.
+    pub(in crate::http) fn check_deletion(&self, task: &TaskId) -> Result<(), Problem> {
+        self.check(task)?;
+        if self.may_delete { Ok(()) } else { Err(Problem::may_not_delete()) }
     }
 
     /// Refuses a task that they may not read.

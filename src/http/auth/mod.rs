@@ -1,7 +1,7 @@
 //! Who asks, and which tasks they may read.
 //!
 //! A token is a JWT signed with HS256 that has `sub` and `exp`; `tasks`, a list of globs,
-//! narrows it. It comes in the cookie `access_token` or as `Authorization: Bearer`.
+//! narrows it; `delete` lets its holder delete these tasks. It comes in the cookie `access_token` or as `Authorization: Bearer`.
 
 pub(super) mod access;
 mod extract;

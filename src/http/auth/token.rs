@@ -29,6 +29,9 @@ pub struct Claims {
     /// Globs of the tasks that its holder may read; without, every task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tasks: Option<Vec<String>>,
+    /// Whether its holder may delete these tasks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delete: bool,
 }
 
 /// Why a token cannot be made.
@@ -99,6 +102,7 @@ struct RawClaims {
     sub: serde_json::Value,
     exp: serde_json::Value,
     tasks: Option<serde_json::Value>,
+    delete: Option<serde_json::Value>,
 }
 
 impl Verifier {
@@ -130,7 +134,11 @@ impl Verifier {
             Some(globs) => Access::only(globs).ok_or_else(|| claim("tasks"))?,
             None => Access::All,
         };
-        Ok(Identity { subject: Some(subject), expires_at: Some(expires_at), tasks })
+        let may_delete = match claims.delete {
+            Some(allowed) => allowed.as_bool().ok_or_else(|| claim("delete"))?,
+            None => false,
+        };
+        Ok(Identity { subject: Some(subject), expires_at: Some(expires_at), tasks, may_delete })
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) struct LineReader {
     blocks: VecDeque<Arc<Block>>,
     /// Entries that are gone before the first of `blocks`.
     gap: Option<Gap>,
+    /// Whether the task was deleted meanwhile: what comes now is another one's.
+    is_deleted: bool,
 }
 
 impl LineReader {
@@ -65,6 +67,7 @@ impl LineReader {
             cursor,
             blocks,
             gap: None,
+            is_deleted: false,
         })
     }
 
@@ -81,7 +84,7 @@ impl LineReader {
                 Some(block) if block.end() <= self.from => drop(self.blocks.pop_front()),
                 Some(block) if block.base_line <= self.range.end => return Ok(Some(block)),
                 Some(_) => return Ok(None),
-                None if self.range.is_empty() => return Ok(None),
+                None if self.range.is_empty() || self.is_deleted => return Ok(None),
                 None if !self.read().await? => return Ok(None),
                 None => {}
             }
@@ -123,6 +126,10 @@ impl LineReader {
         let end = read.blocks.last().map(|block| block.end());
         let after_gap = read.gap.map(|gap| gap.to.next());
         self.gap = self.gap.map_or(read.gap, |gap| Some(joined(gap, read.gap)));
+        if read.gap.is_some_and(|gap| gap.reason == Gap::DELETED) {
+            self.is_deleted = true;
+            return Ok(false);
+        }
         self.blocks = read.blocks.into();
         match end.or(after_gap) {
             Some(next) if next > self.cursor => self.cursor = next,

@@ -42,6 +42,10 @@ async fn each_token_that_is_not_accepted_is_refused_with_its_reason() {
             "the token's claim tasks is missing or malformed",
         ),
         (
+            hs256(json!({ "exp": 9_999_999_999u64, "sub": "me", "delete": "yes" })),
+            "the token's claim delete is missing or malformed",
+        ),
+        (
             hs256(json!({ "exp": 9_999_999_999u64, "sub": "me", "nbf": 9_999_999_998u64 })),
             "the token is not valid yet",
         ),

@@ -1,6 +1,7 @@
 //! The HTTP side as its clients see it: a real server, a real store, a real client.
 
 mod access;
+mod deleting;
 mod gaps;
 mod history;
 mod pages;

@@ -51,11 +51,18 @@ pub(super) fn jwt() -> HttpOptions {
     HttpOptions { auth: Auth::Jwt(Verifier::hs256(SECRET)), ..HttpOptions::default() }
 }
 
+/// A token that may delete the tasks that `tasks` names.
+pub(super) fn deleter(tasks: &[&str]) -> String {
+    let exp = crate::domain::now_ms() / 1000 + 60;
+    let tasks = Some(tasks.iter().map(|glob| (*glob).to_owned()).collect());
+    sign(SECRET, &Claims { sub: "me".into(), exp, tasks, delete: true }).unwrap()
+}
+
 pub(super) fn token(sub: &str, expires_in: i64, tasks: Option<&[&str]>) -> String {
     let now = i64::try_from(crate::domain::now_ms() / 1000).unwrap();
     let exp = u64::try_from(now + expires_in).unwrap();
     let tasks = tasks.map(|globs| globs.iter().map(|glob| (*glob).to_owned()).collect());
-    sign(SECRET, &Claims { sub: sub.into(), exp, tasks }).unwrap()
+    sign(SECRET, &Claims { sub: sub.into(), exp, tasks, delete: false }).unwrap()
 }
 
 impl Server {
@@ -78,7 +85,8 @@ impl Server {
         };
         let recovered = store::recover(adjust(store_options)).unwrap();
         let hub = Hub::starting_at(recovered.tail(), 1 << 20);
-        let published = hub.clone();
+        let (published, forgotten) = (hub.clone(), hub.clone());
+        let recovered = recovered.on_delete(Box::new(move |tasks| forgotten.forget(tasks)));
         let publish = Box::new(move |blocks: &[_], tail| published.publish(blocks, tail));
         let store = recovered.start(publish).unwrap();
         let log: Arc<dyn Log> = Arc::new(store.clone());

@@ -5,6 +5,7 @@
 //! chunks in it and then read the files without holding it.
 
 mod committed;
+mod deletions;
 mod segment;
 mod stats;
 mod task;
@@ -17,12 +18,13 @@ use std::time::Instant;
 
 use crate::domain::{IdMap, Offset, TaskId, TaskSummary, WorkerId};
 use crate::store::format::{
-    ChecksumSeed, ChunkRef, Cursors, FilePosition, FooterBuilder, IndexAt, LastCommit, Millis,
-    SealedSegment, encode_index, first_position,
+    ChecksumSeed, ChunkRef, Cursors, FilePosition, FooterBuilder, FooterTasks, IndexAt, LastCommit,
+    Millis, SealedSegment, encode_index, first_position,
 };
 use crate::store::task_index::IndexedTask;
 
 pub(super) use committed::CommittedChunk;
+pub(super) use deletions::Deletions;
 pub(super) use segment::Segment;
 pub(super) use stats::{RecordStats, RunStats};
 pub(super) use task::{Span, Task};
@@ -75,6 +77,8 @@ pub(in crate::store) struct Catalog {
     pub(in crate::store) bytes: usize,
     /// How far pulled sources have been read.
     pub(in crate::store) cursors: Cursors,
+    /// Deleted tasks that the index does not know of. Readers keep what they began with.
+    pub(in crate::store) deletions: Arc<Deletions>,
     /// When the commit that is being taken in was made; `None` for one of an earlier process.
     pub(in crate::store) committed_at: Option<Instant>,
 }
@@ -89,6 +93,7 @@ impl Catalog {
             sparse: Vec::new(),
             bytes: 0,
             cursors: Cursors::default(),
+            deletions: Arc::default(),
             committed_at: None,
         }
     }
@@ -149,7 +154,9 @@ impl Catalog {
             Some(task) => task,
             None => {
                 self.bytes += task_cost(id);
-                self.tasks.entry(id.clone()).or_default()
+                let deleted_to = self.deletions.end_of(id);
+                let new = Task { deleted_to, ..Task::default() };
+                self.tasks.entry(id.clone()).or_insert(new)
             }
         };
         task.last_commit = self.committed_at;
@@ -159,16 +166,44 @@ impl Catalog {
         }
     }
 
+    /// Deletes what `task` has before the tail: the active segment got its tombstone.
+    pub(in crate::store) fn delete(&mut self, task: &TaskId) {
+        if let Some(known) = self.tasks.remove(task) {
+            self.bytes = self.bytes.saturating_sub(known.cost(task));
+        }
+        self.note_deletion(task, self.tail, self.active().base);
+    }
+
+    fn note_deletion(&mut self, task: &TaskId, end: Offset, segment: Offset) {
+        self.bytes += Arc::make_mut(&mut self.deletions).insert(task, end, segment);
+    }
+
+    /// Forgets deletions in segments that begin before `end`.
+    fn forget_deletions(&mut self, end: Offset) {
+        if self.deletions.has_before(end) {
+            let freed = Arc::make_mut(&mut self.deletions).forget_before(end);
+            self.bytes = self.bytes.saturating_sub(freed);
+        }
+    }
+
     /// Makes a task resident that the index has; `None` where nothing of it is left.
     pub(in crate::store) fn add_indexed(
         &mut self,
         id: &TaskId,
         indexed: &IndexedTask,
     ) -> Option<()> {
+        if let Some(deletion) = &indexed.deletion {
+            self.note_deletion(id, deletion.end, deletion.segment);
+        }
         let task = Task::of_index(indexed, |base| self.segment(base).cloned())?;
         self.bytes += task.cost(id);
         self.tasks.insert(id.clone(), task);
         Some(())
+    }
+
+    /// Whether nothing that the index has of `task` counts.
+    pub(in crate::store) fn has_all_of(&self, task: &TaskId) -> bool {
+        self.tasks.contains_key(task) || self.deletions.end_of(task).is_some()
     }
 
     /// The last kept number of a session of a resident task.
@@ -199,6 +234,7 @@ impl Catalog {
         });
         self.bytes = self.bytes.saturating_sub(freed);
         self.tasks.shrink_to(2 * self.tasks.len());
+        self.forget_deletions(end);
     }
 
     /// What the active segment will be once sealed where its chunks end, and its footer.
@@ -217,7 +253,9 @@ impl Catalog {
             indexes.push(TaskIndex { task: id.clone(), at });
             records.extend(task.record(id, active, at));
         }
-        let (sealed, bytes) = footer.finish(&self.sparse, &records, &self.cursors, self.tail, last);
+        let tombstones = self.deletions.tombstones(active.base);
+        let tasks = FooterTasks { records, cursors: self.cursors.clone(), tombstones };
+        let (sealed, bytes) = footer.finish(&self.sparse, &tasks, self.tail, last);
         SegmentFooter { sealed, indexes, bytes }
     }
 
@@ -269,6 +307,7 @@ impl Catalog {
             !gone
         });
         self.bytes = self.bytes.saturating_sub(freed);
+        self.forget_deletions(segment.base.next());
         Some(segment)
     }
 

@@ -86,6 +86,8 @@ pub(in crate::store) struct Task {
     /// Its chunks in the active segment.
     pub(in crate::store) chunks: Vec<ChunkRef>,
     pub(super) lost_lines: u64,
+    /// What it had before this offset was deleted.
+    pub(in crate::store) deleted_to: Option<Offset>,
     /// When this process committed its last entry.
     pub(super) last_commit: Option<Instant>,
     pub(in crate::store) workers: Workers,
@@ -100,8 +102,12 @@ impl Task {
     ) -> Option<Self> {
         let spans = indexed.spans.iter();
         let spans = spans.filter_map(|row| Some(Span::of_row(&segment_at(row.segment)?, row)));
-        let mut task =
-            Self { spans: spans.collect(), lost_lines: indexed.row.lost_lines, ..Self::default() };
+        let mut task = Self {
+            spans: spans.collect(),
+            lost_lines: indexed.row.lost_lines,
+            deleted_to: indexed.deletion.map(|deletion| deletion.end),
+            ..Self::default()
+        };
         let first = task.spans.first()?.first;
         for worker in &indexed.workers {
             task.workers.restore(&worker.record()?)?;

@@ -31,13 +31,17 @@ pub(super) const MAINTENANCE_PERIOD: Duration = Duration::from_secs(1);
 /// Called once per commit with its blocks and the new tail, on the committer's thread.
 pub type OnCommit = Box<dyn Fn(&[Arc<Block>], Offset) + Send>;
 
+/// Called with the tasks that were deleted, on the committer's thread.
+pub type OnDelete = Box<dyn Fn(&[TaskId]) + Send>;
+
 /// The committer's own state; see the module.
 pub(in crate::store) struct Committer {
     pub(super) shared: Arc<StoreShared>,
     pub(super) receiver: Receiver<Message>,
     /// What was taken out of the queue while waiting; it comes before what is in the queue.
-    pub(super) taken_in: VecDeque<QueuedBatch>,
+    pub(super) taken_in: VecDeque<Message>,
     on_commit: OnCommit,
+    pub(super) on_delete: OnDelete,
     pub(super) segments: Box<dyn SegmentWriter>,
     pub(super) retention: Retention,
     pub(super) clock: WallClock,
@@ -81,7 +85,7 @@ impl Committer {
         options: &StoreOptions,
         shared: Arc<StoreShared>,
         receiver: Receiver<Message>,
-        on_commit: OnCommit,
+        (on_commit, on_delete): (OnCommit, OnDelete),
         segments: Box<dyn SegmentWriter>,
         next_commit: u64,
     ) -> io::Result<Self> {
@@ -95,6 +99,7 @@ impl Committer {
             receiver,
             taken_in: VecDeque::new(),
             on_commit,
+            on_delete,
             segments,
             retention: Retention::new(options, newest),
             clock: options.clock.clone(),
@@ -135,7 +140,7 @@ impl Committer {
     /// The next message, but not later than the next maintenance.
     fn next_message(&mut self) -> Result<Message, RecvTimeoutError> {
         match self.taken_in.pop_front() {
-            Some(queued) => Ok(Message::Append(queued)),
+            Some(message) => Ok(message),
             None => {
                 let wait = self.maintenance_at.saturating_duration_since(Instant::now());
                 self.receiver.recv_timeout(wait)
@@ -146,7 +151,7 @@ impl Committer {
     /// The next message, if there is one.
     fn try_next_message(&mut self) -> Result<Message, TryRecvError> {
         match self.taken_in.pop_front() {
-            Some(queued) => Ok(Message::Append(queued)),
+            Some(message) => Ok(message),
             None => self.receiver.try_recv(),
         }
     }
@@ -154,6 +159,7 @@ impl Committer {
     fn on_message(&mut self, message: Message) {
         match message {
             Message::Close(done) => self.closing.push(done),
+            Message::Delete(deletion) => self.on_deletion(deletion),
             Message::Append(first) => {
                 let is_delayed = self.delay();
                 self.take(first);
@@ -190,6 +196,11 @@ impl Committer {
                     entries += self.take_batch(queued);
                 }
                 Ok(Message::Close(done)) => self.closing.push(done),
+                // A commit of its own, after this one.
+                Ok(deletion @ Message::Delete(_)) => {
+                    self.taken_in.push_front(deletion);
+                    break;
+                }
                 Err(_) => break,
             }
         }
@@ -208,7 +219,7 @@ impl Committer {
     /// so it stays until the commit is made.
     fn make_resident(&mut self, task: &TaskId) {
         let Some(index) = &self.shared.index else { return };
-        if self.staging.has(task) || self.shared.catalog().tasks.contains_key(task) {
+        if self.staging.has(task) || self.shared.catalog().has_all_of(task) {
             return;
         }
         match index.reader().and_then(|reader| reader.load(task.as_str())) {

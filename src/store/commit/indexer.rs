@@ -189,8 +189,8 @@ impl IndexThread {
         let updated = with_footer(self.epoch, segment.base, &segment.path, |footer| {
             let range = footer.range(segment.base);
             match job {
-                IndexJob::Add(_) => self.index.add_segment(self.epoch, range, footer.records())?,
-                IndexJob::Remove(_) => self.index.remove_segment(range, footer.records())?,
+                IndexJob::Add(_) => self.index.add_segment(self.epoch, range, footer.tasks())?,
+                IndexJob::Remove(_) => self.index.remove_segment(range, footer.tasks())?,
             }
             Ok(())
         });

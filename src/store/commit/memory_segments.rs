@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::segment_writer::{CommitHeader, SegmentWriter};
 use super::staging::StagedBlock;
-use crate::domain::Offset;
+use crate::domain::{Offset, TaskId};
 use crate::store::catalog::{Catalog, Sealing, Segment};
 use crate::store::disk::Room;
 use crate::store::format::{Cursors, FilePosition, IndexAt, Millis, SealedSegment};
@@ -68,6 +68,16 @@ impl SegmentWriter for MemorySegments {
         _tail: Offset,
         _cursors: &Cursors,
     ) -> Result<bool, WriteError> {
+        Ok(false)
+    }
+
+    fn write_tombstones(
+        &mut self,
+        _commit: CommitHeader,
+        _tail: Offset,
+        tasks: &[TaskId],
+    ) -> Result<bool, WriteError> {
+        tasks.iter().for_each(|task| self.kept.forget(task));
         Ok(false)
     }
 

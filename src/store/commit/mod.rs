@@ -10,10 +10,11 @@
 //! `queue` is what waits, `staging` makes blocks of it, `segment_writer` is where they go: files
 //! (`file_segments`) or nowhere (`memory_segments`). `group_commit` decides when, `committer` is
 //! the loop, `maintenance` what it does between two commits, `waiting` what it does when the disk is
-//! full, `indexer` keeps the task index, `ack` answers.
+//! full, `deleting` writes tombstones, `indexer` keeps the task index, `ack` answers.
 
 mod ack;
 mod committer;
+mod deleting;
 mod file_segments;
 mod group_commit;
 mod indexer;
@@ -24,11 +25,11 @@ mod segment_writer;
 mod staging;
 mod waiting;
 
-pub use committer::OnCommit;
+pub use committer::{OnCommit, OnDelete};
 
 pub(super) use ack::AckSender;
 pub(super) use committer::Committer;
 pub(super) use file_segments::{ActiveFile, ActiveSegment, FileSegments};
 pub(super) use memory_segments::MemorySegments;
-pub(super) use queue::{Message, QueuedBatch};
+pub(super) use queue::{Message, QueuedBatch, QueuedDeletion, queued_bytes};
 pub(super) use segment_writer::SegmentWriter;

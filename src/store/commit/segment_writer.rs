@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::staging::StagedBlock;
-use crate::domain::Offset;
+use crate::domain::{Offset, TaskId};
 use crate::store::catalog::{Catalog, Sealing, Segment};
 use crate::store::disk::Room;
 use crate::store::format::{Cursors, Millis};
@@ -51,6 +51,18 @@ pub(in crate::store) trait SegmentWriter: Send {
         commit: CommitHeader,
         tail: Offset,
         cursors: &Cursors,
+    ) -> Result<bool, WriteError>;
+
+    /// Writes a commit of a tombstone for each of `tasks`, which are at least one, and makes it
+    /// durable, after all before it is durable. Returns whether there is one.
+    ///
+    /// # Errors
+    /// As the file system reports them.
+    fn write_tombstones(
+        &mut self,
+        commit: CommitHeader,
+        tail: Offset,
+        tasks: &[TaskId],
     ) -> Result<bool, WriteError>;
 
     /// Whether the active segment has as many bytes or chunks as it may have.

@@ -87,8 +87,8 @@ impl Committer {
         while self.closing.is_empty() {
             let left = until.saturating_duration_since(Instant::now());
             match self.receiver.recv_timeout(left) {
-                Ok(Message::Append(queued)) => self.taken_in.push_back(queued),
                 Ok(Message::Close(done)) => self.closing.push(done),
+                Ok(message) => self.taken_in.push_back(message),
                 Err(RecvTimeoutError::Timeout) => return true,
                 Err(RecvTimeoutError::Disconnected) => return false,
             }

@@ -20,7 +20,8 @@
 //! 64  time         8  milliseconds since the Unix epoch
 //! ```
 //! A chunk without entries (count 0, no task) is a control chunk: its payload is empty, or the
-//! cursors that the commit advances, see `cursors`.
+//! cursors that the commit advances, see `cursors`. A chunk without entries that names a task (count 0)
+//! is a tombstone: what the task has before its base is deleted.
 //!
 //! Checksums are CRC-32C. The header's covers the bytes from 8 to the end of the task id,
 //! and starts from the store's epoch, the segment's base and the chunk's position: bytes that
@@ -95,6 +96,11 @@ impl FoundChunk {
     /// The task's id, from the chunk's first bytes; empty in a control chunk.
     pub(in crate::store) fn task<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         bytes.get(CHUNK_HEADER_BYTES..self.head_bytes()).unwrap_or_default()
+    }
+
+    /// Whether it deletes a task.
+    pub(in crate::store) fn is_tombstone(&self) -> bool {
+        self.header.count == 0 && self.task_bytes > 0
     }
 
     /// Bytes up to the payload.
@@ -233,11 +239,16 @@ fn header_of(fixed: &[u8; CHUNK_HEADER_BYTES]) -> ChunkHeader {
 
 /// The block of a chunk that holds entries, from all its bytes; `None` where they are damaged.
 pub(in crate::store) fn decode_block(bytes: &[u8], found: &FoundChunk) -> Option<Block> {
-    let task = bytes.get(CHUNK_HEADER_BYTES..found.head_bytes())?;
-    let task = TaskId::new(std::str::from_utf8(task).ok()?).ok()?;
+    let task = decode_task(bytes, found)?;
     let payload = decode_payload(bytes, found)?;
     let ChunkHeader { base, base_line, count, lines, time, .. } = found.header;
     Some(Block { task, base, base_line: base_line.0, count, lines, time_ms: time.0, payload })
+}
+
+/// The task that a chunk names; `None` where it names none.
+pub(in crate::store) fn decode_task(bytes: &[u8], found: &FoundChunk) -> Option<TaskId> {
+    let task = bytes.get(CHUNK_HEADER_BYTES..found.head_bytes())?;
+    TaskId::new(std::str::from_utf8(task).ok()?).ok()
 }
 
 /// The payload of a chunk, from all its bytes; `None` where it is damaged.

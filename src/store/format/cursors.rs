@@ -48,12 +48,17 @@ impl Cursors {
     /// Reads what [`Cursors::encode`] wrote. Empty bytes give no cursors: they
     /// stand in a footer from before there were any, and in the control chunk of a clean close.
     pub(in crate::store) fn decode(bytes: &[u8]) -> Option<Self> {
+        Self::take(bytes).map(|(cursors, _)| cursors)
+    }
+
+    /// The same, and what stands behind.
+    pub(in crate::store) fn take(bytes: &[u8]) -> Option<(Self, &[u8])> {
         if bytes.is_empty() {
-            return Some(Self::default());
+            return Some((Self::default(), bytes));
         }
-        let pairs: Vec<(&str, u64)> = postcard::from_bytes(bytes).ok()?;
+        let (pairs, behind): (Vec<(&str, u64)>, _) = postcard::take_from_bytes(bytes).ok()?;
         let cursor = |(source, number): (&str, u64)| Cursor { source: source.into(), number };
-        Some(Self(pairs.into_iter().map(cursor).collect()))
+        Some((Self(pairs.into_iter().map(cursor).collect()), behind))
     }
 }
 

@@ -4,7 +4,8 @@
 //! ```text
 //! footer  := task index* | sparse index | task records | trailer
 //! index   := (position, base, base line, bytes, count)*      varints, each the difference
-//! task records := postcard of [TaskRecord], then of the cursors, see `cursors`; none at the end
+//! task records := postcard of [TaskRecord], then of the cursors, see `cursors`, then of [Tombstone]
+//!                 where the segment has some; task records are of what is behind them
 //! trailer := magic 8 | data end 8 | end offset 8 | last commit 8 | last time ms 8
 //!          | sparse position 8, bytes 4, crc 4 | records position 8, bytes 4, crc 4 | crc 4
 //! ```
@@ -82,6 +83,46 @@ pub(in crate::store) struct WorkerRecord<'a> {
     pub(in crate::store) sessions: Vec<(&'a str, u64)>,
 }
 
+/// A deletion that the segment has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store) struct Tombstone<'a> {
+    pub(in crate::store) task: &'a str,
+    /// What the task has before this offset is deleted.
+    pub(in crate::store) end: Offset,
+}
+
+/// What a footer says of tasks.
+#[derive(Debug, Default)]
+pub(in crate::store) struct FooterTasks<'a> {
+    pub(in crate::store) records: Vec<TaskRecord<'a>>,
+    pub(in crate::store) cursors: Cursors,
+    pub(in crate::store) tombstones: Vec<Tombstone<'a>>,
+}
+
+impl<'a> FooterTasks<'a> {
+    /// Reads what a footer has at [`Trailer::records`]; `None` where that is nonsense.
+    pub(in crate::store) fn decode(bytes: &'a [u8]) -> Option<Self> {
+        let (records, behind) = postcard::take_from_bytes(bytes).ok()?;
+        let (cursors, behind) = Cursors::take(behind)?;
+        let tombstones = match behind {
+            [] => Vec::new(),
+            some => postcard::from_bytes(some).ok()?,
+        };
+        Some(Self { records, cursors, tombstones })
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes =
+            postcard::to_stdvec(&self.records).expect("records always encode into memory");
+        bytes.extend(self.cursors.encode());
+        if !self.tombstones.is_empty() {
+            let tombstones = postcard::to_stdvec(&self.tombstones);
+            bytes.extend(tombstones.expect("texts and numbers always encode into memory"));
+        }
+        bytes
+    }
+}
+
 /// A state that a worker notified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::store) struct NotifiedState {
@@ -139,15 +180,12 @@ impl FooterBuilder {
     pub(in crate::store) fn finish(
         mut self,
         sparse: &[ChunkRef],
-        records: &[TaskRecord<'_>],
-        cursors: &Cursors,
+        tasks: &FooterTasks<'_>,
         end_offset: Offset,
         last: LastCommit,
     ) -> (SealedSegment, Vec<u8>) {
         let sparse = self.put_index(sparse);
-        let mut encoded = postcard::to_stdvec(records).expect("records always encode into memory");
-        encoded.extend(cursors.encode());
-        let records = self.put(&encoded);
+        let records = self.put(&tasks.encode());
         let Self { seed, data_end, mut bytes } = self;
         let file_bytes = data_end.0 + (bytes.len() + TRAILER_BYTES) as u64;
         let last_time = last.time;

@@ -17,14 +17,14 @@ mod units;
 
 pub(super) use checksum::ChecksumSeed;
 pub(super) use chunk::{
-    Chunk, ChunkHeader, FoundChunk, decode_block, decode_header, decode_payload, encode_chunk,
-    was_control_chunk,
+    Chunk, ChunkHeader, FoundChunk, decode_block, decode_header, decode_payload, decode_task,
+    encode_chunk, was_control_chunk,
 };
 pub(super) use compress::Compressor;
 pub(super) use cursors::Cursors;
 pub(super) use footer::{
-    FooterBuilder, LastCommit, NotifiedState, SealedSegment, TRAILER_BYTES, TaskRecord, Trailer,
-    WorkerRecord, read_footer_part, read_trailer,
+    FooterBuilder, FooterTasks, LastCommit, NotifiedState, SealedSegment, TRAILER_BYTES,
+    TaskRecord, Tombstone, Trailer, WorkerRecord, read_footer_part, read_trailer,
 };
 pub(super) use index::{ChunkRef, IndexAt, decode_index, encode_index, first_position};
 pub(super) use reseed::{reseed_chunk, reseed_trailer};

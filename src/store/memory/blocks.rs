@@ -19,7 +19,7 @@ pub(in crate::store) struct MemoryBlocks {
 /// What is kept now. It may be ahead of the catalog's tail by the commit that is being made.
 #[derive(Debug)]
 pub(super) struct KeptBlocks {
-    /// All blocks in store order.
+    /// All blocks in store order; entries that are missing between two of them were deleted.
     pub(super) ring: VecDeque<Arc<Block>>,
     /// The same by task; only tasks that have some.
     pub(super) tasks: IdMap<TaskId, VecDeque<TaskBlock>>,
@@ -61,6 +61,14 @@ impl MemoryBlocks {
         while kept.ring.front().is_some_and(|block| block.end() <= end) {
             kept.drop_oldest();
         }
+    }
+
+    /// Forgets all blocks of `task`. Where they were, the offsets in the ring have a hole.
+    pub(in crate::store) fn forget(&self, task: &TaskId) {
+        let mut kept = self.lock();
+        let Some(forgotten) = kept.tasks.remove(task) else { return };
+        kept.bytes -= forgotten.iter().map(|forgotten| cost(&forgotten.block)).sum::<usize>();
+        kept.ring.retain(|block| block.task != *task);
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, KeptBlocks> {

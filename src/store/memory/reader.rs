@@ -7,6 +7,7 @@ use super::blocks::{KeptBlocks, MemoryBlocks, TaskBlock};
 use crate::domain::{Block, Gap, LineNumber, Offset, Scope, TaskId, TaskSummary};
 use crate::store::catalog::Task;
 use crate::store::log::Read;
+use crate::store::read::deleted_gap;
 use crate::store::shared::StoreShared;
 
 /// Why entries are missing that have left the memory.
@@ -27,6 +28,8 @@ struct Ends {
     task: Option<Offset>,
     /// The number of its last line; 0 where it has none.
     last_line: u64,
+    /// What the task had before this offset was deleted.
+    deleted_to: Option<Offset>,
 }
 
 impl MemoryReader {
@@ -84,8 +87,10 @@ impl MemoryReader {
 
     fn ends(&self, task: &TaskId) -> Ends {
         let catalog = self.shared.catalog();
+        let deleted_to = catalog.deletions.end_of(task);
         let task = catalog.tasks.get(task);
         Ends {
+            deleted_to,
             tail: catalog.tail,
             task: task.and_then(Task::last).map(Offset::next),
             last_line: task.map_or(0, |task| task.next_line().0 - 1),
@@ -101,7 +106,20 @@ fn read_all(kept: &KeptBlocks, from: Offset, max_bytes: usize, tail: Offset) -> 
     let start = kept.start.min(tail);
     let gap = (from < start).then(|| gap(from, Offset(start.0 - 1), None));
     let at = kept.ring.partition_point(|block| block.end() <= from);
-    take(kept.ring.range(at..), gap, from, max_bytes, tail)
+    let first = kept.ring.get(at).map_or(tail, |block| block.base.min(tail));
+    let hole = (from.max(start) < first).then(|| deleted_gap(from.max(start), first));
+    if let (Some(gap), Some(_)) = (gap, hole) {
+        return Read { gap: Some(gap), blocks: Vec::new(), next: gap.to.next() };
+    }
+    let mut end = first;
+    let adjoining = kept.ring.range(at..).take_while(|block| {
+        let adjoins = block.base <= end;
+        end = block.end();
+        adjoins
+    });
+    let read = take(adjoining, gap.or(hole), from, max_bytes, tail);
+    let next = read.blocks.last().map_or(read.next, |last| last.end());
+    Read { next, ..read }
 }
 
 fn read_task(
@@ -124,6 +142,11 @@ fn read_task(
             let end = ends.task.filter(|end| from < *end);
             end.map(|end| gap(from, Offset(end.0 - 1), lines(ends.last_line)))
         }
+    };
+    let deleted_to = ends.deleted_to.filter(|end| Offset::FIRST < from && from < *end);
+    let gap = match (gap, deleted_to) {
+        (None, Some(end)) => Some(deleted_gap(from, end)),
+        (gap, _) => gap,
     };
     take(blocks.range(at..).map(|kept| &kept.block), gap, from, max_bytes, ends.tail)
 }

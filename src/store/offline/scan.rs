@@ -248,7 +248,7 @@ impl<'a> Walk<'a> {
         let sparse = trailer.sealed.sparse;
         let mut parts = vec![("the index in the log's order", sparse)];
         let named = with_footer_of(&segment.file, epoch, segment.base, &segment.path, |footer| {
-            footer.records().iter().map(|record| record.index).collect::<Vec<_>>()
+            footer.tasks().records.iter().map(|record| record.index).collect::<Vec<_>>()
         });
         match named {
             Ok(indexes) => parts.extend(indexes.into_iter().map(|at| ("a task's index", at))),

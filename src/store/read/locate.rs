@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::deleted::deleted_gap;
 use super::spans::{ChunkSource, FoundSpan, Spans};
 use crate::domain::{Gap, LineNumber, Offset};
 use crate::store::catalog::{Catalog, Segment};
@@ -51,17 +52,18 @@ pub(super) fn next_step_of_task(
     max_bytes: usize,
 ) -> Result<TaskStep, IndexError> {
     let Some(first) = spans.first()? else {
-        return Ok(TaskStep { gap: forgotten_gap(log, from), span: None });
+        return Ok(TaskStep { gap: forgotten_gap(log, from, spans.deleted_to()?), span: None });
     };
-    Ok(TaskStep { gap: gap_before(log, &first, from), span: spans.at(from, max_bytes)? })
+    let gap = match first.previous {
+        _ if from >= first.first => None,
+        Some(previous) => retention_gap(&first, previous, from),
+        None => forgotten_gap(log, from, spans.deleted_to()?),
+    };
+    Ok(TaskStep { gap, span: spans.at(from, max_bytes)? })
 }
 
-/// What a reader at `from` misses before a task's first kept span.
-fn gap_before(log: LogRange, first: &FoundSpan, from: Offset) -> Option<Gap> {
-    if from >= first.first {
-        return None;
-    }
-    let Some(previous) = first.previous else { return forgotten_gap(log, from) };
+/// What a reader at `from` misses before a task's first kept span, whose entry before is gone.
+fn retention_gap(first: &FoundSpan, previous: Offset, from: Offset) -> Option<Gap> {
     (previous >= from).then(|| Gap {
         from,
         to: previous,
@@ -71,11 +73,21 @@ fn gap_before(log: LogRange, first: &FoundSpan, from: Offset) -> Option<Gap> {
 }
 
 /// What a reader who has read before may miss of a task of which nothing older is known: the
-/// task may have been forgotten as a whole.
-pub(super) fn forgotten_gap(log: LogRange, from: Offset) -> Option<Gap> {
+/// task may have been forgotten as a whole, or deleted up to `deleted_to`. Whoever begins at the
+/// first entry misses nothing.
+pub(super) fn forgotten_gap(
+    log: LogRange,
+    from: Offset,
+    deleted_to: Option<Offset>,
+) -> Option<Gap> {
+    if from == Offset::FIRST {
+        return None;
+    }
+    if let Some(end) = deleted_to.filter(|end| from < *end && log.start <= *end) {
+        return Some(deleted_gap(from, end));
+    }
     let to = Offset(log.start.0 - 1);
-    let is_lost = from > Offset::FIRST && from < log.start;
-    is_lost.then_some(Gap { from, to, lines: None, reason: "retention" })
+    (from < log.start).then_some(Gap { from, to, lines: None, reason: "retention" })
 }
 
 /// The next step of a read of all tasks, and what is gone before it.

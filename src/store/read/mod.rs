@@ -2,14 +2,17 @@
 //! either.
 
 mod collected;
+mod deleted;
 mod index_cache;
 mod locate;
 mod open_files;
 mod reader;
+mod scan;
 mod segment_files;
 mod spans;
 mod tasks;
 
+pub(super) use deleted::deleted_gap;
 pub(super) use open_files::OpenFiles;
 pub(super) use reader::Reader;
 pub(super) use tasks::TaskReader;

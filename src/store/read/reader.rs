@@ -4,22 +4,21 @@
 //! looks again: by then the catalog says that those entries are gone, and a gap is returned. What is
 //! damaged is a gap too, and the read goes on behind it.
 
-use std::io;
 use std::sync::Arc;
 
 use super::collected::CollectedBlocks;
+use super::deleted::KnownDeletions;
 use super::locate::{
     LineLocation, LogRange, ScanStep, SegmentChunks, TaskStep, forgotten_gap, locate_line,
     next_step_of_all, next_step_of_task, scan_start,
 };
 use super::open_files::OpenFiles;
-use super::segment_files::{Failure, ReadChunk, SegmentFiles, failed, io_failed, is_damage};
+use super::scan::Scan;
+use super::segment_files::{Failure, ReadChunk, SegmentFiles, failed, io_failed};
 use super::spans::{ChunkSource, FoundSpan, IndexedSpans, ResidentSpans, Spans, chunk_of_line};
 use crate::domain::{LineNumber, Offset, Scope, TaskId};
-use crate::store::catalog::{Catalog, Segment};
-use crate::store::format::{
-    ChecksumSeed, FIRST_CHUNK, FilePosition, ScanBuffer, ScanItem, decode_block,
-};
+use crate::store::catalog::Catalog;
+use crate::store::format::{FIRST_CHUNK, FilePosition, ScanBuffer};
 use crate::store::log::{Read, ReadError};
 use crate::store::shared::StoreShared;
 use crate::store::task_index::IndexError;
@@ -53,6 +52,10 @@ impl Reader {
         max_bytes: usize,
     ) -> Result<Read, ReadError> {
         let mut collected = CollectedBlocks::new(from.max(Offset::FIRST), max_bytes);
+        let deletions = match scope {
+            Scope::Task(_) => None,
+            Scope::All => Some(KnownDeletions::now(&self.shared)?),
+        };
         while !collected.is_full() {
             let step = self.next_step(scope, &collected)?;
             if step.gap.is_some_and(|gap| !collected.miss(gap)) {
@@ -63,9 +66,11 @@ impl Reader {
                 return Ok(collected.finish(is_told.then_some(step.tail)));
             };
             let before = collected.next;
-            let outcome = match scope {
-                Scope::Task(task) => self.read_chunks(chunks, task, &mut collected),
-                Scope::All => self.scan(chunks, step.data_end, &mut collected),
+            let outcome = match (scope, &deletions) {
+                (Scope::Task(task), _) => self.read_chunks(chunks, task, &mut collected),
+                (Scope::All, deletions) => {
+                    self.scan(chunks, step.data_end, deletions.as_ref(), &mut collected)
+                }
             };
             match outcome {
                 Ok(()) if collected.has_moved(before) => {}
@@ -95,7 +100,9 @@ impl Reader {
             let (log, step) = self.with_spans(id, |log, spans| match spans {
                 AnySpans::Resident(spans) => next_step_of_task(log, &spans, from, max_bytes),
                 AnySpans::Indexed(spans) => next_step_of_task(log, &spans, from, max_bytes),
-                AnySpans::Unknown => Ok(TaskStep { gap: forgotten_gap(log, from), span: None }),
+                AnySpans::Unknown { deleted_to } => {
+                    Ok(TaskStep { gap: forgotten_gap(log, from, deleted_to), span: None })
+                }
             })?;
             // None where retention took the segment meanwhile: look again.
             if let Some(step) = self.scan_step(log, step) {
@@ -124,9 +131,10 @@ impl Reader {
         if let Some(task) = catalog.tasks.get(id) {
             return Ok((log, look(log, AnySpans::Resident(ResidentSpans(task)))?));
         }
+        let deleted_to = catalog.deletions.end_of(id);
         drop(catalog);
-        let Some(index) = &self.shared.index else {
-            return Ok((log, look(log, AnySpans::Unknown)?));
+        let Some(index) = self.shared.index.as_ref().filter(|_| deleted_to.is_none()) else {
+            return Ok((log, look(log, AnySpans::Unknown { deleted_to })?));
         };
         let reader = &index.reader()?;
         let spans = IndexedSpans { reader, task: id.as_str(), start: log.start };
@@ -208,7 +216,7 @@ impl Reader {
         let (_, last) = self.with_spans(task, |_, spans| match spans {
             AnySpans::Resident(spans) => spans.last(),
             AnySpans::Indexed(spans) => spans.last(),
-            AnySpans::Unknown => Ok(None),
+            AnySpans::Unknown { .. } => Ok(None),
         })?;
         Ok(last.is_none_or(|last| self.doubt(last, None, collected)))
     }
@@ -218,6 +226,7 @@ impl Reader {
         &self,
         SegmentChunks { segment, source, last, .. }: &SegmentChunks,
         data_end: FilePosition,
+        deletions: Option<&KnownDeletions>,
         collected: &mut CollectedBlocks,
     ) -> Result<(), Failure> {
         if let Some(file) = self.files.file(segment)? {
@@ -234,8 +243,9 @@ impl Reader {
             let read_ahead = collected.max_bytes.min(MAX_READ_AHEAD_BYTES);
             let buffer = ScanBuffer::new(&file, data_end.min(FilePosition(length)), read_ahead);
             let seed = self.files.seed(segment);
-            let mut scan = Scan { files: &self.files, segment, seed, buffer, position: start };
-            scan.run(collected).or_else(|error| scan.end_at(error))?;
+            let files = &self.files;
+            let mut scan = Scan { files, segment, seed, deletions, buffer, position: start };
+            scan.run(collected)?;
         }
         if let Some(last) = last.filter(|_| !collected.is_full()) {
             collected.miss(self.files.with_reason(collected.damaged_up_to(last, None)));
@@ -253,7 +263,7 @@ impl Reader {
             let (log, found) = self.with_spans(task, |log, spans| match spans {
                 AnySpans::Resident(spans) => locate_line(log, &spans, line),
                 AnySpans::Indexed(spans) => locate_line(log, &spans, line),
-                AnySpans::Unknown => Ok(LineLocation::unknown(log)),
+                AnySpans::Unknown { .. } => Ok(LineLocation::unknown(log)),
             })?;
             let Some((line, span)) = found.line else {
                 return Ok(found.task_end.min(log.tail));
@@ -300,8 +310,10 @@ impl Reader {
 enum AnySpans<'a> {
     Resident(ResidentSpans<'a>),
     Indexed(IndexedSpans<'a>),
-    /// There is no such task.
-    Unknown,
+    /// There is no such task, or no more since it was deleted.
+    Unknown {
+        deleted_to: Option<Offset>,
+    },
 }
 
 /// The chunks of a span; `None` where its segment is gone.
@@ -311,59 +323,4 @@ fn chunks_of(catalog: &Catalog, span: FoundSpan) -> Option<SegmentChunks> {
     // Of the active segment only some chunks were taken.
     let last = matches!(source, ChunkSource::Index(_)).then_some(last);
     Some(SegmentChunks { segment, source, first, last })
-}
-
-/// A scan of one segment, past whatever is damaged.
-struct Scan<'a> {
-    files: &'a SegmentFiles,
-    segment: &'a Segment,
-    seed: ChecksumSeed,
-    buffer: ScanBuffer<'a>,
-    position: FilePosition,
-}
-
-impl Scan<'_> {
-    fn run(&mut self, collected: &mut CollectedBlocks) -> io::Result<()> {
-        while !collected.is_full() {
-            match self.buffer.item(self.position, self.seed)? {
-                ScanItem::End => return Ok(()),
-                ScanItem::Chunk(found, bytes) => {
-                    let block = match decode_block(bytes, &found) {
-                        Some(block) if block.end() > collected.next => block,
-                        _ => {
-                            self.position = self.position + found.bytes();
-                            continue;
-                        }
-                    };
-                    if !self.miss_before(block.base, collected) {
-                        return Ok(());
-                    }
-                    collected.push(block);
-                    self.position = self.position + found.bytes();
-                }
-                ScanItem::Damaged => {
-                    self.files.note_damage(self.segment, self.position, "a chunk");
-                    let behind = self.buffer.next_chunk(self.position + 1, self.seed)?;
-                    let Some((position, _)) = behind else { return Ok(()) };
-                    self.position = position;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Tells that nothing was read from where the read is up to `base`, and why.
-    fn miss_before(&self, base: Offset, collected: &mut CollectedBlocks) -> bool {
-        let gap = collected.damaged_up_to(Offset(base.0.saturating_sub(1)), None);
-        collected.miss(self.files.with_reason(gap))
-    }
-
-    /// Where a part of the file cannot be read back, the rest counts as damaged.
-    fn end_at(&self, error: io::Error) -> Result<(), Failure> {
-        if !is_damage(&error) {
-            return Err(io_failed(self.segment, &error));
-        }
-        self.files.note_damage(self.segment, self.position, "cannot be read");
-        Ok(())
-    }
 }

@@ -17,6 +17,7 @@ use crate::store::format::{
 };
 use crate::store::log::ReadError;
 use crate::store::shared::StoreShared;
+use crate::store::task_index::IndexError;
 
 /// How much is read at once where an index is made anew.
 const READ_AHEAD_BYTES: usize = 1024 * 1024;
@@ -27,6 +28,12 @@ pub(super) enum Failure {
     Gone,
     /// All else.
     Read(ReadError),
+}
+
+impl From<IndexError> for Failure {
+    fn from(error: IndexError) -> Self {
+        Self::Read(error.into())
+    }
 }
 
 /// A chunk as it was read.

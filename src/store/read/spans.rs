@@ -45,6 +45,9 @@ pub(super) trait Spans {
 
     /// The offset after the last one before `segment`; `None` where that one is the first.
     fn end_before(&self, segment: Offset) -> Result<Option<Offset>, IndexError>;
+
+    /// The end of what the task had before and that was deleted.
+    fn deleted_to(&self) -> Result<Option<Offset>, IndexError>;
 }
 
 /// The spans of a resident task.
@@ -93,6 +96,10 @@ impl Spans for ResidentSpans<'_> {
     fn end_before(&self, segment: Offset) -> Result<Option<Offset>, IndexError> {
         let at = self.0.spans.partition_point(|span| span.segment.base < segment);
         Ok(at.checked_sub(1).map(|before| self.0.spans[before].last.next()))
+    }
+
+    fn deleted_to(&self) -> Result<Option<Offset>, IndexError> {
+        Ok(self.0.deleted_to)
     }
 }
 
@@ -146,6 +153,10 @@ impl Spans for IndexedSpans<'_> {
     fn end_before(&self, segment: Offset) -> Result<Option<Offset>, IndexError> {
         let before = self.reader.span_before(self.task, self.start, segment)?;
         Ok(before.map(|span| span.last.next()))
+    }
+
+    fn deleted_to(&self) -> Result<Option<Offset>, IndexError> {
+        Ok(self.reader.deletion(self.task)?.map(|deletion| deletion.end))
     }
 }
 

@@ -1,9 +1,10 @@
 //! What is known of tasks, without their logs: resident ones by the catalog, others by the task index.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::domain::{LineNumber, Offset, TaskId, TaskSummary, WorkerId, WorkerSummary};
-use crate::store::catalog::{Task, Worker};
+use crate::store::catalog::{Deletions, Task, Worker};
 use crate::store::log::{ReadError, TaskPage, TaskQuery};
 use crate::store::memory::MemoryReader;
 use crate::store::shared::StoreShared;
@@ -53,11 +54,12 @@ impl TaskReader {
         &self,
         task: &TaskId,
     ) -> Result<Option<TaskSummary>, ReadError> {
-        let (start, resident) = {
+        let (start, resident, has_all) = {
             let catalog = self.shared.catalog();
-            (catalog.log_start_offset(), catalog.summary(task, SUMMARY_WORKERS))
+            let resident = catalog.summary(task, SUMMARY_WORKERS);
+            (catalog.log_start_offset(), resident, catalog.has_all_of(task))
         };
-        let (None, Some(index)) = (&resident, &self.shared.index) else {
+        let (false, Some(index)) = (has_all, &self.shared.index) else {
             return Ok(resident.map(|summary| self.with_kept(summary)));
         };
         let indexed = Indexed { reader: index.reader()?, start };
@@ -75,8 +77,11 @@ impl TaskReader {
         if let Some(task) = catalog.tasks.get(task) {
             return Ok(task.workers.page(skip, limit));
         }
+        let is_deleted = catalog.has_all_of(task);
         drop(catalog);
-        let Some(index) = &self.shared.index else { return Ok(Vec::new()) };
+        let Some(index) = self.shared.index.as_ref().filter(|_| !is_deleted) else {
+            return Ok(Vec::new());
+        };
         let rows = index.reader()?.workers_from(task.as_str(), skip, limit)?;
         Ok(rows.iter().filter_map(worker_summary).collect())
     }
@@ -91,8 +96,11 @@ impl TaskReader {
         if let Some(task) = catalog.tasks.get(task) {
             return Ok(task.workers.summary(worker.as_str()));
         }
+        let is_deleted = catalog.has_all_of(task);
         drop(catalog);
-        let Some(index) = &self.shared.index else { return Ok(None) };
+        let Some(index) = self.shared.index.as_ref().filter(|_| !is_deleted) else {
+            return Ok(None);
+        };
         let row = index.reader()?.worker(task.as_str(), worker.as_str())?;
         Ok(row.as_ref().and_then(worker_summary))
     }
@@ -101,7 +109,7 @@ impl TaskReader {
     pub(in crate::store) fn page(&self, query: &TaskQuery) -> Result<TaskPage, ReadError> {
         let before = query.before.unwrap_or(Offset(u64::MAX));
         let mut page = Page { query, tasks: Vec::new(), scanned: 0, last: before, is_cut: false };
-        let Residents { summaries, start, tail } = self.residents_before(before, query);
+        let Residents { summaries, start, tail, deletions } = self.residents_before(before, query);
         for summary in summaries {
             if !page.has_budget() {
                 return Ok(page.finish());
@@ -116,12 +124,78 @@ impl TaskReader {
             }
             page.scan(last);
             let Ok(task) = TaskId::new(task) else { return Ok(true) };
-            if page.query.wants(&task) && !page.has(&task) && !self.is_newer(&task, tail) {
+            let is_gone = deletions.end_of(&task).is_some() || self.is_newer(&task, tail);
+            if page.query.wants(&task) && !page.has(&task) && !is_gone {
                 page.tasks.extend(indexed.summary(&task, LISTED_WORKERS)?);
             }
             Ok(true)
         })?;
         Ok(page.finish())
+    }
+
+    /// Up to `limit` tasks whose last entry comes after `after`, the one with the oldest first. Those
+    /// that only the index has come first: the others have an entry that it lacks.
+    pub(in crate::store) fn oldest(
+        &self,
+        after: Offset,
+        limit: usize,
+    ) -> Result<TaskPage, ReadError> {
+        let mut page = TaskPage::default();
+        if let Some(index) = &self.shared.index {
+            let start = self.shared.catalog().log_start_offset();
+            let indexed = Indexed { reader: index.reader()?, start };
+            indexed.reader.oldest_after(after, |task, last| {
+                let is_full = page.tasks.len() == limit;
+                let Some(task) = TaskId::new(task).ok().filter(|_| !is_full) else {
+                    return Ok(!is_full);
+                };
+                page.next = Some(last);
+                if !self.shared.catalog().has_all_of(&task) {
+                    page.tasks.extend(indexed.summary(&task, LISTED_WORKERS)?);
+                }
+                Ok(true)
+            })?;
+        }
+        let left = limit - page.tasks.len();
+        page.tasks.extend(self.oldest_residents(after, left));
+        page.next =
+            page.tasks.last().map(|last| last.last_offset).filter(|_| page.tasks.len() == limit);
+        Ok(page)
+    }
+
+    /// Up to `limit` resident tasks whose last entry comes after `after`, oldest first.
+    fn oldest_residents(&self, after: Offset, limit: usize) -> Vec<TaskSummary> {
+        let catalog = self.shared.catalog();
+        let lasts = catalog.tasks.iter().filter_map(|(id, task)| Some((task.last()?, id)));
+        let mut oldest: Vec<_> = lasts.filter(|(last, _)| *last > after).collect();
+        if oldest.len() > limit {
+            oldest.select_nth_unstable_by_key(limit, |(last, _)| *last);
+            oldest.truncate(limit);
+        }
+        oldest.sort_unstable_by_key(|(last, _)| *last);
+        let summaries =
+            oldest.into_iter().filter_map(|(_, id)| catalog.summary(id, LISTED_WORKERS));
+        let summaries: Vec<_> = summaries.collect();
+        // `with_kept` takes the catalog's lock itself.
+        drop(catalog);
+        summaries.into_iter().map(|summary| self.with_kept(summary)).collect()
+    }
+
+    /// How many tasks there are.
+    pub(in crate::store) fn count(&self) -> Result<usize, ReadError> {
+        let catalog = self.shared.catalog();
+        let start = catalog.log_start_offset();
+        let residents: HashSet<_> = catalog.tasks.keys().cloned().collect();
+        let deletions = Arc::clone(&catalog.deletions);
+        drop(catalog);
+        let Some(index) = &self.shared.index else { return Ok(residents.len()) };
+        let reader = index.reader()?;
+        let deleted = deletions.tasks().filter(|task| !residents.contains(*task));
+        let mut in_both = 0;
+        for task in residents.iter().chain(deleted) {
+            in_both += usize::from(reader.row(task.as_str())?.is_some());
+        }
+        Ok(residents.len() + reader.count(start)?.saturating_sub(in_both))
     }
 
     /// Whether the catalog had more of `task` than the index when the tail was `tail`.
@@ -150,6 +224,7 @@ impl TaskReader {
             summaries: summaries.collect(),
             start: catalog.log_start_offset(),
             tail: catalog.tail,
+            deletions: Arc::clone(&catalog.deletions),
         }
     }
 }
@@ -159,6 +234,7 @@ struct Residents {
     summaries: Vec<TaskSummary>,
     start: Offset,
     tail: Offset,
+    deletions: Arc<Deletions>,
 }
 
 /// The page under way.

@@ -9,7 +9,7 @@ use super::sealed;
 
 use crate::domain::{Epoch, Offset};
 use crate::store::catalog::Segment;
-use crate::store::format::{Cursors, IndexAt, TaskRecord};
+use crate::store::format::{Cursors, FooterTasks, IndexAt};
 use crate::store::open_error::OpenError;
 use crate::store::task_index::{IndexError, SegmentRange, TaskIndex, with_footer};
 
@@ -96,7 +96,7 @@ fn add(
 ) -> Result<(), IndexError> {
     for (at, segment) in segments.iter().enumerate().skip(from) {
         let added = with_footer(epoch, segment.base, &segment.path, |footer| {
-            index.add_segment(epoch, footer.range(segment.base), footer.records())
+            index.add_segment(epoch, footer.range(segment.base), footer.tasks())
         });
         let error = match added {
             Ok(added) => {
@@ -111,8 +111,7 @@ fn add(
         let Some(sealed) = segment.sealed.get() else { continue };
         let (end, crc) = (sealed.end_offset, sealed.sparse.crc);
         let range = SegmentRange { base: segment.base, end, crc };
-        let add =
-            |records: &[TaskRecord<'_>], _: &Cursors| index.add_segment(epoch, range, records);
+        let add = |tasks: &FooterTasks<'_>| index.add_segment(epoch, range, tasks);
         let added = sealed::with_chunks(epoch, &segments[..=at], index, losses, add);
         added.map_err(|error| IndexError::from(io::Error::other(error)))??;
     }
@@ -144,7 +143,7 @@ pub(super) fn cursors(
         }
     }
     for at in damaged.into_iter().rev() {
-        let advance = |_: &[TaskRecord<'_>], found: &Cursors| cursors.advance_all(found);
+        let advance = |tasks: &FooterTasks<'_>| cursors.advance_all(&tasks.cursors);
         sealed::with_chunks(epoch, &segments[..=at], index, losses, advance)?;
     }
     Ok(cursors)

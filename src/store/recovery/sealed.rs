@@ -9,8 +9,8 @@ use super::walk::Walk;
 use crate::domain::{Epoch, Offset};
 use crate::store::catalog::{Catalog, Segment};
 use crate::store::format::{
-    ChecksumSeed, Cursors, FIRST_CHUNK, FilePosition, IndexAt, Millis, ScanBuffer, SealedSegment,
-    TaskRecord,
+    ChecksumSeed, FIRST_CHUNK, FilePosition, FooterTasks, IndexAt, Millis, ScanBuffer,
+    SealedSegment,
 };
 use crate::store::open_error::OpenError;
 use crate::store::task_index::TaskIndex;
@@ -76,10 +76,10 @@ pub(super) fn with_chunks<T>(
     segments: &[Arc<Segment>],
     index: &TaskIndex,
     losses: &mut Losses,
-    use_it: impl FnOnce(&[TaskRecord<'_>], &Cursors) -> T,
+    use_it: impl FnOnce(&FooterTasks<'_>) -> T,
 ) -> Result<T, OpenError> {
     let segment = segments.last().expect("there is the one that is asked for");
-    let Ok(file) = File::open(&segment.path) else { return Ok(use_it(&[], &Cursors::default())) };
+    let Ok(file) = File::open(&segment.path) else { return Ok(use_it(&FooterTasks::default())) };
     let since = segments.iter().rev().nth(1).map_or(segment.base, |before| before.base);
     losses.begin(segment.base, since);
     let mut catalog = Catalog::new();
@@ -93,6 +93,7 @@ pub(super) fn with_chunks<T>(
     walk.run_sealed()?;
     let here = catalog.tasks.iter().filter(|(_, task)| !task.chunks.is_empty());
     let records = here.filter_map(|(id, task)| task.record(id, segment, IndexAt::UNREADABLE));
-    let records: Vec<_> = records.collect();
-    Ok(use_it(&records, &catalog.cursors))
+    let (records, cursors) = (records.collect(), catalog.cursors.clone());
+    let tombstones = catalog.deletions.tombstones(segment.base);
+    Ok(use_it(&FooterTasks { records, cursors, tombstones }))
 }

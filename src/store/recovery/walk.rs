@@ -14,7 +14,7 @@ use crate::domain::{Block, Offset, TaskId};
 use crate::store::catalog::{Catalog, CommittedChunk, RunStats};
 use crate::store::format::{
     ChecksumSeed, ChunkHeader, ChunkRef, Cursors, FIRST_CHUNK, FilePosition, FoundChunk, Millis,
-    ScanBuffer, decode_block, decode_payload, was_control_chunk,
+    ScanBuffer, decode_block, decode_payload, decode_task, was_control_chunk,
 };
 use crate::store::open_error::OpenError;
 use crate::store::task_index::TaskIndex;
@@ -56,6 +56,8 @@ enum Content {
     Damaged(Block),
     /// A control chunk; see `cursors`.
     Cursors(Cursors),
+    /// What this task has before it is deleted.
+    Tombstone(TaskId),
 }
 
 /// What stands behind the last commit that counts.
@@ -155,7 +157,9 @@ impl<'a> Walk<'a> {
             return Ok(None);
         }
         let bytes = self.buffer.bytes(at, found.bytes())?;
-        let content = if header.count == 0 {
+        let content = if found.is_tombstone() {
+            decode_task(bytes, found).map(Content::Tombstone)
+        } else if header.count == 0 {
             let cursors =
                 decode_payload(bytes, found).and_then(|cursors| Cursors::decode(&cursors));
             Some(Content::Cursors(cursors.unwrap_or_default()))
@@ -204,6 +208,10 @@ impl<'a> Walk<'a> {
                     self.catalog.cursors.advance_all(cursors);
                     continue;
                 }
+                Content::Tombstone(task) => {
+                    self.catalog.delete(task);
+                    continue;
+                }
                 Content::Entries(block) => (block, RunStats::of_block(block)),
                 Content::Damaged(block) => {
                     self.losses.note(self.path, seen.location.position, "a chunk");
@@ -219,7 +227,7 @@ impl<'a> Walk<'a> {
 
     /// Loads what sealed segments have of `task`.
     fn make_resident(&mut self, task: &TaskId) -> Result<(), OpenError> {
-        if self.catalog.tasks.contains_key(task) {
+        if self.catalog.has_all_of(task) {
             return Ok(());
         }
         let indexed = self.index.reader().and_then(|reader| reader.load(task.as_str()));
@@ -235,7 +243,7 @@ impl<'a> Walk<'a> {
 /// What the header says of a chunk whose payload is damaged.
 fn without_payload(bytes: &[u8], found: &FoundChunk) -> Option<Block> {
     let ChunkHeader { base, base_line, count, lines, time, .. } = found.header;
-    let task = TaskId::new(std::str::from_utf8(found.task(bytes)).ok()?).ok()?;
+    let task = decode_task(bytes, found)?;
     let (base_line, time_ms, payload) = (base_line.0, time.0, Bytes::new());
     Some(Block { task, base, base_line, count, lines, time_ms, payload })
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::update::SegmentRange;
 use crate::domain::{Epoch, Offset};
 use crate::store::format::{
-    ChecksumSeed, Cursors, FilePosition, TRAILER_BYTES, TaskRecord, Trailer, read_footer_part,
+    ChecksumSeed, Cursors, FilePosition, FooterTasks, TRAILER_BYTES, Trailer, read_footer_part,
     read_trailer,
 };
 
@@ -54,17 +54,16 @@ impl FooterError {
 #[derive(Debug)]
 pub(in crate::store) struct Footer<'a> {
     trailer: Trailer,
-    records: Vec<TaskRecord<'a>>,
-    cursors: Cursors,
+    tasks: FooterTasks<'a>,
 }
 
 impl<'a> Footer<'a> {
-    pub(in crate::store) fn records(&self) -> &[TaskRecord<'a>] {
-        &self.records
+    pub(in crate::store) fn tasks(&self) -> &FooterTasks<'a> {
+        &self.tasks
     }
 
     pub(in crate::store) fn cursors(&self) -> &Cursors {
-        &self.cursors
+        &self.tasks.cursors
     }
 
     /// The segment's place, for the task index; it begins with `base`.
@@ -132,8 +131,6 @@ pub(in crate::store) fn with_footer_of<T>(
     let position = trailer.records.position;
     let damaged = || FooterError::Damaged { path: path.to_owned(), position };
     let encoded = read_footer_part(file, trailer.records).map_err(io)?.ok_or_else(damaged)?;
-    let (records, cursors): (Vec<TaskRecord<'_>>, _) =
-        postcard::take_from_bytes(&encoded).map_err(|_| damaged())?;
-    let cursors = Cursors::decode(cursors).ok_or_else(damaged)?;
-    Ok(use_it(&Footer { trailer, records, cursors }))
+    let tasks = FooterTasks::decode(&encoded).ok_or_else(damaged)?;
+    Ok(use_it(&Footer { trailer, tasks }))
 }

@@ -2,11 +2,11 @@
 
 use std::ops::Bound;
 
-use redb::{Database, ReadOnlyTable, ReadableDatabase};
+use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata};
 
 use super::error::IndexError;
-use super::rows::{SpanRow, TaskRow, WorkerRow, decode};
-use super::tables::{NEWEST, ORDINALS, SPANS, TASKS, WORKERS};
+use super::rows::{DeletionRow, SpanRow, TaskRow, WorkerRow, decode};
+use super::tables::{DELETED, NEWEST, ORDINALS, SPANS, TASKS, WORKERS};
 use crate::domain::{LineNumber, Offset};
 
 /// The index as it was at one moment.
@@ -16,6 +16,7 @@ pub(in crate::store) struct IndexReader {
     newest: ReadOnlyTable<u64, &'static str>,
     workers: ReadOnlyTable<(&'static str, u32), &'static [u8]>,
     ordinals: ReadOnlyTable<(&'static str, &'static str), u32>,
+    deleted: ReadOnlyTable<&'static str, &'static [u8]>,
 }
 
 /// All that the index has of one task.
@@ -26,6 +27,8 @@ pub(in crate::store) struct IndexedTask {
     pub(in crate::store) spans: Vec<SpanRow>,
     /// By ordinal.
     pub(in crate::store) workers: Vec<WorkerRow>,
+    /// Its last deletion; the rest is of what came after it.
+    pub(in crate::store) deletion: Option<DeletionRow>,
 }
 
 fn damaged(task: &str) -> IndexError {
@@ -41,6 +44,7 @@ impl IndexReader {
             newest: read.open_table(NEWEST)?,
             workers: read.open_table(WORKERS)?,
             ordinals: read.open_table(ORDINALS)?,
+            deleted: read.open_table(DELETED)?,
         })
     }
 
@@ -55,10 +59,24 @@ impl IndexReader {
 
     /// All of `task`.
     pub(in crate::store) fn load(&self, task: &str) -> Result<Option<IndexedTask>, IndexError> {
-        let Some(row) = self.row(task)? else { return Ok(None) };
+        let (row, deletion) = (self.row(task)?, self.deletion(task)?);
+        if row.is_none() && deletion.is_none() {
+            return Ok(None);
+        }
         let spans = self.spans_from(task, Offset(0), usize::MAX)?;
         let workers = self.workers_from(task, 0, usize::MAX)?;
-        Ok(Some(IndexedTask { row, spans, workers }))
+        Ok(Some(IndexedTask { row: row.unwrap_or_default(), spans, workers, deletion }))
+    }
+
+    /// The last deletion of `task`.
+    pub(in crate::store) fn deletion(&self, task: &str) -> Result<Option<DeletionRow>, IndexError> {
+        let Some(found) = self.deleted.get(task)? else { return Ok(None) };
+        decode(found.value()).map(Some).ok_or_else(|| damaged(task))
+    }
+
+    /// Whether it knows of any deletion.
+    pub(in crate::store) fn has_deletions(&self) -> Result<bool, IndexError> {
+        Ok(!self.deleted.is_empty()?)
     }
 
     /// Up to `limit` spans of `task`, of the segments that begin at or after `segment`.
@@ -158,6 +176,28 @@ impl IndexReader {
         let Some(ordinal) = self.ordinals.get((task, worker))? else { return Ok(None) };
         let found = self.workers.get((task, ordinal.value()))?;
         Ok(found.map(|found| WorkerRow::new(found.value())))
+    }
+
+    /// How many tasks have an entry at or after `start`, where those that have none are few.
+    pub(in crate::store) fn count(&self, start: Offset) -> Result<usize, IndexError> {
+        let gone = self.newest.range::<u64>(..start.0)?.count();
+        Ok((self.tasks.len()? as usize).saturating_sub(gone))
+    }
+
+    /// Tasks whose last entry is after `after`, oldest first, until `visit` returns false.
+    pub(in crate::store) fn oldest_after(
+        &self,
+        after: Offset,
+        mut visit: impl FnMut(&str, Offset) -> Result<bool, IndexError>,
+    ) -> Result<(), IndexError> {
+        let range = (Bound::Excluded(after.0), Bound::Unbounded);
+        for found in self.newest.range::<u64>(range)? {
+            let (offset, task) = found?;
+            if !visit(task.value(), Offset(offset.value()))? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Tasks whose last entry is before `before`, newest first, until `visit` returns false.

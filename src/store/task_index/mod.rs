@@ -14,6 +14,7 @@
 //! newest   last offset                     → task            the list's order
 //! workers  (task, ordinal)                 → WorkerRecord
 //! ordinals (task, worker)                  → ordinal
+//! deleted  task                            → DeletionRow
 //! meta     name                            → number
 //! ```
 //! The file is a `redb` database; why, stands in `docs/adr/0011-tasks-on-disk.md`.
@@ -35,7 +36,7 @@ use redb::backends::InMemoryBackend;
 use redb::{Builder, Database, ReadableDatabase};
 
 use crate::domain::{Epoch, Offset};
-use crate::store::format::TaskRecord;
+use crate::store::format::FooterTasks;
 use crate::store::writing::PassingFault;
 
 pub(super) use error::IndexError;
@@ -160,9 +161,9 @@ impl TaskIndex {
         &self,
         epoch: Epoch,
         segment: SegmentRange,
-        records: &[TaskRecord<'_>],
+        tasks: &FooterTasks<'_>,
     ) -> Result<(), IndexError> {
-        update::add_segment(&self.database, epoch, segment, records)
+        update::add_segment(&self.database, epoch, segment, tasks)
     }
 
     /// Lets go of what the footer of the oldest segment says: the tasks that have nothing else,
@@ -173,9 +174,9 @@ impl TaskIndex {
     pub(super) fn remove_segment(
         &self,
         segment: SegmentRange,
-        records: &[TaskRecord<'_>],
+        tasks: &FooterTasks<'_>,
     ) -> Result<(), IndexError> {
-        update::remove_segment(&self.database, segment, records)
+        update::remove_segment(&self.database, segment, tasks)
     }
 
     /// Lets go of what the index has of the oldest segment, which begins with `base` and whose footer

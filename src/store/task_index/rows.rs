@@ -57,6 +57,15 @@ pub(in crate::store) struct TaskRow {
     pub(in crate::store) counts: WorkerCounts,
 }
 
+/// The last deletion of a task, while its segment is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store) struct DeletionRow {
+    /// What the task had before this offset is deleted.
+    pub(in crate::store) end: Offset,
+    /// The first offset of the segment that has the tombstone.
+    pub(in crate::store) segment: Offset,
+}
+
 /// A worker with its own copy of every text.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::store) struct WorkerRow(Vec<u8>);

@@ -19,6 +19,9 @@ pub(super) const WORKERS: TableDefinition<(&str, u32), &[u8]> = TableDefinition:
 /// Task and worker, to the worker's ordinal.
 pub(super) const ORDINALS: TableDefinition<(&str, &str), u32> = TableDefinition::new("ordinals");
 
+/// A deleted task, to a `DeletionRow`.
+pub(super) const DELETED: TableDefinition<&str, &[u8]> = TableDefinition::new("deleted");
+
 /// How far the index has come.
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
@@ -29,6 +32,7 @@ pub(super) fn create_tables(write: &WriteTransaction) -> Result<(), IndexError> 
     write.open_table(NEWEST)?;
     write.open_table(WORKERS)?;
     write.open_table(ORDINALS)?;
+    write.open_table(DELETED)?;
     write.open_table(META)?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::update::SegmentRange;
 use super::*;
 use crate::domain::{LineNumber, WorkerState};
 use crate::store::format::{
-    FilePosition, IndexAt, Millis, NotifiedState, TaskRecord, WorkerRecord,
+    FilePosition, IndexAt, Millis, NotifiedState, TaskRecord, Tombstone, WorkerRecord,
 };
 
 const EPOCH: Epoch = Epoch(7);
@@ -37,6 +37,10 @@ fn record<'a>(
     }
 }
 
+fn tasks(records: Vec<TaskRecord<'_>>) -> FooterTasks<'_> {
+    FooterTasks { records, ..FooterTasks::default() }
+}
+
 fn range(base: u64, end: u64) -> SegmentRange {
     SegmentRange { base: Offset(base), end: Offset(end), crc: 5 }
 }
@@ -44,15 +48,15 @@ fn range(base: u64, end: u64) -> SegmentRange {
 /// Two segments: `a` in both, `b` in the first, `c` in the second.
 fn two_segments() -> TaskIndex {
     let index = TaskIndex::in_memory().unwrap();
-    let first = [
+    let first = tasks(vec![
         record("a", (1, 4), 1, vec![worker("w", 0, 2), worker("x", 1, 4)]),
         record("b", (5, 9), 1, vec![worker("w", 0, 9)]),
-    ];
+    ]);
     index.add_segment(EPOCH, range(1, 10), &first).unwrap();
-    let second = [
+    let second = tasks(vec![
         record("a", (10, 12), 5, vec![worker("x", 1, 12)]),
         record("c", (13, 19), 1, vec![worker("w", 0, 19)]),
-    ];
+    ]);
     index.add_segment(EPOCH, range(10, 20), &second).unwrap();
     index
 }
@@ -98,10 +102,10 @@ fn spans_are_found_by_offset_and_by_line_and_those_before_the_start_are_not() {
 #[test]
 fn with_the_oldest_segment_go_its_tasks_and_workers_that_have_nothing_later() {
     let index = two_segments();
-    let gone = [
+    let gone = tasks(vec![
         record("a", (1, 4), 1, vec![worker("w", 0, 2), worker("x", 1, 4)]),
         record("b", (5, 9), 1, vec![worker("w", 0, 9)]),
-    ];
+    ]);
     index.remove_segment(range(1, 10), &gone).unwrap();
     let reader = index.reader().unwrap();
     assert!(reader.load("b").unwrap().is_none());
@@ -112,11 +116,39 @@ fn with_the_oldest_segment_go_its_tasks_and_workers_that_have_nothing_later() {
 }
 
 #[test]
+fn a_tombstone_removes_what_came_before_it_and_goes_with_its_segment() {
+    let index = two_segments();
+    let third = FooterTasks {
+        records: vec![record("c", (20, 21), 1, vec![worker("v", 0, 21)])],
+        tombstones: ["a", "c"].map(|task| Tombstone { task, end: Offset(20) }).into(),
+        ..FooterTasks::default()
+    };
+    index.add_segment(EPOCH, range(20, 22), &third).unwrap();
+    let reader = index.reader().unwrap();
+    let gone = reader.load("a").unwrap().unwrap();
+    assert_eq!((gone.spans.len(), gone.workers.len()), (0, 0));
+    assert_eq!(gone.deletion.map(|deletion| deletion.end), Some(Offset(20)));
+    let new = reader.load("c").unwrap().unwrap();
+    assert_eq!((new.spans.len(), new.spans[0].first, new.row.counts.total), (1, Offset(20), 1));
+    assert!(reader.worker("c", "w").unwrap().is_none());
+    assert_eq!(newest(&index, u64::MAX), ["c", "b"]);
+    let second = tasks(vec![record("c", (13, 19), 1, vec![worker("w", 0, 19)])]);
+    index.remove_segment(range(10, 20), &second).unwrap();
+    let reader = index.reader().unwrap();
+    assert!(reader.has_deletions().unwrap());
+    assert_eq!(reader.load("c").unwrap().unwrap().spans.len(), 1, "it is the new task's");
+    index.remove_segment(range(20, 22), &third).unwrap();
+    let reader = index.reader().unwrap();
+    assert!(!reader.has_deletions().unwrap());
+    assert!(reader.load("a").unwrap().is_none() && reader.load("c").unwrap().is_none());
+}
+
+#[test]
 fn an_index_survives_reopening_and_a_file_that_is_not_one_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let index = TaskIndex::open(dir.path()).unwrap();
     assert_eq!(index.progress().unwrap(), None);
-    index.add_segment(EPOCH, range(1, 2), &[record("a", (1, 1), 1, vec![])]).unwrap();
+    index.add_segment(EPOCH, range(1, 2), &tasks(vec![record("a", (1, 1), 1, vec![])])).unwrap();
     drop(index);
     let index = TaskIndex::open(dir.path()).unwrap();
     assert!(index.reader().unwrap().row("a").unwrap().is_some());

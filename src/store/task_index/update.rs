@@ -3,10 +3,10 @@
 use redb::{Database, ReadableTable, Table, WriteTransaction};
 
 use super::error::IndexError;
-use super::rows::{SpanRow, TaskRow, decode, encode};
-use super::tables::{META, NEWEST, ORDINALS, SPANS, TASKS, WORKERS};
+use super::rows::{DeletionRow, SpanRow, TaskRow, decode, encode};
+use super::tables::{DELETED, META, NEWEST, ORDINALS, SPANS, TASKS, WORKERS};
 use crate::domain::{Epoch, Offset, WorkerState};
-use crate::store::format::{TaskRecord, WorkerRecord};
+use crate::store::format::{FooterTasks, TaskRecord, Tombstone, WorkerRecord};
 
 /// A sealed segment's place in the store.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,7 @@ pub(in crate::store) struct SegmentRange {
 }
 
 /// The version of the tables; an index of another one is made anew.
-pub(super) const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 2;
 
 /// Takes in what the footer of a segment says; segments come in order.
 ///
@@ -29,11 +29,15 @@ pub(super) fn add_segment(
     database: &Database,
     epoch: Epoch,
     segment: SegmentRange,
-    records: &[TaskRecord<'_>],
+    tasks: &FooterTasks<'_>,
 ) -> Result<(), IndexError> {
     change(database, |write| {
         let mut tables = Tables::open(write)?;
-        for record in records {
+        // The records say what came after.
+        for tombstone in &tasks.tombstones {
+            tables.delete(segment.base, tombstone)?;
+        }
+        for record in &tasks.records {
             tables.add(segment.base, record)?;
         }
         let mut meta = write.open_table(META)?;
@@ -53,12 +57,15 @@ pub(super) fn add_segment(
 pub(super) fn remove_segment(
     database: &Database,
     segment: SegmentRange,
-    records: &[TaskRecord<'_>],
+    tasks: &FooterTasks<'_>,
 ) -> Result<(), IndexError> {
     change(database, |write| {
         let mut tables = Tables::open(write)?;
-        for record in records {
+        for record in &tasks.records {
             tables.remove(segment.base, record.task, &record.workers)?;
+        }
+        for tombstone in &tasks.tombstones {
+            tables.forget_deletion(segment.base, tombstone)?;
         }
         Ok(())
     })
@@ -82,6 +89,9 @@ pub(super) fn remove_damaged_segment(database: &Database, base: Offset) -> Resul
         for task in tasks {
             tables.remove(base, &task, &[])?;
         }
+        tables
+            .deleted
+            .retain(|_, row| decode::<DeletionRow>(row).is_some_and(|row| row.segment != base))?;
         Ok(())
     })
 }
@@ -104,6 +114,7 @@ struct Tables<'a> {
     newest: Table<'a, u64, &'static str>,
     workers: Table<'a, (&'static str, u32), &'static [u8]>,
     ordinals: Table<'a, (&'static str, &'static str), u32>,
+    deleted: Table<'a, &'static str, &'static [u8]>,
 }
 
 impl<'a> Tables<'a> {
@@ -114,12 +125,40 @@ impl<'a> Tables<'a> {
             newest: write.open_table(NEWEST)?,
             workers: write.open_table(WORKERS)?,
             ordinals: write.open_table(ORDINALS)?,
+            deleted: write.open_table(DELETED)?,
         })
     }
 
     fn row(&self, task: &str) -> Result<Option<TaskRow>, IndexError> {
         let Some(found) = self.tasks.get(task)? else { return Ok(None) };
         decode(found.value()).map(Some).ok_or_else(|| IndexError::Damaged(task.to_owned()))
+    }
+
+    /// Removes all that is known of a task that the segment deletes.
+    fn delete(&mut self, segment: Offset, tombstone: &Tombstone<'_>) -> Result<(), IndexError> {
+        let task = tombstone.task;
+        let deletion = encode(&DeletionRow { end: tombstone.end, segment });
+        self.deleted.insert(task, &deletion[..])?;
+        let Some(row) = self.row(task)? else { return Ok(()) };
+        self.spans.retain_in((task, 0)..=(task, u64::MAX), |_, _| false)?;
+        self.newest.remove(row.last.0)?;
+        self.tasks.remove(task)?;
+        self.remove_all_workers(task)
+    }
+
+    /// Forgets a deletion whose segment goes, and with it everything that it deleted.
+    fn forget_deletion(
+        &mut self,
+        segment: Offset,
+        tombstone: &Tombstone<'_>,
+    ) -> Result<(), IndexError> {
+        let Some(found) = self.deleted.get(tombstone.task)? else { return Ok(()) };
+        let row: Option<DeletionRow> = decode(found.value());
+        drop(found);
+        if row.is_none_or(|row| row.segment == segment) {
+            self.deleted.remove(tombstone.task)?;
+        }
+        Ok(())
     }
 
     fn add(&mut self, segment: Offset, record: &TaskRecord<'_>) -> Result<(), IndexError> {

@@ -2,9 +2,8 @@
 
 mod appending;
 mod cursors;
-mod damage;
-mod faulty_disk;
-mod faulty_property;
+mod deleting;
+mod disk_faults;
 mod memory;
 mod opening;
 mod property;
@@ -129,6 +128,27 @@ async fn read_all(
         next = read.next;
     }
     Ok((gaps, seen))
+}
+
+/// Deletes `id` as it ends now; returns whether it was there.
+async fn delete(store: &Store, id: &str) -> bool {
+    let Some(known) = known(store, id).await else { return false };
+    let end = TaskEnd { task: task(id), last: known.last_offset };
+    store.delete(vec![end]).await == Ok(1)
+}
+
+/// Gaps that adjoin and have one reason, as one.
+fn merged(gaps: Vec<Gap>) -> Vec<Gap> {
+    let mut merged: Vec<Gap> = Vec::new();
+    for gap in gaps {
+        match merged.last_mut() {
+            Some(last) if last.to.next() == gap.from && last.reason == gap.reason => {
+                last.to = gap.to;
+            }
+            _ => merged.push(gap),
+        }
+    }
+    merged
 }
 
 async fn bodies(store: &Store, id: &str) -> Vec<String> {

@@ -8,6 +8,7 @@ use super::*;
 enum Operation {
     Append(Vec<(u8, u8, u16)>),
     Read(u8, u64, usize),
+    Delete(u8),
     Close,
     Kill,
 }
@@ -17,6 +18,7 @@ fn steps() -> impl Strategy<Value = Vec<Operation>> {
     let step = prop_oneof![
         6 => runs.prop_map(Operation::Append),
         4 => (0..5_u8, 1..60_u64, 1..5000_usize).prop_map(|(t, from, max)| Operation::Read(t, from, max)),
+        2 => (0..4_u8).prop_map(Operation::Delete),
         1 => Just(Operation::Close),
         1 => Just(Operation::Kill),
     ];
@@ -28,6 +30,8 @@ fn steps() -> impl Strategy<Value = Vec<Operation>> {
 struct Model {
     entries: Vec<Seen>,
     lines: [u64; 4],
+    /// Entries of each task below it are deleted.
+    deleted_to: [u64; 4],
 }
 
 impl Model {
@@ -57,12 +61,42 @@ impl Model {
         batch
     }
 
+    /// Whether there was something to delete.
+    fn delete(&mut self, task: u8) -> bool {
+        let is_there = self.lines[usize::from(task)] > 0;
+        if is_there {
+            self.lines[usize::from(task)] = 0;
+            self.deleted_to[usize::from(task)] = self.entries.len() as u64 + 1;
+        }
+        is_there
+    }
+
+    fn is_deleted(&self, entry: &Seen) -> bool {
+        entry.0 < self.deleted_to[entry.1.parse::<usize>().unwrap()]
+    }
+
     fn expected(&self, scope: &Scope, from: u64) -> Vec<Seen> {
         let in_scope = |entry: &&Seen| match scope {
             Scope::All => true,
             Scope::Task(task) => task.as_str() == entry.1,
         };
-        self.entries.iter().filter(in_scope).filter(|entry| entry.0 >= from).cloned().collect()
+        let kept = self.entries.iter().filter(|entry| !self.is_deleted(entry));
+        kept.filter(in_scope).filter(|entry| entry.0 >= from).cloned().collect()
+    }
+
+    fn expected_gaps(&self, scope: &Scope, from: u64) -> Vec<Gap> {
+        let gap =
+            |from, to| Gap { from: Offset(from), to: Offset(to), lines: None, reason: "deleted" };
+        match scope {
+            Scope::All => {
+                let gone = self.entries.iter().filter(|entry| self.is_deleted(entry));
+                merged(gone.filter(|gone| gone.0 >= from).map(|gone| gap(gone.0, gone.0)).collect())
+            }
+            Scope::Task(task) => {
+                let end = self.deleted_to[task.as_str().parse::<usize>().unwrap()];
+                (from > 1 && from < end).then(|| gap(from, end - 1)).into_iter().collect()
+            }
+        }
     }
 }
 
@@ -87,7 +121,13 @@ async fn play(steps: Vec<Operation>) {
                     number => Scope::Task(task(&number.to_string())),
                 };
                 let (gaps, seen) = read_all(&store, scope.clone(), from, max_bytes).await.unwrap();
-                assert_eq!((gaps, seen), (Vec::new(), model.expected(&scope, from)));
+                assert_eq!(seen, model.expected(&scope, from));
+                if from < store.tail().0 {
+                    assert_eq!(merged(gaps), model.expected_gaps(&scope, from));
+                }
+            }
+            Operation::Delete(task) => {
+                assert_eq!(delete(&store, &task.to_string()).await, model.delete(task));
             }
             Operation::Close => {
                 store.close().await;
@@ -104,14 +144,18 @@ async fn play(steps: Vec<Operation>) {
     store.close().await;
     let store = open_store(options(&dir));
     let (_, seen) = read_all(&store, Scope::All, 1, 1 << 20).await.unwrap();
-    assert_eq!(seen, model.entries);
+    assert_eq!(seen, model.expected(&Scope::All, 1));
+    for number in 0..4 {
+        let last_line = known(&store, &number.to_string()).await.map_or(0, |known| known.last_line);
+        assert_eq!(last_line, model.lines[number]);
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_history_of_appends_reads_and_reopenings_reads_as_a_plain_list(steps in steps()) {
+    fn any_history_of_appends_deletions_reads_and_reopenings_reads_as_a_plain_list(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(play(steps));
     }

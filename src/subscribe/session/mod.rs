@@ -28,11 +28,13 @@ pub enum Event {
     Gap(Gap),
     /// The task is complete and all its entries were yielded. The last event.
     Complete(Task),
+    /// The task was deleted while the session was open. The last event.
+    Deleted,
     /// The end of the log at the opening, for a session that does not follow. The last event.
     End,
 }
 
-/// One reader. Yields events until [`Event::Complete`] or [`Event::End`].
+/// One reader. Yields events until [`Event::Complete`], [`Event::Deleted`] or [`Event::End`].
 pub struct ReaderSession {
     source: Source,
     scope: Scope,
@@ -106,6 +108,9 @@ impl ReaderSession {
             self.wait_for_tick().await;
             // Marked as seen before the read, so that a change during it is not missed.
             self.changes.borrow_and_update();
+            if self.subscription.is_deleted() {
+                return Ok(Event::Deleted);
+            }
             let event = self.read().await?;
             if let Some(event @ (Event::Entries { .. } | Event::Gap(_))) = event {
                 return Ok(event);

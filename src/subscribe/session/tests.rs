@@ -18,6 +18,7 @@ enum Seen {
         to: u64,
     },
     Complete,
+    Deleted,
     End,
 }
 
@@ -35,6 +36,7 @@ async fn next(session: &mut ReaderSession) -> Seen {
         }
         Event::Gap(gap) => Seen::Gap { from: gap.from.0, to: gap.to.0 },
         Event::Complete(_) => Seen::Complete,
+        Event::Deleted => Seen::Deleted,
         Event::End => Seen::End,
     }
 }
@@ -90,6 +92,33 @@ async fn a_session_begins_where_it_was_asked_to() {
             let session = open(&fixture, scope.clone(), start, false).await;
             assert_eq!(read_to_end(session).await, expected, "{scope:?} from {start:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn readers_of_a_deleted_task_are_told_and_end_and_those_of_all_tasks_get_gaps() {
+    let in_hub = Fixture::new(1 << 20);
+    let in_store = Fixture::new(1);
+    for fixture in [in_hub, in_store] {
+        fill(&fixture).await;
+        let mut one = open(&fixture, in_task("a"), Start::Beginning, true).await;
+        let mut idle = open(&fixture, in_task("a"), Start::Now, true).await;
+        let mut all = open(&fixture, Scope::All, Start::Beginning, true).await;
+        let mut other = open(&fixture, in_task("b"), Start::Beginning, true).await;
+        fixture.delete("a").await;
+        assert_eq!(next(&mut one).await, Seen::Deleted);
+        assert_eq!(next(&mut idle).await, Seen::Deleted);
+        assert_eq!(next(&mut all).await, Seen::Gap { from: 1, to: 2 });
+        assert_eq!(next(&mut all).await, Seen::Entries(vec![3]));
+        assert_eq!(next(&mut all).await, Seen::Gap { from: 4, to: 4 });
+        assert_eq!(next(&mut other).await, Seen::Entries(vec![3]));
+        fixture.push("a", &[LINE]).await;
+        assert_eq!(next(&mut all).await, Seen::Entries(vec![5]));
+        let mut resumed = open(&fixture, in_task("a"), Start::After(fixture.id(1)), true).await;
+        assert_eq!(next(&mut resumed).await, Seen::Gap { from: 2, to: 4 });
+        assert_eq!(next(&mut resumed).await, Seen::Entries(vec![5]));
+        let mut new = open(&fixture, in_task("a"), Start::Beginning, true).await;
+        assert_eq!(next(&mut new).await, Seen::Entries(vec![5]));
     }
 }
 

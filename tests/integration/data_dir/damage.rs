@@ -45,7 +45,8 @@ async fn a_damaged_directory_is_served_and_every_reader_is_told_what_is_gone() {
         let bytes = fs::read(path).unwrap();
         fs::write(path, &bytes[..bytes.len() - 20]).unwrap();
     };
-    let cases: [(&str, Box<dyn Fn()>, bool); 6] = [
+    type Case<'a> = (&'a str, Box<dyn Fn() + 'a>, bool);
+    let cases: [Case<'_>; 6] = [
         ("a flip in a sealed segment", Box::new(|| flip(&files[1])), true),
         ("a flip in the last segment", Box::new(|| flip(files.last().unwrap())), true),
         ("a missing segment", Box::new(|| lost(&files[1])), true),

@@ -227,6 +227,9 @@ impl Viewer {
                 self.has_ended = true;
                 Some(self.frames.complete(&task).into())
             }
+            Event::Deleted => {
+                Some(self.end_with("task_deleted", "the task was deleted", false).into())
+            }
             Event::End => self.on_end().map(Bytes::from),
         }
     }

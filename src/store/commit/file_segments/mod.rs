@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::segment_writer::{CommitHeader, SegmentWriter};
 use super::staging::StagedBlock;
-use crate::domain::{Epoch, LineNumber, Offset};
+use crate::domain::{Epoch, LineNumber, Offset, TaskId};
 use crate::store::catalog::{Catalog, Sealing, Segment, SegmentFooter};
 use crate::store::data_dir::meta_path;
 use crate::store::disk::{Disk, FileState, Room};
@@ -184,6 +184,27 @@ impl SegmentWriter for FileSegments {
         let place = self.begin_commit(commit.number)?;
         self.encode(place, &Chunk { header, task: "", payload: &payload });
         self.append(commit, 1)?;
+        self.open(commit.number)?.sync()?;
+        Ok(true)
+    }
+
+    fn write_tombstones(
+        &mut self,
+        commit: CommitHeader,
+        tail: Offset,
+        tasks: &[TaskId],
+    ) -> Result<bool, WriteError> {
+        self.open(commit.number)?.sync()?;
+        let header = ChunkHeader {
+            chunks_in_commit: tasks.len() as u32,
+            ..ChunkHeader::control_chunk(commit.number, tail, commit.time)
+        };
+        let place = self.begin_commit(commit.number)?;
+        for (index, task) in (0..).zip(tasks) {
+            let header = ChunkHeader { index, ..header };
+            self.encode(place, &Chunk { header, task: task.as_str(), payload: &[] });
+        }
+        self.append(commit, tasks.len())?;
         self.open(commit.number)?.sync()?;
         Ok(true)
     }

@@ -1,6 +1,6 @@
 //! Damage: what is sound is read, what is not is told, and the store serves.
 
-use super::retention::wait_for_segments;
+use super::super::retention::wait_for_segments;
 use super::*;
 
 /// A data directory with everything that was acknowledged in it.
