@@ -41,6 +41,7 @@ enum Command {
     Inspect(data::InspectArgs),
     Backup(data::BackupArgs),
     Restore(data::RestoreArgs),
+    Repair(data::RepairArgs),
     Verify(Box<verify::Args>),
 }
 
@@ -79,6 +80,7 @@ impl Cli {
             Command::Inspect(args) => data::inspect(args).await,
             Command::Backup(args) => data::backup(args).await,
             Command::Restore(args) => data::restore(args).await,
+            Command::Repair(args) => data::repair(args).await,
             Command::Verify(args) => verify::run(*args).await,
         }
     }

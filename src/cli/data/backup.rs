@@ -1,15 +1,10 @@
 //! `backup`: copies a data directory, also while a server writes to it.
 
-use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use super::{EXIT_DAMAGED, count, failed, size};
 use crate::store::offline::{BackupReport, backup};
-
-/// How often progress is told.
-const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// Copy a data directory, also while a server writes to it
 ///
@@ -36,13 +31,9 @@ pub(in crate::cli) struct Args {
 /// # Errors
 /// None: what keeps it from a copy is exit code 2.
 pub(in crate::cli) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let told = Cell::new(Instant::now());
-    let progress = |copied, total| {
-        if told.get().elapsed() >= PROGRESS_EVERY {
-            eprintln!("copied {} of {}", size(copied), size(total));
-            told.set(Instant::now());
-        }
-    };
+    let progress = super::every_few_seconds(|copied, total| {
+        eprintln!("copied {} of {}", size(copied), size(total));
+    });
     let report = match backup(&args.dir, &args.to, &progress) {
         Ok(report) => report,
         Err(error) => return Ok(failed("backup", &error)),

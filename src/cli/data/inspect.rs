@@ -116,6 +116,10 @@ fn tasks(out: &mut String, found: &Inspection) -> std::fmt::Result {
 }
 
 fn damage(out: &mut String, found: &Inspection) -> std::fmt::Result {
+    for lost in &found.lost {
+        let (start, end) = (lost.start, lost.end - 1);
+        writeln!(out, "known to be lost, and told to readers: offsets {start} to {end}")?;
+    }
     if found.is_sound() {
         return writeln!(out, "everything can be read");
     }

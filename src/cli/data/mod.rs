@@ -1,16 +1,21 @@
-//! The commands that work on a data directory without a server: `inspect`, `backup`, `restore`.
+//! The commands that work on a data directory without a server: `inspect`, `backup`, `restore`,
+//! `repair`.
 
 mod backup;
 mod inspect;
+mod repair;
 mod restore;
 
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use bytesize::ByteSize;
 
 pub(super) use backup::{Args as BackupArgs, run as backup};
 pub(super) use inspect::{Args as InspectArgs, run as inspect};
+pub(super) use repair::{Args as RepairArgs, run as repair};
 pub(super) use restore::{Args as RestoreArgs, run as restore};
 
 use crate::store::offline::OfflineError;
@@ -19,6 +24,20 @@ use crate::store::offline::OfflineError;
 const EXIT_DAMAGED: u8 = 1;
 /// The exit code for: it could not be done, and nothing was changed.
 const EXIT_FAILED: u8 = 2;
+
+/// How often progress is told.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// Tells progress, but not more often than every few seconds.
+fn every_few_seconds<T>(tell: impl Fn(T, T)) -> impl Fn(T, T) {
+    let told = Cell::new(Instant::now());
+    move |done, total| {
+        if told.get().elapsed() >= PROGRESS_EVERY {
+            tell(done, total);
+            told.set(Instant::now());
+        }
+    }
+}
 
 /// Says why `command` did nothing.
 fn failed(command: &str, error: &OfflineError) -> ExitCode {

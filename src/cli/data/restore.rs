@@ -1,15 +1,10 @@
 //! `restore`: makes a data directory from a backup.
 
-use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use super::{EXIT_DAMAGED, count, failed};
 use crate::store::offline::{RestoreReport, restore};
-
-/// How often progress is told.
-const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// Make a data directory from a backup
 ///
@@ -36,13 +31,9 @@ pub(in crate::cli) struct Args {
 /// # Errors
 /// None: what keeps it from restoring is exit code 2.
 pub(in crate::cli) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let told = Cell::new(Instant::now());
-    let progress = |done, total| {
-        if told.get().elapsed() >= PROGRESS_EVERY {
-            eprintln!("restored {done} of {total} segments");
-            told.set(Instant::now());
-        }
-    };
+    let progress = super::every_few_seconds(|done, total| {
+        eprintln!("restored {done} of {total} segments");
+    });
     let report = match restore(&args.backup, &args.to, &progress) {
         Ok(report) => report,
         Err(error) => return Ok(failed("restore", &error)),

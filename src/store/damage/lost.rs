@@ -49,7 +49,8 @@ impl LostRange {
         (had_entries && is_ahead && is_passed).then_some(gap)
     }
 
-    fn path(&self, dir: &Path) -> PathBuf {
+    /// The file that keeps it in `dir`.
+    pub(in crate::store) fn path(&self, dir: &Path) -> PathBuf {
         let (from, to) = (self.from.0, self.to.0);
         let segment = segment_path(dir, self.segment).with_extension("");
         let name = segment.file_name().unwrap_or_default().to_string_lossy().into_owned();

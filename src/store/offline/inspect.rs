@@ -29,6 +29,8 @@ pub struct Inspection {
     pub meta_problem: Option<String>,
     /// The segments, oldest first.
     pub segments: Vec<SegmentReport>,
+    /// Offsets of entries that were found to be lost before; readers are told.
+    pub lost: Vec<Range<u64>>,
     /// Offsets between two segments that no segment has.
     pub missing: Vec<Range<u64>>,
     /// The tasks by their ids.
@@ -60,6 +62,7 @@ pub fn inspect(dir: &Path) -> Result<Inspection, OfflineError> {
         epoch: source.epoch.to_string(),
         in_use: source.is_in_use(),
         meta_problem: source.meta_problem,
+        lost: source.lost.iter().map(|range| range.from.0..range.to.0 + 1).collect(),
         missing: scan::missing_between(&segments),
         segments,
         tasks: tasks.into_iter().collect(),
@@ -78,7 +81,7 @@ pub(super) fn scan_segment(
     let failed = OfflineError::io("read", &segment.path);
     for _ in 0..MAX_SCANS {
         let mut seen = TaskReports::new();
-        match scan::scan(segment, source.epoch, trailer.as_ref(), is_last, &mut seen) {
+        match scan::scan(source, segment, trailer.as_ref(), is_last, &mut seen) {
             // The server took back a commit that failed.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
             scanned => {

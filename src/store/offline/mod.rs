@@ -1,4 +1,4 @@
-//! Tools for a data directory without a server: look at it, copy it, bring a copy back.
+//! Tools for a data directory without a server: look at it, copy it, bring a copy back, copy what is sound.
 //!
 //! They only read the directory that they are given, and a server may have it open meanwhile. What they
 //! make is a new directory; the file that names it (META, or BACKUP in a backup) is written last, so
@@ -8,6 +8,7 @@ mod backup;
 mod error;
 mod inspect;
 mod manifest;
+mod repair;
 mod restore;
 mod scan;
 mod source;
@@ -16,5 +17,6 @@ mod target;
 pub use backup::{BackupReport, backup};
 pub use error::OfflineError;
 pub use inspect::{Inspection, inspect};
+pub use repair::{RepairReport, repair};
 pub use restore::{RestoreReport, restore};
 pub use scan::{Damage, SegmentReport, TaskReport};

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use super::source::SourceSegment;
-use crate::domain::{Epoch, Offset};
+use super::source::{SourceDir, SourceSegment};
+use crate::domain::Offset;
 use crate::store::format::{
     ChecksumSeed, FIRST_CHUNK, FilePosition, FoundChunk, ScanBuffer, ScanItem, Trailer,
     decode_block, decode_index, read_footer_part,
@@ -89,13 +89,13 @@ pub(super) struct Scanned {
 /// # Errors
 /// As the file system reports them.
 pub(super) fn scan(
+    source: &SourceDir,
     segment: &SourceSegment,
-    epoch: Epoch,
     trailer: Option<&Trailer>,
     is_last: bool,
     tasks: &mut TaskReports,
 ) -> io::Result<Scanned> {
-    let bytes = segment.bytes_now()?;
+    let (bytes, epoch) = (segment.bytes_now()?, source.epoch);
     let end = trailer.map_or(bytes, |trailer| trailer.sealed.data_end.0.min(bytes));
     let end = FilePosition(end);
     let mut walk = Walk::new(segment, segment.seed(epoch), end);
@@ -104,7 +104,7 @@ pub(super) fn scan(
     }
     walk.run(tasks)?;
     match trailer {
-        Some(trailer) => walk.end_sealed(segment, epoch, trailer)?,
+        Some(trailer) => walk.end_sealed(source, segment, trailer)?,
         None if is_last => walk.end_unsealed(),
         None => walk.end_without_footer(),
     }
@@ -236,12 +236,13 @@ impl<'a> Walk<'a> {
     /// Compares with what the footer says, and looks at the footer itself.
     fn end_sealed(
         &mut self,
+        source: &SourceDir,
         segment: &SourceSegment,
-        epoch: Epoch,
         trailer: &Trailer,
     ) -> io::Result<()> {
+        let epoch = source.epoch;
         let (read, told) = (self.report.end, trailer.sealed.end_offset.0);
-        if read < told {
+        if read < told && !source.is_known_lost(read, told) {
             self.damage(self.end, self.end, Some(read..told), "entries at the end are missing");
         }
         self.report.end = told.max(read);

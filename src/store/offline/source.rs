@@ -12,6 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::error::OfflineError;
 use super::manifest::Manifest;
 use crate::domain::{Epoch, Offset};
+use crate::store::damage::{LostRange, record_names};
 use crate::store::data_dir;
 use crate::store::format::{
     ChecksumSeed, FilePosition, SEGMENT_HEADER_BYTES, ScanBuffer, SegmentHeader, Trailer, VERSION,
@@ -29,6 +30,8 @@ pub(super) struct SourceDir {
     pub(super) epoch: Epoch,
     /// What is wrong with META, where something is.
     pub(super) meta_problem: Option<String>,
+    /// What was found to be lost before.
+    pub(super) lost: Vec<LostRange>,
     /// Oldest first.
     pub(super) segments: Vec<SourceSegment>,
 }
@@ -66,7 +69,13 @@ impl SourceDir {
         let Some(epoch) = epoch.or_else(|| in_header().map(|header| header.epoch)) else {
             return Err(OfflineError::NotAStore { path: path.to_owned() });
         };
-        Ok(Self { path: path.to_owned(), epoch, meta_problem, segments })
+        let lost = record_names(path).map_err(OfflineError::io("list", path))?;
+        Ok(Self { path: path.to_owned(), epoch, meta_problem, lost, segments })
+    }
+
+    /// Whether it is known that the entries from `from` on, before `to`, are lost.
+    pub(super) fn is_known_lost(&self, from: u64, to: u64) -> bool {
+        self.lost.iter().any(|range| range.from.0 <= from && to <= range.to.0 + 1)
     }
 
     /// Whether a server has it open; `None` where this cannot be told.

@@ -56,19 +56,21 @@ pub(super) fn next_step_of_task(
     };
     let gap = match first.previous {
         _ if from >= first.first => None,
-        Some(previous) => retention_gap(&first, previous, from),
+        Some(previous) => gone_gap(log, &first, previous, from),
         None => forgotten_gap(log, from, spans.deleted_to()?),
     };
     Ok(TaskStep { gap, span: spans.at(from, max_bytes)? })
 }
 
 /// What a reader at `from` misses before a task's first kept span, whose entry before is gone.
-fn retention_gap(first: &FoundSpan, previous: Offset, from: Offset) -> Option<Gap> {
+fn gone_gap(log: LogRange, first: &FoundSpan, previous: Offset, from: Offset) -> Option<Gap> {
+    // Retention takes whole segments, from the oldest on.
+    let reason = if previous < log.start { "retention" } else { "damage" };
     (previous >= from).then(|| Gap {
         from,
         to: previous,
         lines: (from == Offset::FIRST).then_some(first.first_line.0 - 1),
-        reason: "retention",
+        reason,
     })
 }
 
@@ -170,7 +172,10 @@ pub(super) fn locate_line(
     };
     let span = spans.of_line(line)?;
     let lost_at = match &span {
-        Some(span) if line < span.first_line => spans.end_before(span.segment)?,
+        Some(span) if line < span.first_line => {
+            let is_damage = span.previous.is_some_and(|previous| previous >= log.start);
+            spans.end_before(span.segment)?.or_else(|| is_damage.then_some(log.start))
+        }
         _ => None,
     };
     let line = span.map(|span| (line.max(span.first_line), span));

@@ -12,7 +12,7 @@ use crate::store::open_error::OpenError;
 
 /// What recovery finds to be lost.
 #[derive(Debug, Default)]
-pub(super) struct Losses {
+pub(in crate::store) struct Losses {
     damage: Damage,
     /// The segment that is read, and the one before it.
     segment: Offset,
@@ -21,32 +21,39 @@ pub(super) struct Losses {
 }
 
 impl Losses {
-    /// The losses that were found at earlier starts.
+    /// The losses that were found before.
+    pub(in crate::store) fn of(lost: Vec<LostRange>) -> Self {
+        let mut losses = Self::default();
+        losses.damage.lost = lost;
+        losses
+    }
+
+    /// The losses that were found at earlier starts; `segments` are the first offsets of all segments.
     ///
     /// # Errors
     /// As the file system reports them.
-    pub(super) fn known(dir: &Path, start: Offset) -> Result<Self, OpenError> {
+    pub(in crate::store) fn known(dir: &Path, segments: &[Offset]) -> Result<Self, OpenError> {
         let mut lost = record_names(dir).map_err(OpenError::io("list", dir))?;
+        let start = segments.first().copied().unwrap_or(Offset::FIRST);
         remove_before(dir, &mut lost, start);
-        let mut losses = Self::default();
-        losses.damage.lost = lost;
-        Ok(losses)
+        for range in &mut lost {
+            let before = segments.partition_point(|base| *base < range.segment);
+            range.since = before.checked_sub(1).map_or(range.segment, |at| segments[at]);
+        }
+        Ok(Self::of(lost))
     }
 
     /// What follows is about the segment that begins with `segment`; `since` is the one before it.
-    pub(super) fn begin(&mut self, segment: Offset, since: Offset) {
+    pub(in crate::store) fn begin(&mut self, segment: Offset, since: Offset) {
         (self.segment, self.since) = (segment, since);
-        for known in self.damage.lost.iter_mut().filter(|known| known.segment == segment) {
-            known.since = since;
-        }
     }
 
-    pub(super) fn note(&self, path: &Path, position: FilePosition, what: &str) {
+    pub(in crate::store) fn note(&self, path: &Path, position: FilePosition, what: &str) {
         self.damage.note(path, position, what);
     }
 
     /// Notes that the entries from `from` on, before `to`, are lost.
-    pub(super) fn add(&mut self, from: Offset, to: Offset) {
+    pub(in crate::store) fn add(&mut self, from: Offset, to: Offset) {
         self.found.push(self.range(from, to, "damage"));
     }
 
@@ -61,7 +68,7 @@ impl Losses {
     ///
     /// # Errors
     /// As the file system reports them.
-    pub(super) fn set_aside(
+    pub(in crate::store) fn set_aside(
         &mut self,
         dir: &Path,
         (file, position, end): (&File, FilePosition, FilePosition),
@@ -84,7 +91,7 @@ impl Losses {
     }
 
     /// Keeps what was found, now that `tail` is known: chunks before it were written before.
-    pub(super) fn finish(mut self, dir: &Path, tail: Offset) -> Damage {
+    pub(in crate::store) fn finish(mut self, dir: &Path, tail: Offset) -> Damage {
         for mut range in self.found {
             let is_known = |known: &LostRange| known.from <= range.from && range.to <= known.to;
             if self.damage.lost.iter().any(is_known) {

@@ -28,9 +28,11 @@ use super::options::StoreOptions;
 use super::task_index::{FooterError, TaskIndex, trailer};
 use super::writing::WriteError;
 use crate::domain::{Epoch, Offset};
-use lost::Losses;
+pub(super) use lost::Losses;
+pub(super) use walk::Walk;
+
 use sealed::{Ending, ending_from_chunks};
-use walk::{Tail, Walk};
+use walk::Tail;
 
 /// A store as found.
 #[derive(Debug)]
@@ -55,7 +57,8 @@ struct SegmentFile {
 pub(super) fn recover(options: &StoreOptions, epoch: Epoch) -> Result<Recovered, OpenError> {
     let files = segment_files(&options.dir)?;
     let start = files.first().map_or(Offset::FIRST, |file| file.base);
-    let losses = Losses::known(&options.dir, start)?;
+    let bases: Vec<_> = files.iter().map(|file| file.base).collect();
+    let losses = Losses::known(&options.dir, &bases)?;
     let mut recovery = Recovery {
         options,
         epoch,

@@ -23,7 +23,7 @@ use crate::store::task_index::TaskIndex;
 const READ_AHEAD_BYTES: usize = 1024 * 1024;
 
 /// The walk over a segment's chunks.
-pub(super) struct Walk<'a> {
+pub(in crate::store) struct Walk<'a> {
     path: &'a Path,
     seed: ChecksumSeed,
     buffer: ScanBuffer<'a>,
@@ -68,7 +68,7 @@ pub(super) struct Tail {
 
 impl<'a> Walk<'a> {
     /// A walk over `file` up to `end`; commits begin with `first_commit`.
-    pub(super) fn new(
+    pub(in crate::store) fn new(
         (path, file, end): (&'a Path, &'a File, FilePosition),
         seed: ChecksumSeed,
         (first_commit, created): (u64, Millis),
@@ -123,7 +123,7 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// What the file system reports.
-    pub(super) fn run_sealed(&mut self) -> Result<(), OpenError> {
+    pub(in crate::store) fn run_sealed(&mut self) -> Result<(), OpenError> {
         self.run()?;
         self.take_commit()
     }

@@ -1,9 +1,10 @@
-//! The tools for a data directory: `inspect`, `backup`, `restore`.
+//! The tools for a data directory: `inspect`, `backup`, `restore`, `repair`.
 
 mod copying;
 mod damage;
 mod looking;
 mod refusals;
+mod repairing;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -84,7 +85,7 @@ async fn inspect(data: &Path) -> (i32, Value) {
     (done.code, found)
 }
 
-/// `backup` or `restore`.
+/// `backup`, `restore` or `repair`.
 async fn copy(command: &str, from: &Path, to: &Path) -> Done {
     let arguments = [command, from.to_str().unwrap(), "--to", to.to_str().unwrap()];
     run(&arguments, b"").await.into()
