@@ -43,6 +43,16 @@ async fn a_server_that_is_killed_again_and_again_keeps_its_word_and_the_history_
 }
 
 #[tokio::test]
+async fn a_server_whose_segments_are_damaged_while_it_is_down_tells_all_that_is_missing() {
+    let flags = ["verify", "--seed", "5", "--duration", "8s", "--rate", "500", "--json"];
+    let more = ["--fault-every", "1500ms", "--faults", "damage"];
+    let output = run(&[&flags[..], &more].concat(), b"").await;
+    let (told, verdict) = (String::from_utf8_lossy(&output.stderr), last_json(&output));
+    assert_eq!(output.status.code(), Some(0), "{told}\n{verdict:#}");
+    assert!(verdict["faults"].as_u64().unwrap() >= 2, "{verdict:#}");
+}
+
+#[tokio::test]
 async fn a_run_that_cannot_take_place_is_neither_sound_nor_violated() {
     let output = run(&["verify", "--replay", "/nowhere/history.jsonl"], b"").await;
     assert_eq!(output.status.code(), Some(2));

@@ -34,8 +34,8 @@ pub(super) struct LineReader {
     cursor: Offset,
     /// What was read, from the block of `from` on.
     blocks: VecDeque<Arc<Block>>,
-    /// Entries that are gone before the first of `blocks`.
-    gap: Option<Gap>,
+    /// Entries that are gone before the first of `blocks`, for one reason after another.
+    gaps: Vec<Gap>,
     /// Whether the task was deleted meanwhile: what comes now is another one's.
     is_deleted: bool,
 }
@@ -66,7 +66,7 @@ impl LineReader {
             from,
             cursor,
             blocks,
-            gap: None,
+            gaps: Vec::new(),
             is_deleted: false,
         })
     }
@@ -125,7 +125,7 @@ impl LineReader {
         let read = self.log.read(scope, self.cursor, READ_BYTES).await?;
         let end = read.blocks.last().map(|block| block.end());
         let after_gap = read.gap.map(|gap| gap.to.next());
-        self.gap = self.gap.map_or(read.gap, |gap| Some(joined(gap, read.gap)));
+        read.gap.into_iter().for_each(|gap| self.add_gap(gap));
         if read.gap.is_some_and(|gap| gap.reason == Gap::DELETED) {
             self.is_deleted = true;
             return Ok(false);
@@ -148,20 +148,36 @@ impl LineReader {
         self.next_line - 1
     }
 
+    /// Adds a gap behind those before it: nothing that is kept stands between them.
+    fn add_gap(&mut self, gap: Gap) {
+        match self.gaps.last_mut() {
+            Some(last) if last.reason == gap.reason => {
+                last.to = gap.to;
+                last.lines = last.lines.zip(gap.lines).map(|(some, more)| some + more);
+            }
+            _ => self.gaps.push(gap),
+        }
+    }
+
     /// What is missing before `block`, or before the end of the range; told once.
-    pub(super) fn missing_before(&mut self, block: Option<&Block>) -> Option<MissingLines> {
+    pub(super) fn missing_before(&mut self, block: Option<&Block>) -> Vec<MissingLines> {
         let end = self.range.end;
         let next = block.map_or(end, |block| block.base_line.min(end));
         let (lines, after_line) = (next.saturating_sub(self.next_line), self.last_line());
-        let gap = match self.gap.take() {
+        let mut gaps = std::mem::take(&mut self.gaps);
+        if lines == 0 {
             // Its entries were no lines: what is between two lines is known by their numbers.
-            Some(gap) if lines == 0 && gap.lines.is_some() => return None,
-            Some(gap) => gap,
-            None if lines == 0 => return None,
-            None => self.hole_before(block),
-        };
+            gaps.retain(|gap| gap.lines.is_none());
+        } else if gaps.is_empty() {
+            gaps.push(self.hole_before(block));
+        }
         self.next_line = self.next_line.max(next);
-        Some(MissingLines::lost(gap, (lines > 0).then_some(lines), after_line))
+        let others: Option<u64> = gaps.iter().skip(1).map(|gap| gap.lines).sum();
+        let of_first = others.and_then(|others| lines.checked_sub(others));
+        let of_first = of_first.filter(|lines| *lines > 0);
+        let lines = |at, gap: &Gap| if at == 0 { of_first } else { gap.lines };
+        let gaps = gaps.into_iter().enumerate();
+        gaps.map(|(at, gap)| MissingLines::lost(gap, lines(at, &gap), after_line)).collect()
     }
 
     /// Lines that the log passed over when the first line of the range was looked for.
@@ -177,11 +193,4 @@ impl LineRange {
     fn is_empty(self) -> bool {
         self.start > self.end || (self.start == self.end && self.start > 1)
     }
-}
-
-/// Both gaps as one: nothing that is kept stands between them.
-fn joined(gap: Gap, next: Option<Gap>) -> Gap {
-    let Some(next) = next else { return gap };
-    let lines = gap.lines.zip(next.lines).map(|(some, more)| some + more);
-    Gap { to: next.to, lines, ..gap }
 }

@@ -88,10 +88,11 @@ impl<W: Writer> Pieces<W> {
 
     /// Tells what is missing before `block`, unless the page before the missing lines is full.
     fn write_missing_before(&mut self, out: &mut Vec<u8>, block: Option<&Block>) {
-        let Some(missing) = self.reader.missing_before(block) else { return };
-        if self.writer.is_full() && missing.lines.is_some() {
-            self.is_done = true;
-        } else {
+        for missing in self.reader.missing_before(block) {
+            if self.writer.is_full() && missing.lines.is_some() {
+                self.is_done = true;
+                return;
+            }
             self.writer.write_missing(out, &missing);
         }
     }

@@ -131,7 +131,12 @@ impl Recovery<'_> {
             return Err(OpenError::damaged(&file.path, FilePosition(0), what));
         }
         self.losses.note(&path, FilePosition(0), "the segment is missing");
-        self.add_sealed(&SegmentFile { base: expected, path }, sealed::missing(file.base), None);
+        let time = self.catalog.newest_time().unwrap_or_default();
+        self.add_sealed(
+            &SegmentFile { base: expected, path },
+            sealed::missing(file.base, time),
+            None,
+        );
         Ok(())
     }
 

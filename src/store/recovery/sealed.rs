@@ -1,6 +1,7 @@
 //! Sealed segments whose footer cannot be read: what it said is made anew from the chunks, in memory.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,14 +36,16 @@ pub(super) fn ending_from_chunks(
 ) -> Result<Ending, OpenError> {
     let failed = OpenError::io("read", path);
     let file = File::open(path).map_err(OpenError::io("open", path))?;
-    let file_bytes = file.metadata().map_err(&failed)?.len();
+    let metadata = file.metadata().map_err(&failed)?;
+    let file_bytes = metadata.len();
     let seed = ChecksumSeed::new(epoch, base);
     let mut buffer = ScanBuffer::new(&file, FilePosition(file_bytes), READ_AHEAD_BYTES);
     let mut sealed = SealedSegment {
         data_end: FIRST_CHUNK,
         end_offset: base,
         file_bytes,
-        last_time: Millis(0),
+        // Where no chunk tells its time: what cannot be read must not go early for its age.
+        last_time: changed_at(&metadata),
         sparse: IndexAt::UNREADABLE,
     };
     let mut last_commit = None;
@@ -55,13 +58,18 @@ pub(super) fn ending_from_chunks(
     Ok(Ending { sealed, last_commit })
 }
 
-/// A segment that is missing: nothing of it can be read.
-pub(super) fn missing(end: Offset) -> SealedSegment {
+fn changed_at(metadata: &Metadata) -> Millis {
+    let seconds = u64::try_from(metadata.mtime()).unwrap_or(0);
+    Millis(seconds.saturating_mul(1000))
+}
+
+/// A segment that is missing: nothing of it can be read. The one before it had its last commit at `time`.
+pub(super) fn missing(end: Offset, time: Millis) -> SealedSegment {
     SealedSegment {
         data_end: FIRST_CHUNK,
         end_offset: end,
         file_bytes: 0,
-        last_time: Millis(0),
+        last_time: time,
         sparse: IndexAt::UNREADABLE,
     }
 }

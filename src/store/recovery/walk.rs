@@ -17,7 +17,7 @@ use crate::store::format::{
     ScanBuffer, decode_block, decode_payload, decode_task, was_control_chunk,
 };
 use crate::store::open_error::OpenError;
-use crate::store::task_index::TaskIndex;
+use crate::store::task_index::{IndexError, IndexReader, IndexedTask, TaskIndex};
 
 /// How much of a segment is read at once.
 const READ_AHEAD_BYTES: usize = 1024 * 1024;
@@ -30,6 +30,8 @@ pub(in crate::store) struct Walk<'a> {
     end: FilePosition,
     catalog: &'a mut Catalog,
     index: &'a TaskIndex,
+    /// Opened for the first task that is looked up: the index does not change meanwhile.
+    reader: Option<IndexReader>,
     losses: &'a mut Losses,
     /// The commit that the chunks in `commit` belong to.
     number: u64,
@@ -83,6 +85,7 @@ impl<'a> Walk<'a> {
             end,
             catalog,
             index,
+            reader: None,
             losses,
             number: first_commit,
             commit: Vec::new(),
@@ -225,14 +228,24 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// What the index has of `task`.
+    fn indexed(&mut self, task: &TaskId) -> Result<Option<IndexedTask>, IndexError> {
+        let reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => self.index.reader()?,
+        };
+        self.reader.insert(reader).load(task.as_str())
+    }
+
     /// Loads what sealed segments have of `task`.
     fn make_resident(&mut self, task: &TaskId) -> Result<(), OpenError> {
         if self.catalog.has_all_of(task) {
             return Ok(());
         }
-        let indexed = self.index.reader().and_then(|reader| reader.load(task.as_str()));
         let failed = OpenError::io("read the task index beside", self.path);
-        if let Some(indexed) = indexed.map_err(|error| failed(io::Error::other(error)))? {
+        if let Some(indexed) =
+            self.indexed(task).map_err(|error| failed(io::Error::other(error)))?
+        {
             // None where nothing of it is left.
             let _known = self.catalog.add_indexed(task, &indexed);
         }

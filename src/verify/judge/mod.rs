@@ -26,6 +26,9 @@ pub use verdict::{Outcome, Verdict, WorkerVerdict};
 
 use super::record::{Event, HISTORY, Lines, Record, Run, Start};
 
+/// The reason of a gap that only the fault of this name explains.
+const DAMAGE: &str = "damage";
+
 /// A worker, by its task and name.
 type WorkerKey = (String, String);
 
@@ -168,6 +171,12 @@ impl Judge {
             }
         }
         let is_excuse = self.excuses.iter().any(|excuse| excuse == reason);
+        if reason == DAMAGE && !is_excuse {
+            let (from, to) = told;
+            let say =
+                || format!("{actor}: {from} to {to} are told as damaged, by no fault of ours");
+            self.found.violate(say);
+        }
         if let Some(task) = task.filter(|_| actor == HISTORY && is_excuse) {
             self.tasks.entry(task.to_owned()).or_default().excuse(told.0, told.1);
         }

@@ -25,8 +25,12 @@ fn gap(actor: &str, from: u64, to: u64, reason: &str) -> (String, Event) {
 }
 
 fn judge(acked: u64, history: Vec<(String, Event)>) -> Verdict {
+    judge_with("retention", acked, history)
+}
+
+fn judge_with(excuse: &str, acked: u64, history: Vec<(String, Event)>) -> Verdict {
     let mut judge = Judge::default();
-    let plan = Event::Plan { seed: 7, excuses: vec!["retention".into()] };
+    let plan = Event::Plan { seed: 7, excuses: vec![excuse.into()] };
     let start = [
         ("run".into(), plan),
         ("p".into(), Event::Sent(lines(1, 10))),
@@ -123,4 +127,19 @@ fn a_viewer_that_stops_before_the_end_or_resumes_wrongly_is_told() {
 fn without_a_reading_at_the_end_nothing_is_known() {
     let history = vec![opened("v", Start::First), saw("v", &[run(1, 1, 3)])];
     assert_eq!(judge(10, history).outcome(), Outcome::Unknown);
+}
+
+#[test]
+fn damage_explains_a_loss_only_where_it_was_injected() {
+    let outcome = |excuse: &str| {
+        let mut history = vec![opened(HISTORY, Start::First), saw(HISTORY, &[run(1, 1, 4)])];
+        history.extend([gap(HISTORY, 5, 6, "damage"), saw(HISTORY, &[run(7, 7, 4)])]);
+        history.push(ended(HISTORY));
+        judge_with(excuse, 10, history)
+    };
+    let injected = outcome("damage");
+    assert_eq!((injected.outcome(), injected.workers[0].told), (Outcome::Sound, 2));
+    let verdict = outcome("retention");
+    assert_eq!((verdict.outcome(), verdict.workers[0].lost), (Outcome::Violated, 2));
+    assert!(verdict.violations[0].contains("5 to 6 are told as damaged"), "{verdict:?}");
 }

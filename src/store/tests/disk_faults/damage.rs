@@ -236,3 +236,17 @@ async fn what_is_cut_off_is_set_aside_byte_for_byte_until_its_segment_goes() {
     open_store(options).close().await;
     assert_eq!(set_aside(sound.dir.path()), Vec::<PathBuf>::new());
 }
+
+#[tokio::test]
+async fn what_cannot_be_read_does_not_go_early_for_its_age() {
+    let damaged = kept(Durability::Fsync, true).await;
+    let bytes = fs::metadata(damaged.file(0)).unwrap().len() as usize;
+    fs::write(damaged.file(0), vec![0; bytes]).unwrap();
+    fs::remove_file(damaged.file(2)).unwrap();
+    let files = segment_files(damaged.dir.path());
+    let age = Some(std::time::Duration::from_secs(3600));
+    let store = open_store(StoreOptions { retention_age: age, ..damaged.options() });
+    keep(&store, lines("a", &["after"])).await;
+    store.close().await;
+    assert_eq!(segment_files(damaged.dir.path())[..files.len()], files);
+}
