@@ -22,13 +22,13 @@ const ASSUMED_OPEN: usize = 64;
 
 /// The descriptors of this process.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Descriptors {
+pub(crate) struct Descriptors {
     limit: usize,
 }
 
 impl Descriptors {
     /// Raises the soft limit to the hard one.
-    pub(super) fn raise() -> Self {
+    pub(crate) fn raise() -> Self {
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
         if let Err(error) = &raised {

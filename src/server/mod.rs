@@ -32,7 +32,7 @@ use crate::subscribe::{Source, Ticks};
 use crate::tasks::{RetentionService, Tasks};
 use crate::{grpc, http, pull};
 use accept::{Connections, Port};
-use descriptors::Descriptors;
+pub(crate) use descriptors::Descriptors;
 use runtime_threads::{RuntimeThread, RuntimeThreads};
 use tokio_util::sync::CancellationToken;
 

@@ -4,9 +4,11 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::format::{FilePosition, SEGMENT_HEADER_BYTES, SegmentHeader, VERSION, base_in_name};
+use super::format::{
+    FilePosition, SEGMENT_HEADER_BYTES, SegmentHeader, VERSION, base_in_name, segment_path,
+};
 use super::open_error::OpenError;
-use crate::domain::Epoch;
+use crate::domain::{Epoch, Offset};
 
 const LOCK: &str = "LOCK";
 const META: &str = "META";
@@ -66,8 +68,8 @@ pub(super) fn meta_path(dir: &Path) -> PathBuf {
 /// The store's epoch, made where the directory is new.
 ///
 /// # Errors
-/// When the file that holds it is of another version, or damaged or missing where no segment says which store
-/// this is; and when the directory is a backup.
+/// When the file that holds it is of another version, or damaged or missing where no segment says
+/// which store this is; and when the directory is a backup.
 pub(super) fn epoch(dir: &Path) -> Result<Epoch, OpenError> {
     if dir.join(BACKUP).exists() {
         return Err(OpenError::Backup { path: dir.to_owned() });
@@ -84,9 +86,8 @@ pub(super) fn epoch(dir: &Path) -> Result<Epoch, OpenError> {
 /// written anew then; a damaged one is set aside.
 fn recovered_epoch(dir: &Path) -> Result<Option<Epoch>, OpenError> {
     let mut named = None;
-    for entry in fs::read_dir(dir).map_err(OpenError::io("list", dir))? {
-        let path = entry.map_err(OpenError::io("list", dir))?.path();
-        let Some(header) = header_of(&path)? else { continue };
+    for base in segment_bases(dir)? {
+        let Some(header) = header_of(dir, base)? else { continue };
         if named.is_some_and(|named| named != header.epoch) {
             let what = "it does not say which store this is, and the segments are of several";
             return Err(OpenError::damaged(&meta_path(dir), FilePosition(0), what));
@@ -104,10 +105,23 @@ fn recovered_epoch(dir: &Path) -> Result<Option<Epoch>, OpenError> {
     Ok(Some(epoch))
 }
 
-/// The header of a segment; `None` where it is damaged, or the file is none.
-fn header_of(path: &Path) -> Result<Option<SegmentHeader>, OpenError> {
-    let name = path.file_name().and_then(|name| name.to_str());
-    let Some(base) = name.and_then(base_in_name) else { return Ok(None) };
+/// The first offsets of the segments in `dir`, as their names say, in order.
+///
+/// # Errors
+/// As the file system reports them.
+pub(super) fn segment_bases(dir: &Path) -> Result<Vec<Offset>, OpenError> {
+    let mut bases = Vec::new();
+    for entry in fs::read_dir(dir).map_err(OpenError::io("list", dir))? {
+        let entry = entry.map_err(OpenError::io("list", dir))?;
+        bases.extend(entry.file_name().to_str().and_then(base_in_name));
+    }
+    bases.sort_unstable();
+    Ok(bases)
+}
+
+/// The header of the segment that begins with `base`; `None` where it is damaged.
+fn header_of(dir: &Path, base: Offset) -> Result<Option<SegmentHeader>, OpenError> {
+    let path = &segment_path(dir, base);
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(OpenError::io("open", path))?;
     let read = file.take(SEGMENT_HEADER_BYTES as u64).read_to_end(&mut bytes);
@@ -152,15 +166,9 @@ fn parse(found: &str, path: &Path) -> Result<Epoch, OpenError> {
 }
 
 fn create(dir: &Path) -> Result<Epoch, OpenError> {
-    let path = dir.join(META);
-    let entries = fs::read_dir(dir).map_err(OpenError::io("list", dir))?;
-    let is_segment = |name: &str| base_in_name(name).is_some();
-    if entries.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_segment)) {
-        return Err(OpenError::damaged(
-            &path,
-            FilePosition(0),
-            "it is missing, but there are segments",
-        ));
+    if !segment_bases(dir)?.is_empty() {
+        let what = "it is missing, but there are segments";
+        return Err(OpenError::damaged(&meta_path(dir), FilePosition(0), what));
     }
     let epoch = random_epoch();
     write_meta(dir, epoch)?;

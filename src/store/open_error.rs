@@ -50,14 +50,6 @@ pub enum OpenError {
         /// What is wrong there.
         what: String,
     },
-    /// A segment between others is gone. Nothing was changed.
-    #[error("the segment {missing} is missing before {found}; nothing was changed")]
-    MissingSegment {
-        /// The file that should be there.
-        missing: PathBuf,
-        /// The file that was found instead.
-        found: PathBuf,
-    },
     /// The volume is too small for what is to stay free. Nothing was changed.
     #[error("min-free-bytes is {min_free}, and the whole volume of {path} has {total}")]
     SmallVolume {

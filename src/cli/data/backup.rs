@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{EXIT_DAMAGED, count, failed, size};
+use super::{EXIT_DAMAGED, count, offline, size};
 use crate::store::offline::{BackupReport, backup};
 
 /// Copy a data directory, also while a server writes to it
@@ -34,9 +34,9 @@ pub(in crate::cli) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let progress = super::every_few_seconds(|copied, total| {
         eprintln!("copied {} of {}", size(copied), size(total));
     });
-    let report = match backup(&args.dir, &args.to, &progress) {
+    let report = match offline("backup", || backup(&args.dir, &args.to, &progress)) {
         Ok(report) => report,
-        Err(error) => return Ok(failed("backup", &error)),
+        Err(code) => return Ok(code),
     };
     let BackupReport { segments, bytes, entries, end, damaged } = report;
     eprintln!(

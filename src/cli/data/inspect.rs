@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 
-use super::{EXIT_DAMAGED, count, failed, print, size};
+use super::{EXIT_DAMAGED, count, offline, print, size};
 use crate::store::offline::{Damage, Inspection, SegmentReport, inspect};
 
 /// Say what a data directory or a backup holds, and whether all of it can be read
@@ -38,9 +38,9 @@ pub(in crate::cli) struct Args {
 /// # Errors
 /// When its output cannot be written.
 pub(in crate::cli) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let found = match inspect(&args.dir) {
+    let found = match offline("inspect", || inspect(&args.dir)) {
         Ok(found) => found,
-        Err(error) => return Ok(failed("inspect", &error)),
+        Err(code) => return Ok(code),
     };
     let text = if args.json {
         format!("{}\n", serde_json::to_string_pretty(&found)?)

@@ -18,6 +18,7 @@ pub(super) use inspect::{Args as InspectArgs, run as inspect};
 pub(super) use repair::{Args as RepairArgs, run as repair};
 pub(super) use restore::{Args as RestoreArgs, run as restore};
 
+use crate::server::Descriptors;
 use crate::store::offline::OfflineError;
 
 /// The exit code for: there is damage.
@@ -39,10 +40,17 @@ fn every_few_seconds<T>(tell: impl Fn(T, T)) -> impl Fn(T, T) {
     }
 }
 
-/// Says why `command` did nothing.
-fn failed(command: &str, error: &OfflineError) -> ExitCode {
-    eprintln!("otto-handler {command}: {error}");
-    ExitCode::from(EXIT_FAILED)
+/// Does the work of `command`; says why where nothing was done, which has an exit code.
+fn offline<T>(
+    command: &str,
+    work: impl FnOnce() -> Result<T, OfflineError>,
+) -> Result<T, ExitCode> {
+    // All segments are open at once. Where the limit stays as it is, opening too many says so.
+    let _limit = Descriptors::raise();
+    work().map_err(|error| {
+        eprintln!("otto-handler {command}: {error}");
+        ExitCode::from(EXIT_FAILED)
+    })
 }
 
 /// Prints `text`, also to a reader that goes away before its end.

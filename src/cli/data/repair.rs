@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{count, failed};
+use super::{count, offline};
 use crate::store::offline::{RepairReport, repair};
 
 /// Copy what is sound in a damaged data directory to a new one
@@ -34,10 +34,11 @@ pub(in crate::cli) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let progress = super::every_few_seconds(|done, total| {
         eprintln!("copied {done} of {total} segments");
     });
-    let RepairReport { segments, entries, lost } = match repair(&args.dir, &args.to, &progress) {
-        Ok(report) => report,
-        Err(error) => return Ok(failed("repair", &error)),
-    };
+    let RepairReport { segments, entries, lost } =
+        match offline("repair", || repair(&args.dir, &args.to, &progress)) {
+            Ok(report) => report,
+            Err(code) => return Ok(code),
+        };
     let (segments, entries) = (count(segments as u64, "segment"), count(entries, "entry"));
     eprintln!("{}: {segments}, {entries}", args.to.display());
     for range in &lost {

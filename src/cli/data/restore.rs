@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{EXIT_DAMAGED, count, failed};
+use super::{EXIT_DAMAGED, count, offline};
 use crate::store::offline::{RestoreReport, restore};
 
 /// Make a data directory from a backup
@@ -34,9 +34,9 @@ pub(in crate::cli) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let progress = super::every_few_seconds(|done, total| {
         eprintln!("restored {done} of {total} segments");
     });
-    let report = match restore(&args.backup, &args.to, &progress) {
+    let report = match offline("restore", || restore(&args.backup, &args.to, &progress)) {
         Ok(report) => report,
-        Err(error) => return Ok(failed("restore", &error)),
+        Err(code) => return Ok(code),
     };
     let RestoreReport { segments, entries, epoch, is_sound } = report;
     eprintln!(

@@ -76,7 +76,7 @@ impl LostRange {
 ///
 /// # Errors
 /// As the file system reports them.
-pub(in crate::store) fn record_names(dir: &Path) -> io::Result<Vec<LostRange>> {
+pub(in crate::store) fn kept_ranges(dir: &Path) -> io::Result<Vec<LostRange>> {
     let mut ranges = Vec::new();
     for entry in fs::read_dir(dir)? {
         ranges.extend(entry?.file_name().to_str().and_then(range_in_name));
@@ -125,12 +125,12 @@ mod tests {
         for name in ["00000000000000000005.seg", "TASKS", "00000000000000000005.9-1.damage"] {
             fs::write(dir.path().join(name), b"").unwrap();
         }
-        let mut found = record_names(dir.path()).unwrap();
+        let mut found = kept_ranges(dir.path()).unwrap();
         assert_eq!(found, [range]);
         remove_before(dir.path(), &mut found, Offset(5));
         assert_eq!(found.len(), 1);
         remove_before(dir.path(), &mut found, Offset(6));
-        assert_eq!((found, record_names(dir.path()).unwrap()), (vec![], vec![]));
+        assert_eq!((found, kept_ranges(dir.path()).unwrap()), (vec![], vec![]));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use super::format::FilePosition;
 use super::locks::unpoisoned;
 
-pub(super) use lost::{LostRange, record_names, remove_before};
+pub(super) use lost::{LostRange, kept_ranges, remove_before};
 
 /// So many places are remembered; damage beyond them is told again whenever it is met.
 const MAX_REMEMBERED: usize = 10_000;

@@ -32,6 +32,7 @@ use bytes::Bytes;
 use super::bytes::{u32_at, u64_at};
 use super::checksum::ChecksumSeed;
 use super::compress::Compressor;
+use super::index::ChunkRef;
 use super::units::{FilePosition, Millis};
 use crate::domain::{Block, LineNumber, Offset, TaskId};
 
@@ -91,6 +92,17 @@ impl FoundChunk {
     /// Bytes of the whole chunk.
     pub(in crate::store) fn bytes(&self) -> usize {
         CHUNK_HEADER_BYTES + self.task_bytes + self.stored_bytes
+    }
+
+    /// Where it stands, if it begins at `position`.
+    pub(in crate::store) fn location(&self, position: FilePosition) -> ChunkRef {
+        ChunkRef {
+            position,
+            base: self.header.base,
+            base_line: self.header.base_line,
+            bytes: self.bytes() as u32,
+            count: self.header.count,
+        }
     }
 
     /// The task's id, from the chunk's first bytes; empty in a control chunk.
@@ -247,8 +259,7 @@ pub(in crate::store) fn decode_block(bytes: &[u8], found: &FoundChunk) -> Option
 
 /// The task that a chunk names; `None` where it names none.
 pub(in crate::store) fn decode_task(bytes: &[u8], found: &FoundChunk) -> Option<TaskId> {
-    let task = bytes.get(CHUNK_HEADER_BYTES..found.head_bytes())?;
-    TaskId::new(std::str::from_utf8(task).ok()?).ok()
+    TaskId::new(std::str::from_utf8(found.task(bytes)).ok()?).ok()
 }
 
 /// The payload of a chunk, from all its bytes; `None` where it is damaged.

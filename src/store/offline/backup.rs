@@ -8,10 +8,10 @@ use std::path::Path;
 use super::error::OfflineError;
 use super::inspect::{inspect, scan_segment};
 use super::manifest::{self, BackedUpSegment, Manifest};
-use super::scan::{SegmentReport, TaskReports};
+use super::scan::{SegmentReport, TaskReports, end_of, entries_of};
 use super::source::{SourceDir, SourceSegment};
 use super::target::TargetDir;
-use crate::domain::now_ms;
+use crate::domain::{Offset, now_ms};
 use crate::store::format::{FIRST_CHUNK, segment_path};
 
 /// How much is copied at once.
@@ -77,8 +77,8 @@ fn report(segments: usize, bytes: u64, reports: &[SegmentReport]) -> BackupRepor
     BackupReport {
         segments,
         bytes,
-        entries: reports.iter().map(|report| report.entries).sum(),
-        end: super::scan::end_of(reports).0,
+        entries: entries_of(reports),
+        end: end_of(reports).0,
         damaged: damaged.map(|report| report.file.clone()).collect(),
     }
 }
@@ -116,7 +116,7 @@ fn check_copy(
     reports: &[SegmentReport],
 ) -> Result<(), OfflineError> {
     for segment in &manifest.segments {
-        let path = segment_path(target.path(), crate::domain::Offset(segment.base));
+        let path = segment_path(target.path(), Offset(segment.base));
         if crc_of(&path)? != segment.crc {
             return Err(OfflineError::BadCopy { path });
         }
@@ -125,8 +125,8 @@ fn check_copy(
         return Ok(());
     }
     let copy = inspect(target.path())?;
-    let entries = |segments: &[SegmentReport]| segments.iter().map(|s| s.entries).sum::<u64>();
-    if copy.epoch != source.epoch.to_string() || entries(&copy.segments) != entries(reports) {
+    let is_same = copy.epoch == source.epoch.to_string();
+    if !is_same || entries_of(&copy.segments) != entries_of(reports) {
         return Err(OfflineError::BadCopy { path: target.path().to_owned() });
     }
     Ok(())

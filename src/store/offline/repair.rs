@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::error::OfflineError;
 use super::inspect::{inspect, scan_segment};
-use super::scan::TaskReports;
+use super::scan::{TaskReports, entries_of, is_readable};
 use super::source::{SourceDir, SourceSegment};
 use super::target::TargetDir;
 use crate::domain::Offset;
@@ -19,7 +19,7 @@ use crate::store::catalog::{Catalog, Segment};
 use crate::store::data_dir;
 use crate::store::format::{
     ChecksumSeed, FIRST_CHUNK, FilePosition, LastCommit, Millis, ScanBuffer, ScanItem,
-    SegmentHeader, VERSION, decode_block, reseed_chunk, segment_path,
+    SegmentHeader, VERSION, reseed_chunk, segment_path,
 };
 use crate::store::open_error::OpenError;
 use crate::store::recovery::{Losses, Walk};
@@ -64,7 +64,7 @@ pub fn repair(
     if !copy.segments.iter().all(|segment| segment.damage.is_empty()) {
         return Err(OfflineError::BadCopy { path: target.path().to_owned() });
     }
-    let entries = copy.segments.iter().map(|segment| segment.entries).sum();
+    let entries = entries_of(&copy.segments);
     let name = data_dir::meta_path(target.path());
     target.finish(&name, data_dir::meta_text(source.epoch).as_bytes())?;
     Ok(RepairReport { segments, entries, lost })
@@ -162,8 +162,7 @@ impl<'a> Repair<'a> {
                 let ScanItem::Chunk(_, bytes) = buffer.item(at, seed).map_err(&failed)? else {
                     continue;
                 };
-                let is_readable = found.header.count == 0 || decode_block(bytes, &found).is_some();
-                if !is_readable || found.header.base < self.tail {
+                if !is_readable(&found, bytes) || found.header.base < self.tail {
                     continue;
                 }
                 let mut chunk = bytes.to_vec();

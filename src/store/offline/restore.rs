@@ -13,7 +13,7 @@ use super::backup::crc_of;
 use super::error::OfflineError;
 use super::inspect::{inspect, scan_segment};
 use super::manifest::{BackedUpSegment, Manifest};
-use super::scan::TaskReports;
+use super::scan::{TaskReports, entries_of};
 use super::source::{SourceDir, SourceSegment};
 use super::target::TargetDir;
 use crate::domain::{Epoch, Offset};
@@ -83,7 +83,7 @@ pub fn restore(
     }
     let copy = inspect(target.path())?;
     let (is_sound, read) = (copy.segments.iter().all(|s| s.damage.is_empty()), copy.segments);
-    if read.iter().map(|segment| segment.entries).sum::<u64>() != entries {
+    if entries_of(&read) != entries {
         return Err(OfflineError::BadCopy { path: target.path().to_owned() });
     }
     finish(target, epoch)?;

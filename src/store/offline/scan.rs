@@ -7,10 +7,10 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::source::{SourceDir, SourceSegment};
-use crate::domain::Offset;
+use crate::domain::{Offset, TaskId};
 use crate::store::format::{
     ChecksumSeed, FIRST_CHUNK, FilePosition, FoundChunk, ScanBuffer, ScanItem, Trailer,
-    decode_block, decode_index, read_footer_part,
+    decode_block, decode_index, decode_task, read_footer_part,
 };
 use crate::store::task_index::with_footer_of;
 
@@ -126,6 +126,14 @@ struct Walk<'a> {
     whole_end: FilePosition,
 }
 
+/// A chunk that can be read.
+struct SoundChunk {
+    at: FilePosition,
+    found: FoundChunk,
+    /// Whose entries it has; `None` where it has none.
+    task: Option<TaskId>,
+}
+
 impl<'a> Walk<'a> {
     fn new(segment: &'a SourceSegment, seed: ChecksumSeed, end: FilePosition) -> Self {
         let base = segment.base.0;
@@ -150,15 +158,15 @@ impl<'a> Walk<'a> {
 
     fn run(&mut self, tasks: &mut TaskReports) -> io::Result<()> {
         let mut position = FIRST_CHUNK;
-        while let Some((at, bytes)) = self.next_sound(position)? {
-            if at > position {
+        while let Some(sound) = self.next_sound(position)? {
+            if sound.at > position {
                 self.is_whole = false;
-                let lost = self.report.end..self.base_at(at)?;
+                let lost = self.report.end..sound.found.header.base.0;
                 let lost = (lost.start < lost.end).then_some(lost);
-                self.damage(position, at, lost, "not a sound chunk");
+                self.damage(position, sound.at, lost, "not a sound chunk");
             }
-            self.take(at, tasks)?;
-            position = at + bytes;
+            position = sound.at + sound.found.bytes();
+            self.take(sound, tasks);
         }
         if position < self.end {
             self.damage(position, self.end, None, "not a sound chunk");
@@ -166,15 +174,16 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The first sound chunk from `position` on, and its length.
-    fn next_sound(&mut self, position: FilePosition) -> io::Result<Option<(FilePosition, usize)>> {
+    /// The first sound chunk from `position` on.
+    fn next_sound(&mut self, position: FilePosition) -> io::Result<Option<SoundChunk>> {
         let mut from = Some(position);
         while let Some(at) = from {
             match self.buffer.item(at, self.seed)? {
-                ScanItem::Chunk(found, bytes) if is_readable(&found, bytes) => {
-                    return Ok(Some((at, found.bytes())));
-                }
                 ScanItem::End => return Ok(None),
+                ScanItem::Chunk(found, bytes) if is_readable(&found, bytes) => {
+                    let task = decode_task(bytes, &found).filter(|_| found.header.count > 0);
+                    return Ok(Some(SoundChunk { at, found, task }));
+                }
                 ScanItem::Chunk(..) | ScanItem::Damaged => {
                     from = self.buffer.find_magic(at + 1)?;
                 }
@@ -183,18 +192,11 @@ impl<'a> Walk<'a> {
         Ok(None)
     }
 
-    fn base_at(&mut self, at: FilePosition) -> io::Result<u64> {
-        let item = self.buffer.item(at, self.seed)?;
-        let ScanItem::Chunk(found, _) = item else { return Ok(self.report.end) };
-        Ok(found.header.base.0)
-    }
-
-    /// Counts the sound chunk at `at`.
-    fn take(&mut self, at: FilePosition, tasks: &mut TaskReports) -> io::Result<()> {
-        let ScanItem::Chunk(found, bytes) = self.buffer.item(at, self.seed)? else { return Ok(()) };
+    /// Counts a sound chunk.
+    fn take(&mut self, SoundChunk { at, found, task }: SoundChunk, tasks: &mut TaskReports) {
         let header = found.header;
-        if let Some(block) = decode_block(bytes, &found).filter(|_| header.count > 0) {
-            let task = tasks.entry(block.task.as_str().to_owned()).or_default();
+        if let Some(task) = task {
+            let task = tasks.entry(task.as_str().to_owned()).or_default();
             if task.entries == 0 {
                 task.first_time = header.time.0;
             }
@@ -218,7 +220,6 @@ impl<'a> Walk<'a> {
             self.damage(at, end, None, &what);
         }
         self.follow_commit(&found, end);
-        Ok(())
     }
 
     fn follow_commit(&mut self, found: &FoundChunk, end: FilePosition) {
@@ -296,7 +297,7 @@ impl<'a> Walk<'a> {
 
 /// Whether the chunk's content can be read too: its checksum covers what is stored, not what that
 /// unpacks to.
-fn is_readable(found: &FoundChunk, bytes: &[u8]) -> bool {
+pub(super) fn is_readable(found: &FoundChunk, bytes: &[u8]) -> bool {
     found.header.count == 0 || decode_block(bytes, found).is_some()
 }
 
@@ -304,6 +305,11 @@ fn is_readable(found: &FoundChunk, bytes: &[u8]) -> bool {
 pub(super) fn missing_between(segments: &[SegmentReport]) -> Vec<Range<u64>> {
     let pairs = segments.windows(2);
     pairs.map(|pair| pair[0].end..pair[1].base).filter(|range| range.start < range.end).collect()
+}
+
+/// Entries that can be read in `segments`.
+pub(super) fn entries_of(segments: &[SegmentReport]) -> u64 {
+    segments.iter().map(|segment| segment.entries).sum()
 }
 
 /// The end of what was read.

@@ -1,22 +1,21 @@
 //! The files of a data directory or of a backup, opened for reading.
 //!
-//! All segments are opened before the first is read: what retention removes meanwhile is read to its end.
+//! All segments are opened before the first is read: what retention removes meanwhile is read to its end. That
+//! takes a descriptor each.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 use super::error::OfflineError;
 use super::manifest::Manifest;
 use crate::domain::{Epoch, Offset};
-use crate::store::damage::{LostRange, record_names};
+use crate::store::damage::{LostRange, kept_ranges};
 use crate::store::data_dir;
 use crate::store::format::{
     ChecksumSeed, FilePosition, SEGMENT_HEADER_BYTES, ScanBuffer, SegmentHeader, Trailer, VERSION,
-    base_in_name, read_trailer, segment_path,
+    read_trailer, segment_path,
 };
 use crate::store::open_error::OpenError;
 
@@ -54,7 +53,6 @@ impl SourceDir {
     /// # Errors
     /// When it is neither, or of another format version, and what the file system reports.
     pub(super) fn open(path: &Path) -> Result<Self, OfflineError> {
-        raise_descriptor_limit();
         fs::read_dir(path).map_err(OfflineError::io("list", path))?;
         let segments = open_segments(path)?;
         let (epoch, meta_problem) = match epoch_of(path) {
@@ -69,7 +67,7 @@ impl SourceDir {
         let Some(epoch) = epoch.or_else(|| in_header().map(|header| header.epoch)) else {
             return Err(OfflineError::NotAStore { path: path.to_owned() });
         };
-        let lost = record_names(path).map_err(OfflineError::io("list", path))?;
+        let lost = kept_ranges(path).map_err(OfflineError::io("list", path))?;
         Ok(Self { path: path.to_owned(), epoch, meta_problem, lost, segments })
     }
 
@@ -127,13 +125,6 @@ fn epoch_of(path: &Path) -> Result<Option<Epoch>, OpenError> {
     }
 }
 
-/// A segment takes a descriptor each.
-fn raise_descriptor_limit() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // Where it stays as it is, opening too many says so.
-    let _kept = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-}
-
 fn open_segments(dir: &Path) -> Result<Vec<SourceSegment>, OfflineError> {
     for _ in 0..MAX_LISTINGS {
         if let Some(segments) = try_open_segments(dir)? {
@@ -146,7 +137,7 @@ fn open_segments(dir: &Path) -> Result<Vec<SourceSegment>, OfflineError> {
 /// `None` where one vanished after it was listed.
 fn try_open_segments(dir: &Path) -> Result<Option<Vec<SourceSegment>>, OfflineError> {
     let mut segments: Vec<SourceSegment> = Vec::new();
-    for base in listed_bases(dir)? {
+    for base in data_dir::segment_bases(dir)? {
         let path = segment_path(dir, base);
         match File::open(&path) {
             Ok(file) => segments.push(opened(base, path, file)?),
@@ -155,16 +146,6 @@ fn try_open_segments(dir: &Path) -> Result<Option<Vec<SourceSegment>>, OfflineEr
         }
     }
     Ok(Some(segments))
-}
-
-fn listed_bases(dir: &Path) -> Result<Vec<Offset>, OfflineError> {
-    let mut bases = Vec::new();
-    for entry in fs::read_dir(dir).map_err(OfflineError::io("list", dir))? {
-        let entry = entry.map_err(OfflineError::io("list", dir))?;
-        bases.extend(entry.file_name().to_str().and_then(base_in_name));
-    }
-    bases.sort_unstable();
-    Ok(bases)
 }
 
 fn opened(base: Offset, path: PathBuf, file: File) -> Result<SourceSegment, OfflineError> {

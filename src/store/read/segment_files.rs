@@ -12,8 +12,8 @@ use super::open_files::OpenFiles;
 use crate::domain::{Block, Gap, Offset, TaskId};
 use crate::store::catalog::{Segment, add_sparse};
 use crate::store::format::{
-    ChecksumSeed, ChunkRef, FIRST_CHUNK, FilePosition, FoundChunk, IndexAt, ScanBuffer,
-    decode_block, decode_header, decode_index, read_footer_part,
+    ChecksumSeed, ChunkRef, FIRST_CHUNK, FilePosition, IndexAt, ScanBuffer, decode_block,
+    decode_header, decode_index, read_footer_part,
 };
 use crate::store::log::ReadError;
 use crate::store::shared::StoreShared;
@@ -164,23 +164,13 @@ impl SegmentFiles {
             let is_wanted = task.is_none_or(|task| found.task(head) == task.as_str().as_bytes());
             if is_wanted && found.header.count > 0 {
                 match task {
-                    Some(_) => index.push(chunk_ref(&found, at)),
-                    None => add_sparse(&mut index, chunk_ref(&found, at)),
+                    Some(_) => index.push(found.location(at)),
+                    None => add_sparse(&mut index, found.location(at)),
                 }
             }
             position = at + found.bytes();
         }
         Ok(index)
-    }
-}
-
-fn chunk_ref(found: &FoundChunk, position: FilePosition) -> ChunkRef {
-    ChunkRef {
-        position,
-        base: found.header.base,
-        base_line: found.header.base_line,
-        bytes: found.bytes() as u32,
-        count: found.header.count,
     }
 }
 

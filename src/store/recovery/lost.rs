@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::domain::Offset;
-use crate::store::damage::{Damage, LostRange, record_names, remove_before};
+use crate::store::damage::{Damage, LostRange, kept_ranges, remove_before};
 use crate::store::format::FilePosition;
 use crate::store::open_error::OpenError;
 
@@ -33,7 +33,7 @@ impl Losses {
     /// # Errors
     /// As the file system reports them.
     pub(in crate::store) fn known(dir: &Path, segments: &[Offset]) -> Result<Self, OpenError> {
-        let mut lost = record_names(dir).map_err(OpenError::io("list", dir))?;
+        let mut lost = kept_ranges(dir).map_err(OpenError::io("list", dir))?;
         let start = segments.first().copied().unwrap_or(Offset::FIRST);
         remove_before(dir, &mut lost, start);
         for range in &mut lost {

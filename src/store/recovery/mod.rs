@@ -18,10 +18,11 @@ use std::sync::Arc;
 use super::catalog::{Catalog, Segment};
 use super::commit::{ActiveFile, ActiveSegment};
 use super::damage::Damage;
+use super::data_dir;
 use super::disk::DiskFile;
 use super::format::{
     ChecksumSeed, FIRST_CHUNK, FilePosition, Millis, SEGMENT_HEADER_BYTES, ScanBuffer,
-    SealedSegment, SegmentHeader, VERSION, base_in_name, segment_path,
+    SealedSegment, SegmentHeader, VERSION, segment_path,
 };
 use super::open_error::OpenError;
 use super::options::StoreOptions;
@@ -55,9 +56,8 @@ struct SegmentFile {
 /// # Errors
 /// Files of another store or version, and what the file system reports.
 pub(super) fn recover(options: &StoreOptions, epoch: Epoch) -> Result<Recovered, OpenError> {
-    let files = segment_files(&options.dir)?;
-    let start = files.first().map_or(Offset::FIRST, |file| file.base);
-    let bases: Vec<_> = files.iter().map(|file| file.base).collect();
+    let bases = data_dir::segment_bases(&options.dir)?;
+    let start = bases.first().copied().unwrap_or(Offset::FIRST);
     let losses = Losses::known(&options.dir, &bases)?;
     let mut recovery = Recovery {
         options,
@@ -67,9 +67,10 @@ pub(super) fn recover(options: &StoreOptions, epoch: Epoch) -> Result<Recovered,
         expected: None,
         losses,
     };
-    for (at, file) in files.iter().enumerate() {
+    for (at, base) in bases.iter().copied().enumerate() {
+        let file = &SegmentFile { base, path: segment_path(&options.dir, base) };
         recovery.fill_up_to(file)?;
-        let is_last = at + 1 == files.len();
+        let is_last = at + 1 == bases.len();
         match trailer(epoch, file.base, &file.path) {
             Ok(found) => recovery.add_sealed(file, found.sealed, Some(found.last_commit)),
             // The footer of the last segment is written anew.
@@ -91,18 +92,6 @@ pub(super) fn recover(options: &StoreOptions, epoch: Epoch) -> Result<Recovered,
     let index = recovery.open_index(start)?;
     let next = recovery.catalog.tail;
     recovery.begin_segment(next, index)
-}
-
-/// The segments in `dir`, oldest first.
-fn segment_files(dir: &Path) -> Result<Vec<SegmentFile>, OpenError> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir).map_err(OpenError::io("list", dir))? {
-        let entry = entry.map_err(OpenError::io("list", dir))?;
-        let base = entry.file_name().to_str().and_then(base_in_name);
-        files.extend(base.map(|base| SegmentFile { base, path: entry.path() }));
-    }
-    files.sort_unstable_by_key(|file| file.base);
-    Ok(files)
 }
 
 fn file_bytes(path: &Path) -> Result<u64, OpenError> {

@@ -25,7 +25,7 @@ pub(super) struct Ending {
     pub(super) last_commit: Option<u64>,
 }
 
-/// The end of the segment `base`, which is followed by one that begins with `next`.
+/// The end of the segment that begins with `base`, as its chunks give it.
 ///
 /// # Errors
 /// What the file system reports.

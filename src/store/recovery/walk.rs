@@ -170,13 +170,7 @@ impl<'a> Walk<'a> {
             let block = decode_block(bytes, found).map(Content::Entries);
             block.or_else(|| Some(Content::Damaged(without_payload(bytes, found)?)))
         };
-        let location = ChunkRef {
-            position: at,
-            base: header.base,
-            base_line: header.base_line,
-            bytes: found.bytes() as u32,
-            count: header.count,
-        };
+        let location = found.location(at);
         Ok(content.map(|content| Seen { header, content, location }))
     }
 

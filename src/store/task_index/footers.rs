@@ -82,9 +82,11 @@ pub(in crate::store) fn trailer(
     base: Offset,
     path: &Path,
 ) -> Result<Trailer, FooterError> {
-    let io = |source| FooterError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(io)?;
-    trailer_of(&file, epoch, base, path)
+    trailer_of(&open(path)?, epoch, base, path)
+}
+
+fn open(path: &Path) -> Result<File, FooterError> {
+    File::open(path).map_err(|source| FooterError::Io { path: path.to_owned(), source })
 }
 
 fn trailer_of(
@@ -110,9 +112,7 @@ pub(in crate::store) fn with_footer<T>(
     path: &Path,
     use_it: impl FnOnce(&Footer<'_>) -> T,
 ) -> Result<T, FooterError> {
-    let io = |source| FooterError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(io)?;
-    with_footer_of(&file, epoch, base, path, use_it)
+    with_footer_of(&open(path)?, epoch, base, path, use_it)
 }
 
 /// Reads the footer of the open segment `file`, which begins with `base`, for `use_it`.

@@ -3,15 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::support::{Reader, ndjson};
-
-/// The numbers of the lines that a server has of task `t`.
-async fn numbers(server: &Process) -> Vec<usize> {
-    let lines = ndjson(|path| server.api(path), "t").await;
-    let message = |line: &Value| line["message"].as_str().unwrap_or_default().to_owned();
-    let number = |line: &Value| message(line).split(' ').next().unwrap().parse().ok();
-    lines.iter().filter_map(number).collect()
-}
+use crate::support::{Reader, numbers};
 
 #[tokio::test]
 async fn a_copy_of_a_running_server_has_everything_acknowledged_and_is_a_store_of_its_own() {
@@ -38,20 +30,20 @@ async fn a_copy_of_a_running_server_has_everything_acknowledged_and_is_a_store_o
     sending.await.unwrap();
     let mut reader = Reader::open(&server.api("/stream/t")).await;
     let old_id = reader.logs(10).await.pop().unwrap().id;
-    assert_eq!(numbers(&server).await.len(), 299, "the server never noticed");
+    assert_eq!(numbers(|path| server.api(path)).await.len(), 299, "the server never noticed");
 
     let done = copy("restore", &copied, &restored).await;
     assert_eq!(done.code, 0, "{}", done.err);
     assert_eq!(inspect(&restored).await.0, 0);
     let second = Process::start(&restored, SMALL_SEGMENTS, None).await;
-    let kept = numbers(&second).await;
+    let kept = numbers(|path| second.api(path)).await;
     assert_eq!(kept, (1..=kept.len()).collect::<Vec<_>>());
     assert!(kept.len() >= 30, "{}", kept.len());
     let mut reader = Reader::resume(&second.api("/stream/t"), &old_id).await;
     assert_eq!(reader.event().await.event, "reset");
     let mut producer = Producer::open(&mut connect(&second.grpc_url()).await).await;
     producer.push_all(1, vec![entry("t", "1000 behind")]).await;
-    assert_eq!(numbers(&second).await.last(), Some(&1000));
+    assert_eq!(numbers(|path| second.api(path)).await.last(), Some(&1000));
     assert_eq!(second.terminate().await, Some(0));
     assert_eq!(inspect(&restored).await.0, 0);
 }
@@ -60,9 +52,7 @@ async fn a_copy_of_a_running_server_has_everything_acknowledged_and_is_a_store_o
 async fn copies_made_while_retention_deletes_are_whole() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let flags = [SMALL_SEGMENTS, &["--retention-bytes=2MiB"]].concat();
-    let server = Process::start(&data, &flags, None).await;
-    let mut producer = Producer::open(&mut connect(&server.grpc_url()).await).await;
+    let (server, mut producer) = retaining_server(&data).await;
     let entries = producer.sender();
     let sending = tokio::spawn(async move {
         let lines = large_lines(1..60);
@@ -116,5 +106,5 @@ async fn an_empty_store_is_copied_and_restored_too() {
     let server = Process::start(&restored, &[], None).await;
     let mut producer = Producer::open(&mut connect(&server.grpc_url()).await).await;
     producer.push_all(1, vec![entry("t", "1 first")]).await;
-    assert_eq!(numbers(&server).await, [1]);
+    assert_eq!(numbers(|path| server.api(path)).await, [1]);
 }

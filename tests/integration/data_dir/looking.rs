@@ -95,9 +95,7 @@ async fn the_unfinished_commit_of_a_crash_is_told_and_is_no_damage() {
 async fn a_directory_that_a_server_writes_to_can_be_looked_at() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let flags = [SMALL_SEGMENTS, &["--retention-bytes=2MiB"]].concat();
-    let server = Process::start(&data, &flags, None).await;
-    let mut producer = Producer::open(&mut connect(&server.grpc_url()).await).await;
+    let (_server, mut producer) = retaining_server(&data).await;
     let entries = producer.sender();
     let sending = tokio::spawn(async move {
         for line in large_lines(1..200) {

@@ -10,19 +10,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use otto_handler::proto::ottoscaler::WorkerLogEntry;
 use serde_json::Value;
 
-use crate::support::{Process, Producer, connect, entry, run};
+use crate::support::{Process, Producer, connect, entry, large_lines, run};
 
 /// Small segments, so that a few lines make several.
 const SMALL_SEGMENTS: &[&str] = &["--segment-bytes=1MiB"];
 
-/// Lines of 100 KB that cannot be compressed, each with its number first.
-fn large_lines(numbers: std::ops::Range<usize>) -> Vec<WorkerLogEntry> {
-    let mut random = fastrand::Rng::with_seed(1);
-    let mut noise = || (0..100_000).map(|_| random.alphanumeric()).collect::<String>();
-    numbers.map(|number| entry("t", &format!("{number} {}", noise()))).collect()
+/// A server of small segments that keeps the newest two, and a producer.
+async fn retaining_server(data: &Path) -> (Process, Producer) {
+    let flags = [SMALL_SEGMENTS, &["--retention-bytes=2MiB"]].concat();
+    let server = Process::start(data, &flags, None).await;
+    let producer = Producer::open(&mut connect(&server.grpc_url()).await).await;
+    (server, producer)
 }
 
 /// A data directory of four segments, closed, with 35 lines of task `t` and one of task `other`.

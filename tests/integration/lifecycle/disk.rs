@@ -7,17 +7,15 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
-use otto_handler::proto::ottoscaler::WorkerLogEntry;
 use otto_handler::store::faults::FaultyDisk;
 use reqwest::StatusCode;
-use serde_json::Value;
 use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::support::{
-    Process, Producer, TestServer, ack, connect, entry, json, ndjson, text, within,
+    Process, Producer, TestServer, ack, connect, entry, json, large_lines, numbers, text, within,
 };
 
 /// A tmpfs, unmounted when it is dropped.
@@ -59,23 +57,6 @@ impl Drop for SmallVolume {
     }
 }
 
-/// Lines of 100 KB that cannot be compressed, each with its number first.
-fn large_lines(count: usize) -> Vec<WorkerLogEntry> {
-    let mut random = fastrand::Rng::with_seed(1);
-    let mut noise = || (0..100_000).map(|_| random.alphanumeric()).collect::<String>();
-    (1..=count).map(|number| entry("t", &format!("{number} {}", noise()))).collect()
-}
-
-/// The numbers of the lines that are kept.
-async fn kept(server: &Process) -> Vec<usize> {
-    let lines = ndjson(|path| server.api(path), "t").await;
-    let number = |line: &Value| {
-        let message = line["message"].as_str().unwrap();
-        message.split(' ').next().unwrap().parse().unwrap()
-    };
-    lines.iter().map(number).collect()
-}
-
 /// What readiness answers once it answers with `status`.
 async fn readiness(http: &str, status: StatusCode) -> String {
     let url = format!("http://{http}/readyz");
@@ -100,7 +81,7 @@ async fn a_full_disk_holds_producers_back_and_goes_on_by_itself_with_nothing_los
     let entries = producer.sender();
     let count = 190;
     let sending = tokio::spawn(async move {
-        for line in large_lines(count) {
+        for line in large_lines(1..count + 1) {
             entries.send(line).await.unwrap();
         }
     });
@@ -109,7 +90,7 @@ async fn a_full_disk_holds_producers_back_and_goes_on_by_itself_with_nothing_los
     let health = json(&server.api("/health")).await;
     assert_eq!(health["status"], "waiting", "{health}");
     assert!(health["store"]["state"].as_str().unwrap().starts_with("the disk is full"), "{health}");
-    let before = kept(&server).await;
+    let before = numbers(|path| server.api(path)).await;
     assert_eq!(before, (1..=before.len()).collect::<Vec<_>>(), "readers read while it is full");
     assert!(before.len() < count);
 
@@ -119,7 +100,7 @@ async fn a_full_disk_holds_producers_back_and_goes_on_by_itself_with_nothing_los
         assert_eq!(producer.response().await, ack(sequence as i64));
     }
     within("the sending", sending).await.unwrap();
-    assert_eq!(kept(&server).await, (1..=count).collect::<Vec<_>>());
+    assert_eq!(numbers(|path| server.api(path)).await, (1..=count).collect::<Vec<_>>());
     drop(producer);
     assert_eq!(server.terminate().await, Some(0));
 }
@@ -131,24 +112,24 @@ async fn a_server_started_without_an_inode_for_a_segment_serves_readers_and_wait
     let server = Process::start(&volume.data(), &["--segment-bytes=1MiB"], None).await;
     volume.fill(1);
     let producer = Producer::open(&mut connect(&server.grpc_url()).await).await;
-    for line in large_lines(15) {
+    for line in large_lines(1..16) {
         producer.send(line).await;
     }
     let told = readiness(&server.http, StatusCode::SERVICE_UNAVAILABLE).await;
     assert!(told.contains("no inode"), "{told}");
-    let before = kept(&server).await;
+    let before = numbers(|path| server.api(path)).await;
     assert!(before.len() >= 10, "{before:?}");
     server.kill().await;
 
     let server = Process::start(&volume.data(), &["--segment-bytes=1MiB"], None).await;
     let told = readiness(&server.http, StatusCode::SERVICE_UNAVAILABLE).await;
     assert!(told.contains("no inode"), "{told}");
-    assert_eq!(kept(&server).await, before);
+    assert_eq!(numbers(|path| server.api(path)).await, before);
     volume.free();
     readiness(&server.http, StatusCode::OK).await;
     let mut producer = Producer::open(&mut connect(&server.grpc_url()).await).await;
     producer.push_all(1, vec![entry("t", "100 after")]).await;
-    assert_eq!(kept(&server).await.len(), before.len() + 1);
+    assert_eq!(numbers(|path| server.api(path)).await.len(), before.len() + 1);
 }
 
 #[tokio::test]
@@ -158,14 +139,14 @@ async fn sigterm_while_the_disk_is_full_ends_in_time_and_acknowledges_nothing() 
     let producer = Producer::open(&mut connect(&server.grpc_url()).await).await;
     let entries = producer.sender();
     let sending = tokio::spawn(async move {
-        for line in large_lines(130) {
+        for line in large_lines(1..131) {
             if entries.send(line).await.is_err() {
                 return;
             }
         }
     });
     readiness(&server.http, StatusCode::SERVICE_UNAVAILABLE).await;
-    let before = kept(&server).await;
+    let before = numbers(|path| server.api(path)).await;
     let began = Instant::now();
     assert_eq!(server.terminate().await, Some(1));
     assert!(began.elapsed().as_secs() < 20, "it took {:?}", began.elapsed());

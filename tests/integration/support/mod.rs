@@ -9,8 +9,8 @@ mod server;
 pub(crate) mod source;
 
 pub(crate) use process::{Process, binary, run, run_with_variable};
-pub(crate) use producer::{Producer, ack, connect, entry, numbered};
-pub(crate) use reader::{Reader, get, json, messages, ndjson, text};
+pub(crate) use producer::{Producer, ack, connect, entry, large_lines, numbered};
+pub(crate) use reader::{Reader, get, json, messages, ndjson, numbers, text};
 pub(crate) use server::TestServer;
 
 use std::time::Duration;

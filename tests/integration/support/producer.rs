@@ -1,5 +1,7 @@
 //! A producer on the generated client.
 
+use std::ops::Range;
+
 use otto_handler::proto::ottoscaler::log_forward_response::Status;
 use otto_handler::proto::ottoscaler::otto_handler_log_service_client::OttoHandlerLogServiceClient;
 use otto_handler::proto::ottoscaler::{LogForwardResponse, WorkerLogEntry};
@@ -36,6 +38,13 @@ pub(crate) fn entry(task: &str, message: &str) -> WorkerLogEntry {
 /// `line 1` to `line {count}`.
 pub(crate) fn numbered(task: &str, count: usize) -> Vec<WorkerLogEntry> {
     (1..=count).map(|turn| entry(task, &format!("line {turn}"))).collect()
+}
+
+/// Lines of 100 KB of task `t` that cannot be compressed, each with its number first.
+pub(crate) fn large_lines(numbers: Range<usize>) -> Vec<WorkerLogEntry> {
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut noise = || (0..100_000).map(|_| random.alphanumeric()).collect::<String>();
+    numbers.map(|number| entry("t", &format!("{number} {}", noise()))).collect()
 }
 
 /// One stream of ForwardWorkerLogs.

@@ -121,6 +121,16 @@ pub(crate) async fn text(api: impl Fn(&str) -> String, task: &str) -> String {
     response.text().await.unwrap()
 }
 
+/// The numbers that the lines of task `t` begin with.
+pub(crate) async fn numbers(api: impl Fn(&str) -> String) -> Vec<usize> {
+    let lines = ndjson(api, "t").await;
+    let number = |line: &Value| {
+        let message = line["message"].as_str().unwrap();
+        message.split(' ').next().unwrap().parse().unwrap()
+    };
+    lines.iter().map(number).collect()
+}
+
 /// A task's whole history as JSON objects.
 pub(crate) async fn ndjson(api: impl Fn(&str) -> String, task: &str) -> Vec<Value> {
     let url = api(&format!("/tasks/{task}/logs?format=ndjson"));
