@@ -64,7 +64,8 @@ pub fn backup(
         copied += bytes;
         progress(copied, total);
     }
-    let manifest = Manifest::new(source.epoch, now_ms(), segments);
+    let lost_ranges = source.copy_lost(target.path())?;
+    let manifest = Manifest::new(source.epoch, now_ms(), segments, lost_ranges);
     check_copy(&target, &source, &manifest, &reports)?;
     let name = manifest::path(target.path());
     let count = manifest.segments.len();

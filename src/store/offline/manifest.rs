@@ -20,6 +20,8 @@ pub(super) struct Manifest {
     /// When it was made, in milliseconds since the Unix epoch.
     pub(super) made: u64,
     pub(super) segments: Vec<BackedUpSegment>,
+    /// The files that tell which entries were lost before.
+    pub(super) lost_ranges: Vec<String>,
 }
 
 /// One file of a backup.
@@ -32,8 +34,13 @@ pub(super) struct BackedUpSegment {
 }
 
 impl Manifest {
-    pub(super) fn new(epoch: Epoch, made: u64, segments: Vec<BackedUpSegment>) -> Self {
-        Self { version: VERSION, epoch, made, segments }
+    pub(super) fn new(
+        epoch: Epoch,
+        made: u64,
+        segments: Vec<BackedUpSegment>,
+        lost_ranges: Vec<String>,
+    ) -> Self {
+        Self { version: VERSION, epoch, made, segments, lost_ranges }
     }
 
     /// The manifest in `dir`; `None` where there is none.

@@ -3,7 +3,7 @@
 //! Sound chunks are copied, with the offsets and line numbers that they had; footers are made anew. What is
 //! lost stays told: offsets and line numbers have holes, and lost ranges are kept beside the segments.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -85,15 +85,9 @@ struct Repair<'a> {
 
 impl<'a> Repair<'a> {
     fn new(source: &'a SourceDir, dir: &'a Path, start: Offset) -> Result<Self, OfflineError> {
-        let mut known = source.lost.clone();
-        known.retain(|range| range.segment >= start);
-        for range in &known {
-            let from = range.path(&source.path);
-            let bytes = fs::read(&from).map_err(OfflineError::io("read", &from))?;
-            range.keep(dir, &bytes).map_err(OfflineError::io("write in", dir))?;
-        }
+        source.copy_lost(dir)?;
         let index = TaskIndex::in_memory().map_err(|error| index_failed(dir, error))?;
-        let losses = Losses::of(known);
+        let losses = Losses::of(source.lost.clone());
         let last = LastCommit { number: 0, time: Millis(0) };
         let (segments, lost) = (Vec::new(), Vec::new());
         Ok(Self { source, dir, index, losses, segments, tail: start, last, lost })

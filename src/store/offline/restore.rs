@@ -58,6 +58,7 @@ pub fn restore(
         check(dir, segment)?;
         bytes += segment.bytes;
     }
+    check_lost_ranges(dir, &manifest)?;
     let target = TargetDir::make(to, dir, bytes)?;
     let epoch = data_dir::random_epoch();
     if manifest.segments.is_empty() {
@@ -81,6 +82,7 @@ pub fn restore(
         copy(segment, &source, epoch, &target)?;
         progress(at + 1, source.segments.len());
     }
+    source.copy_lost(target.path())?;
     let copy = inspect(target.path())?;
     let (is_sound, read) = (copy.segments.iter().all(|s| s.damage.is_empty()), copy.segments);
     if entries_of(&read) != entries {
@@ -93,6 +95,14 @@ pub fn restore(
 fn finish(target: TargetDir, epoch: Epoch) -> Result<(), OfflineError> {
     let name = data_dir::meta_path(target.path());
     target.finish(&name, data_dir::meta_text(epoch).as_bytes())
+}
+
+/// Checks that each record of lost entries is there.
+fn check_lost_ranges(dir: &Path, manifest: &Manifest) -> Result<(), OfflineError> {
+    let mut paths = manifest.lost_ranges.iter().map(|name| dir.join(name));
+    paths.find(|path| !path.exists()).map_or(Ok(()), |path| {
+        Err(OfflineError::DamagedBackup { path, what: "the file is missing".into() })
+    })
 }
 
 /// Checks that a file of the backup is what was written.

@@ -53,8 +53,11 @@ impl SourceDir {
     /// # Errors
     /// When it is neither, or of another format version, and what the file system reports.
     pub(super) fn open(path: &Path) -> Result<Self, OfflineError> {
-        fs::read_dir(path).map_err(OfflineError::io("list", path))?;
+        // Before the segments: retention removes a range's record after its segment.
+        let mut lost = kept_ranges(path).map_err(OfflineError::io("list", path))?;
         let segments = open_segments(path)?;
+        let start = segments.first().map_or(Offset::FIRST, |first| first.base);
+        lost.retain(|range| range.segment >= start);
         let (epoch, meta_problem) = match epoch_of(path) {
             Ok(Some(epoch)) => (Some(epoch), None),
             Ok(None) => (None, Some("META is missing".to_owned())),
@@ -67,13 +70,30 @@ impl SourceDir {
         let Some(epoch) = epoch.or_else(|| in_header().map(|header| header.epoch)) else {
             return Err(OfflineError::NotAStore { path: path.to_owned() });
         };
-        let lost = kept_ranges(path).map_err(OfflineError::io("list", path))?;
         Ok(Self { path: path.to_owned(), epoch, meta_problem, lost, segments })
     }
 
     /// Whether it is known that the entries from `from` on, before `to`, are lost.
     pub(super) fn is_known_lost(&self, from: u64, to: u64) -> bool {
         self.lost.iter().any(|range| range.from.0 <= from && to <= range.to.0 + 1)
+    }
+
+    /// Copies the records of the lost ranges to `to`; returns the files' names.
+    ///
+    /// # Errors
+    /// As the file system reports them.
+    pub(super) fn copy_lost(&self, to: &Path) -> Result<Vec<String>, OfflineError> {
+        let copy = |range: &LostRange| {
+            let from = range.path(&self.path);
+            let bytes = match fs::read(&from) {
+                // The server removed it meanwhile. What counts is its name.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+                read => read.map_err(OfflineError::io("read", &from))?,
+            };
+            range.keep(to, &bytes).map_err(OfflineError::io("write in", to))?;
+            Ok(from.file_name().unwrap_or_default().to_string_lossy().into_owned())
+        };
+        self.lost.iter().map(copy).collect()
     }
 
     /// Whether a server has it open; `None` where this cannot be told.

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::damage::told;
 use super::*;
 use crate::support::{Reader, numbers};
 
@@ -92,6 +93,34 @@ async fn damage_is_copied_as_it_is_and_told_and_what_is_sound_is_restored() {
     assert_eq!(code, 1);
     assert_eq!(found["segments"][1]["damage"], damaged["segments"][1]["damage"]);
     assert_eq!(total(&found, "entries"), total(&damaged, "entries"));
+}
+
+#[tokio::test]
+async fn a_copy_of_a_repaired_directory_tells_what_was_lost_before_and_is_without_damage() {
+    let (dir, data) = closed_directory().await;
+    flip(&segments(&data)[1]);
+    let [repaired, copied, restored] =
+        ["repaired", "copy", "restored"].map(|name| dir.path().join(name));
+    assert_eq!(copy("repair", &data, &repaired).await.code, 0);
+    let server = Process::start(&repaired, SMALL_SEGMENTS, None).await;
+    let expected = told(&server).await;
+    assert!(expected.1, "a gap tells what is gone");
+    for (command, from, to) in [("backup", &repaired, &copied), ("restore", &copied, &restored)] {
+        let done = copy(command, from, to).await;
+        assert_eq!(done.code, 0, "{command}: {}", done.err);
+        let (code, found) = inspect(to).await;
+        assert_eq!((code, &found["missing"]), (0, &json!([])), "{command}: {found}");
+    }
+    server.kill().await;
+    let server = Process::start(&restored, SMALL_SEGMENTS, None).await;
+    assert_eq!(told(&server).await, expected);
+    server.kill().await;
+
+    let record = |path: &Path| path.extension().is_some_and(|it| it == "damage");
+    let files = content(&copied).into_iter().map(|(path, _)| path);
+    fs::remove_file(files.into_iter().find(|path| record(path)).unwrap()).unwrap();
+    let done = copy("restore", &copied, &dir.path().join("again")).await;
+    assert!(done.code == 2 && done.err.contains("the file is missing"), "{}", done.err);
 }
 
 #[tokio::test]
