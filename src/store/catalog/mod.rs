@@ -6,6 +6,7 @@
 
 mod committed;
 mod deletions;
+mod residents;
 mod segment;
 mod stats;
 mod task;
@@ -16,7 +17,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::domain::{IdMap, Offset, TaskId, TaskSummary, WorkerId};
+use crate::domain::{Offset, TaskId, TaskSummary, WorkerId};
 use crate::store::format::{
     ChecksumSeed, ChunkRef, Cursors, FilePosition, FooterBuilder, FooterTasks, IndexAt, LastCommit,
     Millis, SealedSegment, encode_index, first_position,
@@ -25,6 +26,7 @@ use crate::store::task_index::IndexedTask;
 
 pub(super) use committed::CommittedChunk;
 pub(super) use deletions::Deletions;
+pub(super) use residents::ResidentTasks;
 pub(super) use segment::Segment;
 pub(super) use stats::{RecordStats, RunStats};
 pub(super) use task::{Span, Task};
@@ -64,7 +66,7 @@ pub(in crate::store) struct Sealing {
 /// What is known in memory.
 #[derive(Debug)]
 pub(in crate::store) struct Catalog {
-    pub(in crate::store) tasks: IdMap<TaskId, Task>,
+    pub(in crate::store) tasks: ResidentTasks,
     /// Oldest first; the last one is the active one.
     pub(in crate::store) segments: VecDeque<Arc<Segment>>,
     /// The offset that the next entry will get.
@@ -86,7 +88,7 @@ pub(in crate::store) struct Catalog {
 impl Catalog {
     pub(in crate::store) fn new() -> Self {
         Self {
-            tasks: IdMap::default(),
+            tasks: ResidentTasks::default(),
             segments: VecDeque::new(),
             tail: Offset::FIRST,
             active_end: FilePosition(0),
@@ -110,7 +112,7 @@ impl Catalog {
 
     /// When the newest entry was committed, as far as that is known.
     pub(in crate::store) fn newest_time(&self) -> Option<Millis> {
-        let resident = self.tasks.values().filter_map(Task::last_time).max();
+        let resident = self.tasks.iter().filter_map(|(_, task)| task.last_time()).max();
         let sealed = self.segments.iter().rev().find_map(|segment| segment.sealed.get());
         resident.max(sealed.map(|sealed| sealed.last_time))
     }
@@ -150,20 +152,18 @@ impl Catalog {
         self.tail = chunk.block.end();
         let active = self.active().clone();
         let id = &chunk.block.task;
-        let task = match self.tasks.get_mut(id) {
-            Some(task) => task,
-            None => {
-                self.bytes += task_cost(id);
-                let deleted_to = self.deletions.end_of(id);
-                let new = Task { deleted_to, ..Task::default() };
-                self.tasks.entry(id.clone()).or_insert(new)
-            }
-        };
-        task.last_commit = self.committed_at;
-        self.bytes += task.extend_span(&active, chunk) + task.add_chunk(chunk.location);
-        for run in stats {
-            self.bytes += task.note_run(&run);
+        if !self.tasks.contains(id) {
+            self.bytes += task_cost(id);
+            let deleted_to = self.deletions.end_of(id);
+            self.tasks.insert(id, Task { deleted_to, ..Task::default() });
         }
+        let committed_at = self.committed_at;
+        let added = self.tasks.extend(id, |task| {
+            task.last_commit = committed_at;
+            let added = task.extend_span(&active, chunk) + task.add_chunk(chunk.location);
+            stats.into_iter().fold(added, |added, run| added + task.note_run(&run))
+        });
+        self.bytes += added.unwrap_or_default();
     }
 
     /// Deletes what `task` has before the tail: the active segment got its tombstone.
@@ -197,13 +197,13 @@ impl Catalog {
         }
         let task = Task::of_index(indexed, |base| self.segment(base).cloned())?;
         self.bytes += task.cost(id);
-        self.tasks.insert(id.clone(), task);
+        self.tasks.insert(id, task);
         Some(())
     }
 
     /// Whether nothing that the index has of `task` counts.
     pub(in crate::store) fn has_all_of(&self, task: &TaskId) -> bool {
-        self.tasks.contains_key(task) || self.deletions.end_of(task).is_some()
+        self.tasks.contains(task) || self.deletions.end_of(task).is_some()
     }
 
     /// The last kept number of a session of a resident task.
@@ -233,7 +233,6 @@ impl Catalog {
             !is_indexed
         });
         self.bytes = self.bytes.saturating_sub(freed);
-        self.tasks.shrink_to(2 * self.tasks.len());
         self.forget_deletions(end);
     }
 
@@ -265,7 +264,7 @@ impl Catalog {
         if data_end != self.active_end {
             return false;
         }
-        let tasks = self.tasks.values().filter_map(|task| Some((task.chunks.first()?, task)));
+        let tasks = self.tasks.iter().filter_map(|(_, task)| Some((task.chunks.first()?, task)));
         let by_start: HashMap<_, _> = tasks.map(|(first, task)| (first.position, task)).collect();
         let (mut rest, mut seen) = (bytes, 0);
         while !rest.is_empty() && seen < by_start.len() {

@@ -127,6 +127,24 @@ impl Task {
         self.spans.last().map(|span| span.last_time)
     }
 
+    /// One that has nothing but an entry at `last`.
+    #[cfg(test)]
+    pub(super) fn ending_at(last: Offset) -> Self {
+        let span = Span {
+            segment: Segment::new(Offset::FIRST, std::path::PathBuf::new()),
+            first: last,
+            last,
+            first_line: LineNumber(1),
+            lines: 0,
+            bytes: 0,
+            first_time: Millis(0),
+            last_time: Millis(0),
+            previous: None,
+            index: None,
+        };
+        Self { spans: vec![span], ..Self::default() }
+    }
+
     /// The number that the next line will get.
     pub(in crate::store) fn next_line(&self) -> LineNumber {
         self.spans.last().map_or(LineNumber(1), Span::end_line)
@@ -179,7 +197,7 @@ impl Task {
     }
 
     /// What is known of the task, whose id is `task`, with up to `workers` of its workers.
-    pub(super) fn summary(&self, task: TaskId, workers: usize) -> Option<TaskSummary> {
+    pub(in crate::store) fn summary(&self, task: TaskId, workers: usize) -> Option<TaskSummary> {
         let (first, last) = (self.spans.first()?, self.spans.last()?);
         Some(TaskSummary {
             task,
@@ -232,5 +250,5 @@ impl Task {
 
 /// About what a task without spans and workers takes, in bytes.
 pub(super) fn task_cost(id: &TaskId) -> usize {
-    ROW_COST_BYTES + size_of::<(TaskId, Task)>() + id.as_str().len()
+    ROW_COST_BYTES + size_of::<(TaskId, Task)>() + size_of::<(Offset, TaskId)>() + id.as_str().len()
 }

@@ -54,16 +54,32 @@ impl TaskReader {
         &self,
         task: &TaskId,
     ) -> Result<Option<TaskSummary>, ReadError> {
-        let (start, resident, has_all) = {
-            let catalog = self.shared.catalog();
-            let resident = catalog.summary(task, SUMMARY_WORKERS);
-            (catalog.log_start_offset(), resident, catalog.has_all_of(task))
+        let summary = self.find(
+            task,
+            |resident| resident.summary(task.clone(), SUMMARY_WORKERS),
+            |indexed| indexed.summary(task, SUMMARY_WORKERS),
+        )?;
+        Ok(summary.map(|summary| self.with_kept(summary)))
+    }
+
+    /// What is known of `task`: `resident` looks in the catalog, where it is there, else `indexed` in the
+    /// task index.
+    fn find<T>(
+        &self,
+        task: &TaskId,
+        resident: impl FnOnce(&Task) -> Option<T>,
+        indexed: impl FnOnce(&Indexed) -> Result<Option<T>, IndexError>,
+    ) -> Result<Option<T>, ReadError> {
+        let catalog = self.shared.catalog();
+        if let Some(task) = catalog.tasks.get(task) {
+            return Ok(resident(task));
+        }
+        let (start, is_deleted) = (catalog.log_start_offset(), catalog.has_all_of(task));
+        drop(catalog);
+        let Some(index) = self.shared.index.as_ref().filter(|_| !is_deleted) else {
+            return Ok(None);
         };
-        let (false, Some(index)) = (has_all, &self.shared.index) else {
-            return Ok(resident.map(|summary| self.with_kept(summary)));
-        };
-        let indexed = Indexed { reader: index.reader()?, start };
-        Ok(indexed.summary(task, SUMMARY_WORKERS)?)
+        Ok(indexed(&Indexed { reader: index.reader()?, start })?)
     }
 
     /// Up to `limit` workers of `task` after the first `skip`, in the order in which they appeared.
@@ -73,17 +89,12 @@ impl TaskReader {
         skip: usize,
         limit: usize,
     ) -> Result<Vec<WorkerSummary>, ReadError> {
-        let catalog = self.shared.catalog();
-        if let Some(task) = catalog.tasks.get(task) {
-            return Ok(task.workers.page(skip, limit));
-        }
-        let is_deleted = catalog.has_all_of(task);
-        drop(catalog);
-        let Some(index) = self.shared.index.as_ref().filter(|_| !is_deleted) else {
-            return Ok(Vec::new());
-        };
-        let rows = index.reader()?.workers_from(task.as_str(), skip, limit)?;
-        Ok(rows.iter().filter_map(worker_summary).collect())
+        let workers = self.find(
+            task,
+            |resident| Some(resident.workers.page(skip, limit)),
+            |indexed| indexed.workers(task, skip, limit).map(Some),
+        )?;
+        Ok(workers.unwrap_or_default())
     }
 
     /// One worker of `task`.
@@ -92,17 +103,14 @@ impl TaskReader {
         task: &TaskId,
         worker: &WorkerId,
     ) -> Result<Option<WorkerSummary>, ReadError> {
-        let catalog = self.shared.catalog();
-        if let Some(task) = catalog.tasks.get(task) {
-            return Ok(task.workers.summary(worker.as_str()));
-        }
-        let is_deleted = catalog.has_all_of(task);
-        drop(catalog);
-        let Some(index) = self.shared.index.as_ref().filter(|_| !is_deleted) else {
-            return Ok(None);
-        };
-        let row = index.reader()?.worker(task.as_str(), worker.as_str())?;
-        Ok(row.as_ref().and_then(worker_summary))
+        self.find(
+            task,
+            |resident| resident.workers.summary(worker.as_str()),
+            |indexed| {
+                let row = indexed.reader.worker(task.as_str(), worker.as_str())?;
+                Ok(row.as_ref().and_then(worker_summary))
+            },
+        )
     }
 
     /// A page of tasks, the one with the newest entry first.
@@ -166,15 +174,8 @@ impl TaskReader {
     /// Up to `limit` resident tasks whose last entry comes after `after`, oldest first.
     fn oldest_residents(&self, after: Offset, limit: usize) -> Vec<TaskSummary> {
         let catalog = self.shared.catalog();
-        let lasts = catalog.tasks.iter().filter_map(|(id, task)| Some((task.last()?, id)));
-        let mut oldest: Vec<_> = lasts.filter(|(last, _)| *last > after).collect();
-        if oldest.len() > limit {
-            oldest.select_nth_unstable_by_key(limit, |(last, _)| *last);
-            oldest.truncate(limit);
-        }
-        oldest.sort_unstable_by_key(|(last, _)| *last);
-        let summaries =
-            oldest.into_iter().filter_map(|(_, id)| catalog.summary(id, LISTED_WORKERS));
+        let oldest = catalog.tasks.oldest_after(after).take(limit);
+        let summaries = oldest.filter_map(|(_, id)| catalog.summary(id, LISTED_WORKERS));
         let summaries: Vec<_> = summaries.collect();
         // `with_kept` takes the catalog's lock itself.
         drop(catalog);
@@ -185,7 +186,7 @@ impl TaskReader {
     pub(in crate::store) fn count(&self) -> Result<usize, ReadError> {
         let catalog = self.shared.catalog();
         let start = catalog.log_start_offset();
-        let residents: HashSet<_> = catalog.tasks.keys().cloned().collect();
+        let residents: HashSet<_> = catalog.tasks.iter().map(|(id, _)| id.clone()).collect();
         let deletions = Arc::clone(&catalog.deletions);
         drop(catalog);
         let Some(index) = &self.shared.index else { return Ok(residents.len()) };
@@ -208,18 +209,10 @@ impl TaskReader {
     /// need.
     fn residents_before(&self, before: Offset, query: &TaskQuery) -> Residents {
         let catalog = self.shared.catalog();
-        let newest = catalog.tasks.iter().filter_map(|(id, task)| Some((task.last()?, id)));
-        let mut newest: Vec<_> =
-            newest.filter(|(last, id)| *last < before && query.wants(id)).collect();
+        let newest = catalog.tasks.newest_before(before).filter(|(_, id)| query.wants(id));
         // One more than fits tells that there is more.
-        let wanted = query.limit + 1;
-        if newest.len() > wanted {
-            newest.select_nth_unstable_by_key(wanted, |(last, _)| std::cmp::Reverse(*last));
-            newest.truncate(wanted);
-        }
-        newest.sort_unstable_by_key(|(last, _)| std::cmp::Reverse(*last));
-        let summaries =
-            newest.into_iter().filter_map(|(_, id)| catalog.summary(id, LISTED_WORKERS));
+        let newest = newest.take(query.limit + 1);
+        let summaries = newest.filter_map(|(_, id)| catalog.summary(id, LISTED_WORKERS));
         Residents {
             summaries: summaries.collect(),
             start: catalog.log_start_offset(),
@@ -287,8 +280,18 @@ impl Indexed {
         let id = task.as_str();
         let Some(row) = self.reader.row(id)? else { return Ok(None) };
         let spans = self.reader.spans_from(id, self.start, usize::MAX)?;
-        let workers = self.reader.workers_from(id, 0, workers)?;
-        Ok(summary(task, &row, &spans, &workers))
+        let workers = self.workers(task, 0, workers)?;
+        Ok(summary(task, &row, &spans, workers))
+    }
+
+    fn workers(
+        &self,
+        task: &TaskId,
+        skip: usize,
+        limit: usize,
+    ) -> Result<Vec<WorkerSummary>, IndexError> {
+        let rows = self.reader.workers_from(task.as_str(), skip, limit)?;
+        Ok(rows.iter().filter_map(worker_summary).collect())
     }
 }
 
@@ -296,7 +299,7 @@ fn summary(
     task: &TaskId,
     row: &TaskRow,
     spans: &[SpanRow],
-    workers: &[WorkerRow],
+    workers: Vec<WorkerSummary>,
 ) -> Option<TaskSummary> {
     let (first, last) = (spans.first()?, spans.last()?);
     let LineNumber(end_line) = last.end_line();
@@ -312,7 +315,7 @@ fn summary(
         last_time_ms: last.last_time.0,
         last_commit: None,
         worker_counts: row.counts,
-        workers: workers.iter().filter_map(worker_summary).collect(),
+        workers,
     })
 }
 
