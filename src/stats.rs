@@ -111,6 +111,10 @@ pub struct StoreStats {
     pub damaged_places: usize,
     /// Tasks that were deleted.
     pub deleted_tasks: u64,
+    /// Tasks that grew beyond --task-bytes.
+    pub trimmed_tasks: u64,
+    /// Lines from the middle of such tasks that are not shown any more.
+    pub trimmed_lines: u64,
     /// Commits; each is one write and, in mode `fsync`, one fsync.
     pub commits: u64,
     /// Time spent on writing and syncing commits, in milliseconds.
@@ -205,6 +209,8 @@ impl ServerStats {
             deleted_segments: stats.deleted_segments,
             damaged_places: stats.damaged_places,
             deleted_tasks: stats.deleted_tasks,
+            trimmed_tasks: stats.trimmed_tasks,
+            trimmed_lines: stats.trimmed_lines,
             commits: stats.commits,
             write_ms: u64::try_from(stats.write_time.as_millis()).unwrap_or(u64::MAX),
         }

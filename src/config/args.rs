@@ -183,6 +183,11 @@ pub struct ServeArgs {
     #[arg(long, env = "OTTO_TASK_RETENTION_COUNT", value_name = "NUMBER", help_heading = "Store")]
     pub task_retention_count: Option<usize>,
 
+    /// Of a task with more bytes than this, such as 200MiB, show the first quarter and the newest half;
+    /// its other lines are hidden, and go with their segments. By default a task is shown whole
+    #[arg(long, env = "OTTO_TASK_BYTES", value_name = "SIZE", help_heading = "Store")]
+    pub task_bytes: Option<ByteSize>,
+
     /// Take no entries while the volume of --data-dir has less free than this; 0 for no such bound.
     /// By default a twentieth of the volume, 1 GiB at most
     #[arg(long, env = "OTTO_MIN_FREE_BYTES", value_name = "SIZE", help_heading = "Store")]

@@ -12,7 +12,7 @@ use super::options;
 use crate::http::HttpOptions;
 use crate::ingest::Limits;
 use crate::pull::PullOptions;
-use crate::store::StoreOptions;
+use crate::store::{Durability, StoreOptions};
 use crate::tasks::TaskRetention;
 
 /// A secret shorter than this can be guessed (RFC 7518 §3.2 asks for 256 bits with HS256).
@@ -192,8 +192,13 @@ fn check_limits(args: &ServeArgs) -> Result<(), ConfigError> {
         ("hub-bytes", args.hub_bytes),
     ];
     let kept = args.retention_bytes.map(|size| ("retention-bytes", size));
-    for (name, size) in budgets.into_iter().chain(kept) {
+    let of_task = args.task_bytes.map(|size| ("task-bytes", size));
+    for (name, size) in budgets.into_iter().chain(kept).chain(of_task) {
         require(size >= MIN_BUDGET, name, size, || format!("at least {MIN_BUDGET}"))?;
+    }
+    if let (Durability::Memory, Some(size)) = (args.durability, args.task_bytes) {
+        let rule = || "no limit with durability memory, which shows no more than hub-bytes".into();
+        require(false, "task-bytes", size, rule)?;
     }
     let ingest_rule = || format!("at least queue-bytes and {MIN_ROOM} more");
     let is_enough = args.ingest_bytes.as_u64() >= args.queue_bytes.as_u64() + MIN_ROOM.as_u64();

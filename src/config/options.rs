@@ -17,6 +17,7 @@ pub(super) fn store(args: &ServeArgs) -> StoreOptions {
         memory_bytes: hub_blocks_bytes(args.hub_bytes.as_u64() as usize),
         retention_age: args.retention_age,
         retention_bytes: args.retention_bytes.map(|size| size.as_u64()),
+        task_bytes: args.task_bytes.map(|size| size.as_u64()),
         min_free_bytes: args.min_free_bytes.map(|size| size.as_u64()),
         stall_timeout: args.store_stall_timeout,
         ..StoreOptions::new(&args.data_dir)

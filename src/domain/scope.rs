@@ -27,6 +27,8 @@ pub struct Gap {
 impl Gap {
     /// The reason of entries whose task was deleted.
     pub const DELETED: &'static str = "deleted";
+    /// The reason of entries that the limit on their task's bytes has taken.
+    pub const TASK_LIMIT: &'static str = "task_limit";
 }
 
 /// Says for people how many lines are missing, where it is known, and why.

@@ -121,6 +121,8 @@ pub struct TaskSummary {
     pub bytes: u64,
     /// Lines that producers sent and that could not be kept: the sum of the log's `gap` records.
     pub lost_lines: u64,
+    /// Lines from its middle that the limit on its bytes has taken.
+    pub trimmed_lines: u64,
     /// When the first kept entry was committed, in milliseconds since the Unix epoch.
     pub first_time_ms: u64,
     /// When the last entry was committed, in milliseconds since the Unix epoch.

@@ -40,6 +40,8 @@ pub(super) struct TaskView {
     /// The last line's number, which counts removed lines too.
     lines: u64,
     lost_lines: u64,
+    /// Lines that `--task-bytes` has taken.
+    trimmed_lines: u64,
     bytes: u64,
     first_time: String,
     last_time: String,
@@ -86,6 +88,7 @@ impl From<&Task> for TaskView {
             first_line: summary.first_line,
             lines: summary.last_line,
             lost_lines: lost_lines(task),
+            trimmed_lines: summary.trimmed_lines,
             bytes: summary.bytes,
             first_time: format_ms(summary.first_time_ms),
             last_time: format_ms(summary.last_time_ms),

@@ -18,6 +18,10 @@ pub struct Stats {
     pub damaged_places: usize,
     /// Tasks that were deleted.
     pub deleted_tasks: u64,
+    /// Tasks that grew beyond the limit on their bytes.
+    pub trimmed_tasks: u64,
+    /// Lines from the middle of such tasks that the limit has taken.
+    pub trimmed_lines: u64,
     /// Commits that kept something.
     pub commits: u64,
     /// Chunks written.
@@ -35,6 +39,8 @@ pub struct Stats {
 pub(super) struct Counters {
     deleted_segments: AtomicU64,
     deleted_tasks: AtomicU64,
+    trimmed_tasks: AtomicU64,
+    trimmed_lines: AtomicU64,
     commits: AtomicU64,
     chunks: AtomicU64,
     entries: AtomicU64,
@@ -63,6 +69,12 @@ impl Counters {
         self.deleted_tasks.fetch_add(tasks as u64, Ordering::Relaxed);
     }
 
+    /// `is_first` says that it is the first trim of its task.
+    pub(super) fn note_trim(&self, is_first: bool, lines: u64) {
+        self.trimmed_tasks.fetch_add(u64::from(is_first), Ordering::Relaxed);
+        self.trimmed_lines.fetch_add(lines, Ordering::Relaxed);
+    }
+
     /// The counts now, beside what is there.
     pub(super) fn stats(&self, segments: usize, disk_bytes: u64, catalog_bytes: usize) -> Stats {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -73,6 +85,8 @@ impl Counters {
             damaged_places: 0,
             deleted_segments: count(&self.deleted_segments),
             deleted_tasks: count(&self.deleted_tasks),
+            trimmed_tasks: count(&self.trimmed_tasks),
+            trimmed_lines: count(&self.trimmed_lines),
             commits: count(&self.commits),
             chunks: count(&self.chunks),
             entries: count(&self.entries),

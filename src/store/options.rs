@@ -88,6 +88,8 @@ pub struct StoreOptions {
     pub retention_age: Option<Duration>,
     /// The oldest segments are dropped while there are more bytes than this on the disk.
     pub retention_bytes: Option<u64>,
+    /// Of a task that has more bytes than this, the beginning and the end are kept.
+    pub task_bytes: Option<u64>,
     /// While the volume has less free than this, nothing is written; `None` for a twentieth of the
     /// volume, a GiB at most, and 0 for no such bound.
     pub min_free_bytes: Option<u64>,
@@ -123,6 +125,7 @@ impl StoreOptions {
             commit_interval: Duration::from_millis(4),
             retention_age: None,
             retention_bytes: None,
+            task_bytes: None,
             min_free_bytes: Some(0),
             stall_timeout: Duration::from_secs(30),
             catalog_bytes: 64 * MIB as usize,

@@ -252,6 +252,7 @@ mod tests {
             last_line: 1,
             bytes: 1,
             lost_lines: 0,
+            trimmed_lines: 0,
             first_time_ms: last_time_ms,
             last_time_ms,
             last_commit,

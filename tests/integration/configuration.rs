@@ -52,6 +52,10 @@ async fn impossible_settings_are_refused_with_the_value_and_the_rule() {
     refused(&[secret, "--retention-age=10ms"], age).await;
     let age = "task-retention-age is 10ms, it needs at least 1s";
     refused(&[secret, "--task-retention-age=10ms"], age).await;
+    let limit = "task-bytes is 10.0 KiB, it needs at least 1.0 MiB";
+    refused(&[secret, "--task-bytes=10KiB"], limit).await;
+    let limit = "task-bytes is 2.0 MiB, it needs no limit with durability memory";
+    refused(&[secret, "--task-bytes=2MiB", "--durability=memory"], limit).await;
     let count = "task-retention-count is 0, it needs 1 to 1000000";
     refused(&[secret, "--task-retention-count=0"], count).await;
     let origin = "frontend_url is \"ci.example.org\", it must be an origin";

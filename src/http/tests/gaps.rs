@@ -129,3 +129,64 @@ async fn what_retention_took_is_told_at_the_beginning_of_a_download_and_of_a_pag
     assert_eq!((after.get("gaps"), &after["firstLine"]), (None, &first.into()));
     server.stop().await;
 }
+
+/// Two hundred lines of one task, of which the limit on its bytes hides some, and one of another.
+async fn with_a_trimmed_task() -> (Server, Value) {
+    let limit = |options| StoreOptions { task_bytes: Some(20_000), ..options };
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start_in(dir, HttpOptions::default(), limit).await;
+    for n in 1..=200 {
+        server.push("build", "w", &[&format!("line {n} {}", "x".repeat(100))]).await;
+    }
+    server.push("other", "w", &["whole"]).await;
+    let trimmed = async {
+        loop {
+            let task = server.json("/tasks/build").await;
+            if task["bytes"].as_u64().unwrap() <= 20_000 {
+                return task;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let task = soon(trimmed).await;
+    (server, task)
+}
+
+#[tokio::test]
+async fn what_the_limit_on_a_task_hides_is_told_once_in_downloads_pages_and_streams() {
+    let (server, task) = with_a_trimmed_task().await;
+    let hidden = task["trimmedLines"].as_u64().unwrap();
+    assert_eq!((task["lines"].as_u64(), task["lostLines"].as_u64()), (Some(200), Some(0)));
+    let text = text(&server, "format=text").await;
+    let lines: Vec<_> = text.lines().collect();
+    let head = lines.iter().position(|line| line.starts_with("---")).unwrap() as u64;
+    assert_eq!(
+        lines[head as usize],
+        format!("--- {hidden} lines are missing here: task_limit ---")
+    );
+    assert_eq!(lines.len() as u64, 200 - hidden + 1);
+    assert!(lines[head as usize + 1].starts_with(&format!("line {} ", head + hidden + 1)));
+    let entries = ndjson(&server, "").await;
+    let gaps: Vec<_> = entries.iter().filter(|entry| entry["event"] == "gap").collect();
+    assert_eq!(gaps.len(), 1);
+    let gap = gaps[0];
+    assert_eq!((gap["afterLine"].as_u64(), gap["lines"].as_u64()), (Some(head), Some(hidden)));
+    let after = page(&server, &format!("afterLine={}", head + 1)).await;
+    assert_eq!(after["firstLine"], head + hidden + 1);
+    assert_eq!(after["gaps"][0]["lines"], hidden - 1);
+    assert_eq!(page(&server, "tail=5").await.get("gaps"), None);
+    let stats = server.json("/health").await;
+    assert_eq!(stats["store"]["trimmedTasks"], 1, "{stats}");
+    let other = server.json("/tasks/other").await;
+    assert_eq!((other["trimmedLines"].as_u64(), other["lines"].as_u64()), (Some(0), Some(1)));
+    // Now that the hub does not have all of it.
+    let dir = server.stop().await;
+    let server = Server::start_in(dir, HttpOptions::default(), |options| options).await;
+    let stream = server.get("/stream/build?follow=false").await;
+    let stream = String::from_utf8(soon(stream.bytes()).await.unwrap().into()).unwrap();
+    assert_eq!(stream.matches("event: gap").count(), 1);
+    assert_eq!(stream.matches("event: log").count() as u64, 200 - hidden);
+    let told = format!("\"lines\":{hidden},\"reason\":\"task_limit\"");
+    assert!(stream.contains(&told), "{told}");
+    server.stop().await;
+}

@@ -5,31 +5,32 @@
 //! chunks in it and then read the files without holding it.
 
 mod committed;
-mod deletions;
+mod marks;
 mod residents;
 mod segment;
 mod stats;
 mod task;
+mod unindexed;
 mod worker;
 mod workers;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::domain::{Offset, TaskId, TaskSummary, WorkerId};
 use crate::store::format::{
     ChecksumSeed, ChunkRef, Cursors, FilePosition, FooterBuilder, FooterTasks, IndexAt, LastCommit,
-    Millis, SealedSegment, encode_index, first_position,
+    Millis, SealedSegment, TaskRecord, Tombstone, Trim, encode_index, first_position,
 };
 use crate::store::task_index::IndexedTask;
 
 pub(super) use committed::CommittedChunk;
-pub(super) use deletions::Deletions;
 pub(super) use residents::ResidentTasks;
 pub(super) use segment::Segment;
 pub(super) use stats::{RecordStats, RunStats};
-pub(super) use task::{Span, Task};
+pub(super) use task::{Span, Task, kept_bytes};
+pub(super) use unindexed::Unindexed;
 pub(super) use worker::Worker;
 
 use task::task_cost;
@@ -79,8 +80,16 @@ pub(in crate::store) struct Catalog {
     pub(in crate::store) bytes: usize,
     /// How far pulled sources have been read.
     pub(in crate::store) cursors: Cursors,
-    /// Deleted tasks that the index does not know of. Readers keep what they began with.
-    pub(in crate::store) deletions: Arc<Deletions>,
+    /// Deletions that the index does not know of: what a task has before this offset is deleted. While
+    /// a task is in here, what the index has of it does not count: all that came after the deletion is in
+    /// the catalog. Readers keep what they began with.
+    pub(in crate::store) deletions: Arc<Unindexed<Offset>>,
+    /// Trims that the index does not know of.
+    pub(in crate::store) trims: Arc<Unindexed<Trim>>,
+    /// How many bytes a task may keep.
+    pub(in crate::store) task_bytes: Option<u64>,
+    /// Tasks that keep more.
+    over_limit: HashSet<TaskId>,
     /// When the commit that is being taken in was made; `None` for one of an earlier process.
     pub(in crate::store) committed_at: Option<Instant>,
 }
@@ -96,8 +105,16 @@ impl Catalog {
             bytes: 0,
             cursors: Cursors::default(),
             deletions: Arc::default(),
+            trims: Arc::default(),
+            task_bytes: None,
+            over_limit: HashSet::new(),
             committed_at: None,
         }
+    }
+
+    /// The same with a limit on each task's bytes.
+    pub(in crate::store) fn with_limit(self, task_bytes: Option<u64>) -> Self {
+        Self { task_bytes, ..self }
     }
 
     /// The segment that takes entries.
@@ -154,22 +171,47 @@ impl Catalog {
         let id = &chunk.block.task;
         if !self.tasks.contains(id) {
             self.bytes += task_cost(id);
-            let deleted_to = self.deletions.end_of(id);
+            let deleted_to = self.deletions.of(id);
             self.tasks.insert(id, Task { deleted_to, ..Task::default() });
         }
         let committed_at = self.committed_at;
+        let limit = self.task_bytes;
         let added = self.tasks.extend(id, |task| {
             task.last_commit = committed_at;
             let added = task.extend_span(&active, chunk) + task.add_chunk(chunk.location);
+            let added = added + limit.map_or(0, |limit| task.add_marks(limit, chunk.block));
             stats.into_iter().fold(added, |added, run| added + task.note_run(&run))
         });
         self.bytes += added.unwrap_or_default();
+        if limit.is_some_and(|limit| self.tasks.get(id).is_some_and(|task| task.is_over(limit))) {
+            self.over_limit.insert(id.clone());
+        }
+    }
+
+    /// What is to go of tasks that keep more than they may; each is told once, until it gets another
+    /// entry.
+    pub(in crate::store) fn take_due_trims(&mut self) -> Vec<(TaskId, Trim)> {
+        let Some(limit) = self.task_bytes else { return Vec::new() };
+        let over = std::mem::take(&mut self.over_limit).into_iter();
+        over.filter_map(|id| self.tasks.get(&id)?.due_trim(limit).map(|trim| (id, trim))).collect()
+    }
+
+    /// Hides the middle of a task: the active segment got its trim.
+    pub(in crate::store) fn trim(&mut self, id: &TaskId, trim: Trim) {
+        let segment = self.active().base;
+        self.bytes += Arc::make_mut(&mut self.trims).insert(id, trim, segment);
+        let freed = self.tasks.get_mut(id).map(|task| task.trim(trim));
+        self.bytes = self.bytes.saturating_sub(freed.unwrap_or_default());
     }
 
     /// Deletes what `task` has before the tail: the active segment got its tombstone.
     pub(in crate::store) fn delete(&mut self, task: &TaskId) {
         if let Some(known) = self.tasks.remove(task) {
             self.bytes = self.bytes.saturating_sub(known.cost(task));
+        }
+        if self.trims.of(task).is_some() {
+            let freed = Arc::make_mut(&mut self.trims).remove(task);
+            self.bytes = self.bytes.saturating_sub(freed);
         }
         self.note_deletion(task, self.tail, self.active().base);
     }
@@ -178,12 +220,10 @@ impl Catalog {
         self.bytes += Arc::make_mut(&mut self.deletions).insert(task, end, segment);
     }
 
-    /// Forgets deletions in segments that begin before `end`.
-    fn forget_deletions(&mut self, end: Offset) {
-        if self.deletions.has_before(end) {
-            let freed = Arc::make_mut(&mut self.deletions).forget_before(end);
-            self.bytes = self.bytes.saturating_sub(freed);
-        }
+    /// Forgets deletions and trims in segments that begin before `end`.
+    fn forget_facts(&mut self, end: Offset) {
+        let Self { deletions, trims, bytes, .. } = self;
+        *bytes = bytes.saturating_sub(forget_before(deletions, end) + forget_before(trims, end));
     }
 
     /// Makes a task resident that the index has; `None` where nothing of it is left.
@@ -195,7 +235,10 @@ impl Catalog {
         if let Some(deletion) = &indexed.deletion {
             self.note_deletion(id, deletion.end, deletion.segment);
         }
-        let task = Task::of_index(indexed, |base| self.segment(base).cloned())?;
+        let mut task = Task::of_index(indexed, |base| self.segment(base).cloned())?;
+        // The last one counts.
+        task.trim = self.trims.of(id).or(task.trim);
+        self.task_bytes.iter().for_each(|limit| task.restore_marks(*limit));
         self.bytes += task.cost(id);
         self.tasks.insert(id, task);
         Some(())
@@ -203,7 +246,7 @@ impl Catalog {
 
     /// Whether nothing that the index has of `task` counts.
     pub(in crate::store) fn has_all_of(&self, task: &TaskId) -> bool {
-        self.tasks.contains(task) || self.deletions.end_of(task).is_some()
+        self.tasks.contains(task) || self.deletions.of(task).is_some()
     }
 
     /// The last kept number of a session of a resident task.
@@ -226,14 +269,15 @@ impl Catalog {
     pub(in crate::store) fn evict_indexed(&mut self, end: Offset) {
         let mut freed = 0;
         self.tasks.retain(|id, task| {
-            let is_indexed = task.is_indexed(end);
+            // One that is still to be trimmed stays until then.
+            let is_indexed = task.is_indexed(end) && !self.over_limit.contains(id);
             if is_indexed {
                 freed += task.cost(id);
             }
             !is_indexed
         });
         self.bytes = self.bytes.saturating_sub(freed);
-        self.forget_deletions(end);
+        self.forget_facts(end);
     }
 
     /// What the active segment will be once sealed where its chunks end, and its footer.
@@ -252,10 +296,24 @@ impl Catalog {
             indexes.push(TaskIndex { task: id.clone(), at });
             records.extend(task.record(id, active, at));
         }
-        let tombstones = self.deletions.tombstones(active.base);
-        let tasks = FooterTasks { records, cursors: self.cursors.clone(), tombstones };
+        let tasks = self.footer_tasks(active.base, records);
         let (sealed, bytes) = footer.finish(&self.sparse, &tasks, self.tail, last);
         SegmentFooter { sealed, indexes, bytes }
+    }
+
+    /// What the footer of the segment that begins with `segment` says of tasks, whose records are `records`.
+    pub(in crate::store) fn footer_tasks<'a>(
+        &'a self,
+        segment: Offset,
+        records: Vec<TaskRecord<'a>>,
+    ) -> FooterTasks<'a> {
+        let tombstones = self.deletions.in_segment(segment);
+        FooterTasks {
+            records,
+            cursors: self.cursors.clone(),
+            tombstones: tombstones.map(|(task, end)| Tombstone { task, end }).collect(),
+            trims: self.trims.in_segment(segment).collect(),
+        }
     }
 
     /// Whether `bytes`, which stand where the active segment's chunks end, are how its footer begins: the
@@ -306,7 +364,7 @@ impl Catalog {
             !gone
         });
         self.bytes = self.bytes.saturating_sub(freed);
-        self.forget_deletions(segment.base.next());
+        self.forget_facts(segment.base.next());
         Some(segment)
     }
 
@@ -314,6 +372,11 @@ impl Catalog {
     pub(in crate::store) fn summary(&self, id: &TaskId, workers: usize) -> Option<TaskSummary> {
         self.tasks.get(id).and_then(|task| task.summary(id.clone(), workers))
     }
+}
+
+/// Forgets the facts in segments that begin before `end`; returns the bytes that this freed.
+fn forget_before<T: Copy>(facts: &mut Arc<Unindexed<T>>, end: Offset) -> usize {
+    if facts.has_before(end) { Arc::make_mut(facts).forget_before(end) } else { 0 }
 }
 
 /// Whether the few `bytes` are the start of a task's index.

@@ -1,15 +1,19 @@
 //! What is known of one task: where its entries stand, and its workers.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::committed::CommittedChunk;
+use super::marks::Marks;
 use super::segment::Segment;
 use super::stats::RunStats;
 use super::worker::ROW_COST_BYTES;
 use super::workers::Workers;
-use crate::domain::{LineNumber, Offset, TaskId, TaskSummary};
-use crate::store::format::{ChunkRef, IndexAt, Millis, TaskRecord};
+use crate::domain::{Block, LineNumber, Offset, TaskId, TaskSummary};
+use crate::store::format::{
+    ChunkRef, IndexAt, Millis, TaskRecord, Trim, decode_index, read_footer_part,
+};
 use crate::store::task_index::{IndexedTask, SpanRow};
 
 /// What one segment has of one task.
@@ -68,6 +72,25 @@ impl Span {
         LineNumber(self.first_line.0 + self.lines)
     }
 
+    /// Its chunks as the footer has them, each with about the bytes of its entries; one for all of them
+    /// where that cannot be read.
+    fn stored_chunks(&self) -> Vec<(ChunkRef, u64)> {
+        let chunks = self.read_index().unwrap_or_else(|| {
+            let (base, base_line) = (self.first, self.first_line);
+            vec![ChunkRef { base, base_line, bytes: 1, ..ChunkRef::default() }]
+        });
+        let stored: u64 = chunks.iter().map(|chunk| u64::from(chunk.bytes)).sum();
+        let share = |chunk: &ChunkRef| u128::from(self.bytes) * u128::from(chunk.bytes);
+        let bytes = |chunk: &ChunkRef| (share(chunk) / u128::from(stored.max(1))) as u64;
+        chunks.into_iter().map(|chunk| (chunk, bytes(&chunk))).collect()
+    }
+
+    fn read_index(&self) -> Option<Vec<ChunkRef>> {
+        let file = File::open(&self.segment.path).ok()?;
+        let encoded = read_footer_part(&file, self.index?).ok()??;
+        decode_index(&encoded).filter(|chunks| !chunks.is_empty())
+    }
+
     fn extend(&mut self, chunk: &CommittedChunk<'_>) {
         let block = chunk.block;
         self.last = block.last();
@@ -88,6 +111,10 @@ pub(in crate::store) struct Task {
     pub(super) lost_lines: u64,
     /// What it had before this offset was deleted.
     pub(in crate::store) deleted_to: Option<Offset>,
+    /// What the limit on its bytes has taken.
+    pub(in crate::store) trim: Option<Trim>,
+    /// Where it may be cut; `None` where nothing is counted.
+    pub(super) marks: Option<Box<Marks>>,
     /// When this process committed its last entry.
     pub(super) last_commit: Option<Instant>,
     pub(in crate::store) workers: Workers,
@@ -106,6 +133,7 @@ impl Task {
             spans: spans.collect(),
             lost_lines: indexed.row.lost_lines,
             deleted_to: indexed.deletion.map(|deletion| deletion.end),
+            trim: indexed.trim,
             ..Self::default()
         };
         let first = task.spans.first()?.first;
@@ -174,6 +202,41 @@ impl Task {
         size_of::<ChunkRef>()
     }
 
+    /// Counts a chunk for the limit on its bytes; returns the bytes of memory it added.
+    pub(super) fn add_marks(&mut self, limit: u64, block: &Block) -> usize {
+        self.marks.get_or_insert_default().add_block(limit, block)
+    }
+
+    /// Counts what the task index has of it: a task that was let go goes on.
+    pub(super) fn restore_marks(&mut self, limit: u64) {
+        let mut marks = Marks::default();
+        let from = self.trim.map_or(Offset(0), |trim| trim.end);
+        for span in self.spans.iter().filter(|span| span.last >= from) {
+            for (chunk, bytes) in span.stored_chunks() {
+                if chunk.base >= from {
+                    marks.add(limit, chunk.base, chunk.base_line, bytes);
+                }
+            }
+        }
+        self.marks = Some(Box::new(marks));
+    }
+
+    /// What is to go of it to keep it within `limit` bytes.
+    pub(super) fn due_trim(&self, limit: u64) -> Option<Trim> {
+        self.marks.as_ref()?.due(limit, self.trim)
+    }
+
+    /// Whether it keeps more than `limit` bytes.
+    pub(super) fn is_over(&self, limit: u64) -> bool {
+        self.due_trim(limit).is_some()
+    }
+
+    /// Hides its middle; returns the bytes of memory that this freed.
+    pub(super) fn trim(&mut self, trim: Trim) -> usize {
+        self.trim = Some(trim);
+        self.marks.as_mut().map_or(0, |marks| marks.forget(&trim))
+    }
+
     /// Notes what a run says of its worker; returns the bytes it added.
     pub(super) fn note_run(&mut self, run: &RunStats<'_>) -> usize {
         self.lost_lines += run.records.lost_lines;
@@ -205,8 +268,9 @@ impl Task {
             last_offset: last.last,
             first_line: first.first_line.0,
             last_line: last.end_line().0 - 1,
-            bytes: self.spans.iter().map(|span| span.bytes).sum(),
+            bytes: kept_bytes(self.spans.iter().map(|span| span.bytes).sum(), self.trim),
             lost_lines: self.lost_lines,
+            trimmed_lines: self.trim.map_or(0, |trim| trim.lines_from(first.first_line)),
             first_time_ms: first.first_time.0,
             last_time_ms: last.last_time.0,
             last_commit: self.last_commit,
@@ -244,8 +308,14 @@ impl Task {
     pub(super) fn cost(&self, id: &TaskId) -> usize {
         let spans = self.spans.len() * size_of::<Span>();
         let chunks = self.chunks.len() * size_of::<ChunkRef>();
-        task_cost(id) + spans + chunks + self.workers.cost()
+        let marks = self.marks.as_ref().map_or(0, |marks| marks.cost());
+        task_cost(id) + spans + chunks + marks + self.workers.cost()
     }
+}
+
+/// Bytes that a task keeps of `bytes`; about, where retention has taken a part of what was trimmed.
+pub(in crate::store) fn kept_bytes(bytes: u64, trim: Option<Trim>) -> u64 {
+    bytes.saturating_sub(trim.map_or(0, |trim| trim.bytes))
 }
 
 /// About what a task without spans and workers takes, in bytes.

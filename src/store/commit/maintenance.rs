@@ -44,6 +44,7 @@ impl Committer {
         if is_due {
             self.maintenance_at = Instant::now() + MAINTENANCE_PERIOD;
             self.check_place();
+            self.trim_tasks();
             self.apply_retention();
         }
         if is_due || self.unlooked_bytes >= LOOK_EVERY_BYTES {

@@ -10,7 +10,7 @@ use super::staging::StagedBlock;
 use crate::domain::{Offset, TaskId};
 use crate::store::catalog::{Catalog, Sealing, Segment};
 use crate::store::disk::Room;
-use crate::store::format::{Cursors, FilePosition, IndexAt, Millis, SealedSegment};
+use crate::store::format::{Cursors, FilePosition, IndexAt, Millis, SealedSegment, Trim};
 use crate::store::memory::MemoryBlocks;
 use crate::store::options::StoreOptions;
 use crate::store::writing::WriteError;
@@ -78,6 +78,15 @@ impl SegmentWriter for MemorySegments {
         tasks: &[TaskId],
     ) -> Result<bool, WriteError> {
         tasks.iter().for_each(|task| self.kept.forget(task));
+        Ok(false)
+    }
+
+    fn write_trims(
+        &mut self,
+        _commit: CommitHeader,
+        _tail: Offset,
+        _trims: &[(TaskId, Trim)],
+    ) -> Result<bool, WriteError> {
         Ok(false)
     }
 

@@ -10,13 +10,13 @@
 //! `queue` is what waits, `staging` makes blocks of it, `segment_writer` is where they go: files
 //! (`file_segments`) or nowhere (`memory_segments`). `group_commit` decides when, `committer` is
 //! the loop, `maintenance` what it does between two commits, `waiting` what it does when the disk is
-//! full, `deleting` writes tombstones, `indexer` keeps the task index, `ack` answers.
+//! full, `hiding` writes tombstones and trims, `indexer` keeps the task index, `ack` answers.
 
 mod ack;
 mod committer;
-mod deleting;
 mod file_segments;
 mod group_commit;
+mod hiding;
 mod indexer;
 mod maintenance;
 mod memory_segments;

@@ -7,7 +7,7 @@ use super::staging::StagedBlock;
 use crate::domain::{Offset, TaskId};
 use crate::store::catalog::{Catalog, Sealing, Segment};
 use crate::store::disk::Room;
-use crate::store::format::{Cursors, Millis};
+use crate::store::format::{Cursors, Millis, Trim};
 use crate::store::writing::WriteError;
 
 /// What every chunk of a commit has in its header.
@@ -63,6 +63,18 @@ pub(in crate::store) trait SegmentWriter: Send {
         commit: CommitHeader,
         tail: Offset,
         tasks: &[TaskId],
+    ) -> Result<bool, WriteError>;
+
+    /// Writes a commit of the `trims` of some tasks and makes it durable, after all before it is durable.
+    /// Returns whether there is one.
+    ///
+    /// # Errors
+    /// As the file system reports them.
+    fn write_trims(
+        &mut self,
+        commit: CommitHeader,
+        tail: Offset,
+        trims: &[(TaskId, Trim)],
     ) -> Result<bool, WriteError>;
 
     /// Whether the active segment has as many bytes or chunks as it may have.

@@ -20,8 +20,8 @@
 //! 64  time         8  milliseconds since the Unix epoch
 //! ```
 //! A chunk without entries (count 0, no task) is a control chunk: its payload is empty, or the
-//! cursors that the commit advances, see `cursors`. A chunk without entries that names a task (count 0)
-//! is a tombstone: what the task has before its base is deleted.
+//! cursors that the commit advances, or where a flag says so trims, see `control`. A chunk without
+//! entries that names a task (count 0) is a tombstone: what the task has before its base is deleted.
 //!
 //! Checksums are CRC-32C. The header's covers the bytes from 8 to the end of the task id,
 //! and starts from the store's epoch, the segment's base and the chunk's position: bytes that
@@ -47,12 +47,15 @@ const MAX_RAW_BYTES: u32 = 1 << 30;
 
 const FLAG_LZ4: u8 = 1;
 const FLAG_SYNCED: u8 = 2;
+const FLAG_TRIMS: u8 = 4;
 
 /// The fixed part, but for checksums and lengths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct ChunkHeader {
     /// Whether the commit was followed by an fsync before the next one began.
     pub(in crate::store) synced: bool,
+    /// Of a control chunk: whether its payload is trims, and not cursors.
+    pub(in crate::store) has_trims: bool,
     pub(in crate::store) commit: u64,
     /// The chunk's place in its commit.
     pub(in crate::store) index: u32,
@@ -131,6 +134,7 @@ impl ChunkHeader {
     pub(in crate::store) fn control_chunk(commit: u64, base: Offset, time: Millis) -> Self {
         Self {
             synced: true,
+            has_trims: false,
             commit,
             index: 0,
             chunks_in_commit: 1,
@@ -166,7 +170,8 @@ pub(in crate::store) fn encode_chunk(
     let compressed = compressor.compress(payload);
     let lz4 = compressed.is_some();
     out.extend_from_slice(compressed.unwrap_or(payload));
-    let flags = u8::from(header.synced) * FLAG_SYNCED + u8::from(lz4) * FLAG_LZ4;
+    let flags = [(header.synced, FLAG_SYNCED), (lz4, FLAG_LZ4), (header.has_trims, FLAG_TRIMS)];
+    let flags = flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).sum();
     let payload_crc = crc32c::crc32c(&out[payload_at..]);
     let stored_bytes = (out.len() - payload_at) as u32;
     let mut fixed = Fields { bytes: &mut out[start..payload_at], at: 0 };
@@ -237,6 +242,7 @@ fn header_of(fixed: &[u8; CHUNK_HEADER_BYTES]) -> ChunkHeader {
     let previous = u64_at(fixed, 72);
     ChunkHeader {
         synced: fixed[12] & FLAG_SYNCED != 0,
+        has_trims: fixed[12] & FLAG_TRIMS != 0,
         commit: u64_at(fixed, 24),
         index: u32_at(fixed, 32),
         chunks_in_commit: u32_at(fixed, 36),
@@ -288,6 +294,7 @@ mod tests {
 
     const HEADER: ChunkHeader = ChunkHeader {
         synced: true,
+        has_trims: false,
         commit: 7,
         index: 1,
         chunks_in_commit: 3,

@@ -4,8 +4,9 @@
 //! ```text
 //! footer  := task index* | sparse index | task records | trailer
 //! index   := (position, base, base line, bytes, count)*      varints, each the difference
-//! task records := postcard of [TaskRecord], then of the cursors, see `cursors`, then of [Tombstone]
-//!                 where the segment has some; task records are of what is behind them
+//! task records := postcard of [TaskRecord], then of the cursors, then of [Tombstone] and of the trims,
+//!                 see `control`; what is empty at the end is left out. Task records are
+//!                 of what is behind tombstones
 //! trailer := magic 8 | data end 8 | end offset 8 | last commit 8 | last time ms 8
 //!          | sparse position 8, bytes 4, crc 4 | records position 8, bytes 4, crc 4 | crc 4
 //! ```
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bytes::{u32_at, u64_at};
 use super::checksum::ChecksumSeed;
-use super::cursors::Cursors;
+use super::control::{Cursors, TaskTrim};
 use super::index::{ChunkRef, IndexAt, encode_index};
 use super::units::{FilePosition, Millis};
 use crate::domain::{LineNumber, Offset, WorkerState};
@@ -97,6 +98,7 @@ pub(in crate::store) struct FooterTasks<'a> {
     pub(in crate::store) records: Vec<TaskRecord<'a>>,
     pub(in crate::store) cursors: Cursors,
     pub(in crate::store) tombstones: Vec<Tombstone<'a>>,
+    pub(in crate::store) trims: Vec<TaskTrim<'a>>,
 }
 
 impl<'a> FooterTasks<'a> {
@@ -104,22 +106,36 @@ impl<'a> FooterTasks<'a> {
     pub(in crate::store) fn decode(bytes: &'a [u8]) -> Option<Self> {
         let (records, behind) = postcard::take_from_bytes(bytes).ok()?;
         let (cursors, behind) = Cursors::take(behind)?;
-        let tombstones = match behind {
-            [] => Vec::new(),
-            some => postcard::from_bytes(some).ok()?,
-        };
-        Some(Self { records, cursors, tombstones })
+        let (tombstones, behind) = take_list(behind)?;
+        let (trims, _) = take_list(behind)?;
+        Some(Self { records, cursors, tombstones, trims })
     }
 
     fn encode(&self) -> Vec<u8> {
         let mut bytes =
             postcard::to_stdvec(&self.records).expect("records always encode into memory");
         bytes.extend(self.cursors.encode());
-        if !self.tombstones.is_empty() {
-            let tombstones = postcard::to_stdvec(&self.tombstones);
-            bytes.extend(tombstones.expect("texts and numbers always encode into memory"));
+        if self.tombstones.is_empty() && self.trims.is_empty() {
+            return bytes;
+        }
+        bytes.extend(encode_list(&self.tombstones));
+        if !self.trims.is_empty() {
+            bytes.extend(encode_list(&self.trims));
         }
         bytes
+    }
+}
+
+fn encode_list<T: Serialize>(list: &[T]) -> Vec<u8> {
+    postcard::to_stdvec(list).expect("texts and numbers always encode into memory")
+}
+
+/// A list that is left out where it and all behind it are empty, and what stands behind it; `None` where
+/// that is nonsense.
+fn take_list<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<(Vec<T>, &'a [u8])> {
+    match bytes {
+        [] => Some((Vec::new(), bytes)),
+        some => postcard::take_from_bytes(some).ok(),
     }
 }
 

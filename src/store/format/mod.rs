@@ -7,7 +7,7 @@ mod bytes;
 mod checksum;
 mod chunk;
 mod compress;
-mod cursors;
+mod control;
 mod footer;
 mod index;
 mod reseed;
@@ -21,7 +21,7 @@ pub(super) use chunk::{
     encode_chunk, was_control_chunk,
 };
 pub(super) use compress::Compressor;
-pub(super) use cursors::Cursors;
+pub(super) use control::{Cursors, Trim, decode_trims, encode_trims};
 pub(super) use footer::{
     FooterBuilder, FooterTasks, LastCommit, NotifiedState, SealedSegment, TRAILER_BYTES,
     TaskRecord, Tombstone, Trailer, WorkerRecord, read_footer_part, read_trailer,

@@ -87,7 +87,7 @@ impl MemoryReader {
 
     fn ends(&self, task: &TaskId) -> Ends {
         let catalog = self.shared.catalog();
-        let deleted_to = catalog.deletions.end_of(task);
+        let deleted_to = catalog.deletions.of(task);
         let task = catalog.tasks.get(task);
         Ends {
             deleted_to,

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::deleted::deleted_gap;
 use crate::domain::{Block, Gap, Offset};
 use crate::store::log::Read;
 
-/// Deleted blocks count for this part of their bytes: one gap tells of many.
+/// Hidden blocks count for this part of their bytes: one gap tells of many.
 const SKIPPED_BYTES_DIVISOR: usize = 64;
 
 /// What a read has collected.
@@ -43,9 +42,9 @@ impl CollectedBlocks {
         self.blocks.push(Arc::new(block));
     }
 
-    /// Passes over a deleted block.
-    pub(super) fn skip(&mut self, block: &Block) {
-        if self.miss(deleted_gap(self.next, block.end())) {
+    /// Passes over a hidden block, of which `gap` tells.
+    pub(super) fn skip(&mut self, block: &Block, gap: Gap) {
+        if self.miss(gap) {
             self.bytes += block.payload.len() / SKIPPED_BYTES_DIVISOR + 1;
         }
     }

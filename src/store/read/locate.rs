@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::deleted::deleted_gap;
+use super::hidden::deleted_gap;
 use super::spans::{ChunkSource, FoundSpan, Spans};
 use crate::domain::{Gap, LineNumber, Offset};
 use crate::store::catalog::{Catalog, Segment};
-use crate::store::format::{ChunkRef, FIRST_CHUNK, FilePosition};
+use crate::store::format::{ChunkRef, FIRST_CHUNK, FilePosition, Trim};
 use crate::store::task_index::IndexError;
 
 /// Chunks of one segment.
@@ -39,6 +39,15 @@ pub(super) struct TaskStep {
     pub(super) gap: Option<Gap>,
     /// `None` at the end.
     pub(super) span: Option<FoundSpan>,
+    /// What the limit on the task's bytes has taken.
+    pub(super) trim: Option<Trim>,
+}
+
+impl TaskStep {
+    /// The end, and what is gone before it.
+    pub(super) fn end(gap: Option<Gap>) -> Self {
+        Self { gap, span: None, trim: None }
+    }
 }
 
 /// Where a task's entries from `from` on stand, about `max_bytes` of them.
@@ -52,14 +61,14 @@ pub(super) fn next_step_of_task(
     max_bytes: usize,
 ) -> Result<TaskStep, IndexError> {
     let Some(first) = spans.first()? else {
-        return Ok(TaskStep { gap: forgotten_gap(log, from, spans.deleted_to()?), span: None });
+        return Ok(TaskStep::end(forgotten_gap(log, from, spans.deleted_to()?)));
     };
     let gap = match first.previous {
         _ if from >= first.first => None,
         Some(previous) => gone_gap(log, &first, previous, from),
         None => forgotten_gap(log, from, spans.deleted_to()?),
     };
-    Ok(TaskStep { gap, span: spans.at(from, max_bytes)? })
+    Ok(TaskStep { gap, span: spans.at(from, max_bytes)?, trim: spans.trim()? })
 }
 
 /// What a reader at `from` misses before a task's first kept span, whose entry before is gone.
@@ -97,6 +106,8 @@ pub(super) struct ScanStep {
     pub(super) gap: Option<Gap>,
     /// `None` at the end.
     pub(super) chunks: Option<SegmentChunks>,
+    /// What the limit on its bytes has taken, of the one task that is read.
+    pub(super) trim: Option<Trim>,
     /// Where the segment's chunks end.
     pub(super) data_end: FilePosition,
     pub(super) tail: Offset,
@@ -114,7 +125,7 @@ pub(super) fn next_step_of_all(catalog: &Catalog, from: Offset) -> ScanStep {
     let (data_end, tail) = (catalog.active_end, catalog.tail);
     let from = from.max(start);
     if from >= tail {
-        return ScanStep { gap, chunks: None, data_end, tail };
+        return ScanStep { gap, chunks: None, trim: None, data_end, tail };
     }
     let at = catalog.segments.partition_point(|segment| segment.base <= from) - 1;
     let segment = catalog.segments[at].clone();
@@ -127,7 +138,7 @@ pub(super) fn next_step_of_all(catalog: &Catalog, from: Offset) -> ScanStep {
     };
     let last = Some(Offset(end.0.saturating_sub(1)));
     let chunks = Some(SegmentChunks { segment, source, first: from, last });
-    ScanStep { gap, chunks, data_end, tail }
+    ScanStep { gap, chunks, trim: None, data_end, tail }
 }
 
 /// Where a scan for `from` begins.
@@ -143,7 +154,8 @@ fn last_not_after(chunks: &[ChunkRef], from: Offset) -> Option<ChunkRef> {
 
 /// What a line's address leads to.
 pub(super) struct LineLocation {
-    /// The offset after the task's last entry; the tail where there is no such task.
+    /// The offset after the task's last entry, or of the line's gap where it was trimmed; the tail where
+    /// there is no such task.
     pub(super) task_end: Offset,
     /// The line, or the first kept one after it, and where it stands.
     pub(super) line: Option<(LineNumber, FoundSpan)>,
@@ -170,6 +182,9 @@ pub(super) fn locate_line(
     let Some(last) = spans.last()? else {
         return Ok(LineLocation::unknown(log));
     };
+    if let Some(trim) = spans.trim()?.filter(|trim| trim.hides_line(line)) {
+        return Ok(LineLocation { task_end: trim.from, line: None, lost_at: None });
+    }
     let span = spans.of_line(line)?;
     let lost_at = match &span {
         Some(span) if line < span.first_line => {

@@ -2,7 +2,7 @@
 //! either.
 
 mod collected;
-mod deleted;
+mod hidden;
 mod index_cache;
 mod locate;
 mod open_files;
@@ -12,7 +12,7 @@ mod segment_files;
 mod spans;
 mod tasks;
 
-pub(super) use deleted::deleted_gap;
+pub(super) use hidden::deleted_gap;
 pub(super) use open_files::OpenFiles;
 pub(super) use reader::Reader;
 pub(super) use tasks::TaskReader;

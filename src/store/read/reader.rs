@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::collected::CollectedBlocks;
-use super::deleted::KnownDeletions;
+use super::hidden::Hidden;
 use super::locate::{
     LineLocation, LogRange, ScanStep, SegmentChunks, TaskStep, forgotten_gap, locate_line,
     next_step_of_all, next_step_of_task, scan_start,
@@ -18,7 +18,7 @@ use super::segment_files::{Failure, ReadChunk, SegmentFiles, failed, io_failed};
 use super::spans::{ChunkSource, FoundSpan, IndexedSpans, ResidentSpans, Spans, chunk_of_line};
 use crate::domain::{LineNumber, Offset, Scope, TaskId};
 use crate::store::catalog::Catalog;
-use crate::store::format::{FIRST_CHUNK, FilePosition, ScanBuffer};
+use crate::store::format::{FIRST_CHUNK, FilePosition, ScanBuffer, Trim};
 use crate::store::log::{Read, ReadError};
 use crate::store::shared::StoreShared;
 use crate::store::task_index::IndexError;
@@ -52,9 +52,9 @@ impl Reader {
         max_bytes: usize,
     ) -> Result<Read, ReadError> {
         let mut collected = CollectedBlocks::new(from.max(Offset::FIRST), max_bytes);
-        let deletions = match scope {
-            Scope::Task(_) => None,
-            Scope::All => Some(KnownDeletions::now(&self.shared)?),
+        let wanted = match scope {
+            Scope::Task(task) => Wanted::Task(task),
+            Scope::All => Wanted::All(Box::new(Hidden::now(&self.shared)?)),
         };
         while !collected.is_full() {
             let step = self.next_step(scope, &collected)?;
@@ -66,11 +66,9 @@ impl Reader {
                 return Ok(collected.finish(is_told.then_some(step.tail)));
             };
             let before = collected.next;
-            let outcome = match (scope, &deletions) {
-                (Scope::Task(task), _) => self.read_chunks(chunks, task, &mut collected),
-                (Scope::All, deletions) => {
-                    self.scan(chunks, step.data_end, deletions.as_ref(), &mut collected)
-                }
+            let outcome = match &wanted {
+                Wanted::Task(task) => self.read_chunks(chunks, task, step.trim, &mut collected),
+                Wanted::All(hidden) => self.scan(chunks, step.data_end, hidden, &mut collected),
             };
             match outcome {
                 Ok(()) if collected.has_moved(before) => {}
@@ -101,7 +99,7 @@ impl Reader {
                 AnySpans::Resident(spans) => next_step_of_task(log, &spans, from, max_bytes),
                 AnySpans::Indexed(spans) => next_step_of_task(log, &spans, from, max_bytes),
                 AnySpans::Unknown { deleted_to } => {
-                    Ok(TaskStep { gap: forgotten_gap(log, from, deleted_to), span: None })
+                    Ok(TaskStep::end(forgotten_gap(log, from, deleted_to)))
                 }
             })?;
             // None where retention took the segment meanwhile: look again.
@@ -117,7 +115,8 @@ impl Reader {
             Some(span) => Some(chunks_of(&catalog, span)?),
             None => None,
         };
-        Some(ScanStep { gap: step.gap, chunks, data_end: catalog.active_end, tail: log.tail })
+        let (gap, trim) = (step.gap, step.trim);
+        Some(ScanStep { gap, chunks, trim, data_end: catalog.active_end, tail: log.tail })
     }
 
     /// What `look` finds among the spans of `id`.
@@ -131,13 +130,13 @@ impl Reader {
         if let Some(task) = catalog.tasks.get(id) {
             return Ok((log, look(log, AnySpans::Resident(ResidentSpans(task)))?));
         }
-        let deleted_to = catalog.deletions.end_of(id);
+        let (deleted_to, trim) = (catalog.deletions.of(id), catalog.trims.of(id));
         drop(catalog);
         let Some(index) = self.shared.index.as_ref().filter(|_| deleted_to.is_none()) else {
             return Ok((log, look(log, AnySpans::Unknown { deleted_to })?));
         };
         let reader = &index.reader()?;
-        let spans = IndexedSpans { reader, task: id.as_str(), start: log.start };
+        let spans = IndexedSpans { reader, task: id.as_str(), start: log.start, trim };
         Ok((log, look(log, AnySpans::Indexed(spans))?))
     }
 
@@ -146,6 +145,7 @@ impl Reader {
         &self,
         SegmentChunks { segment, source, last, .. }: &SegmentChunks,
         task: &TaskId,
+        trim: Option<Trim>,
         collected: &mut CollectedBlocks,
     ) -> Result<(), Failure> {
         let file = self.files.file(segment)?;
@@ -162,6 +162,10 @@ impl Reader {
         for (at, chunk) in chunks.iter().enumerate().skip(start) {
             if collected.is_full() {
                 return Ok(());
+            }
+            if let Some(trim) = trim.filter(|trim| trim.hides(chunk.base)) {
+                collected.miss(trim.gap(collected.next));
+                continue;
             }
             let read = match &file {
                 Some(file) => self.files.chunk(file, segment, chunk)?,
@@ -226,7 +230,7 @@ impl Reader {
         &self,
         SegmentChunks { segment, source, last, .. }: &SegmentChunks,
         data_end: FilePosition,
-        deletions: Option<&KnownDeletions>,
+        hidden: &Hidden,
         collected: &mut CollectedBlocks,
     ) -> Result<(), Failure> {
         if let Some(file) = self.files.file(segment)? {
@@ -244,7 +248,7 @@ impl Reader {
             let buffer = ScanBuffer::new(&file, data_end.min(FilePosition(length)), read_ahead);
             let seed = self.files.seed(segment);
             let files = &self.files;
-            let mut scan = Scan { files, segment, seed, deletions, buffer, position: start };
+            let mut scan = Scan { files, segment, seed, hidden, buffer, position: start };
             scan.run(collected)?;
         }
         if let Some(last) = last.filter(|_| !collected.is_full()) {
@@ -304,6 +308,12 @@ impl Reader {
         let found = block.entries().find(|entry| entry.line == Some(line.0));
         Ok(found.map_or(block.end(), |entry| entry.offset))
     }
+}
+
+/// What is read.
+enum Wanted<'a> {
+    Task(&'a TaskId),
+    All(Box<Hidden>),
 }
 
 /// The spans of a task, wherever they are.

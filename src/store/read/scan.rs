@@ -1,9 +1,9 @@
-//! A scan of one segment in store order, past whatever is damaged or deleted.
+//! A scan of one segment in store order, past whatever is damaged or hidden.
 
 use std::io;
 
 use super::collected::CollectedBlocks;
-use super::deleted::KnownDeletions;
+use super::hidden::Hidden;
 use super::segment_files::{Failure, SegmentFiles, io_failed, is_damage};
 use crate::domain::{Block, Offset};
 use crate::store::catalog::Segment;
@@ -14,7 +14,7 @@ pub(super) struct Scan<'a> {
     pub(super) files: &'a SegmentFiles,
     pub(super) segment: &'a Segment,
     pub(super) seed: ChecksumSeed,
-    pub(super) deletions: Option<&'a KnownDeletions>,
+    pub(super) hidden: &'a Hidden,
     pub(super) buffer: ScanBuffer<'a>,
     pub(super) position: FilePosition,
 }
@@ -66,9 +66,9 @@ impl Scan<'_> {
         if !collected.miss(self.files.with_reason(hole)) {
             return Ok(());
         }
-        match self.deletions {
-            Some(deletions) if deletions.have(&block)? => collected.skip(&block),
-            _ => collected.push(block),
+        match self.hidden.gap(collected.next, &block)? {
+            Some(gap) => collected.skip(&block, gap),
+            None => collected.push(block),
         }
         Ok(())
     }

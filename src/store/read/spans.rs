@@ -3,7 +3,7 @@
 
 use crate::domain::{LineNumber, Offset};
 use crate::store::catalog::{Span, Task};
-use crate::store::format::{ChunkRef, IndexAt};
+use crate::store::format::{ChunkRef, IndexAt, Trim};
 use crate::store::task_index::{IndexError, IndexReader, SpanRow};
 
 /// Where entries stand in one segment.
@@ -48,6 +48,9 @@ pub(super) trait Spans {
 
     /// The end of what the task had before and that was deleted.
     fn deleted_to(&self) -> Result<Option<Offset>, IndexError>;
+
+    /// What the limit on the task's bytes has taken.
+    fn trim(&self) -> Result<Option<Trim>, IndexError>;
 }
 
 /// The spans of a resident task.
@@ -101,6 +104,10 @@ impl Spans for ResidentSpans<'_> {
     fn deleted_to(&self) -> Result<Option<Offset>, IndexError> {
         Ok(self.0.deleted_to)
     }
+
+    fn trim(&self) -> Result<Option<Trim>, IndexError> {
+        Ok(self.0.trim)
+    }
 }
 
 /// Chunks from `from` on that hold at least `bytes`.
@@ -127,6 +134,8 @@ pub(super) struct IndexedSpans<'a> {
     pub(super) task: &'a str,
     /// The store's first offset: retention may be ahead of the index.
     pub(super) start: Offset,
+    /// The last trim, where the index may lack it.
+    pub(super) trim: Option<Trim>,
 }
 
 impl Spans for IndexedSpans<'_> {
@@ -157,6 +166,13 @@ impl Spans for IndexedSpans<'_> {
 
     fn deleted_to(&self) -> Result<Option<Offset>, IndexError> {
         Ok(self.reader.deletion(self.task)?.map(|deletion| deletion.end))
+    }
+
+    fn trim(&self) -> Result<Option<Trim>, IndexError> {
+        match self.trim {
+            Some(trim) => Ok(Some(trim)),
+            None => self.reader.trim(self.task),
+        }
     }
 }
 

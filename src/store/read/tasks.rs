@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::domain::{LineNumber, Offset, TaskId, TaskSummary, WorkerId, WorkerSummary};
-use crate::store::catalog::{Deletions, Task, Worker};
+use crate::store::catalog::{Task, Unindexed, Worker, kept_bytes};
+use crate::store::format::Trim;
 use crate::store::log::{ReadError, TaskPage, TaskQuery};
 use crate::store::memory::MemoryReader;
 use crate::store::shared::StoreShared;
@@ -75,11 +76,12 @@ impl TaskReader {
             return Ok(resident(task));
         }
         let (start, is_deleted) = (catalog.log_start_offset(), catalog.has_all_of(task));
+        let trims = Arc::clone(&catalog.trims);
         drop(catalog);
         let Some(index) = self.shared.index.as_ref().filter(|_| !is_deleted) else {
             return Ok(None);
         };
-        Ok(indexed(&Indexed { reader: index.reader()?, start })?)
+        Ok(indexed(&Indexed { reader: index.reader()?, start, trims })?)
     }
 
     /// Up to `limit` workers of `task` after the first `skip`, in the order in which they appeared.
@@ -117,7 +119,8 @@ impl TaskReader {
     pub(in crate::store) fn page(&self, query: &TaskQuery) -> Result<TaskPage, ReadError> {
         let before = query.before.unwrap_or(Offset(u64::MAX));
         let mut page = Page { query, tasks: Vec::new(), scanned: 0, last: before, is_cut: false };
-        let Residents { summaries, start, tail, deletions } = self.residents_before(before, query);
+        let Residents { summaries, start, tail, deletions, trims } =
+            self.residents_before(before, query);
         for summary in summaries {
             if !page.has_budget() {
                 return Ok(page.finish());
@@ -125,14 +128,14 @@ impl TaskReader {
             page.push(self.with_kept(summary));
         }
         let Some(index) = &self.shared.index else { return Ok(page.finish()) };
-        let indexed = Indexed { reader: index.reader()?, start };
+        let indexed = Indexed { reader: index.reader()?, start, trims };
         indexed.reader.newest_before(before, |task, last| {
             if !page.has_budget() {
                 return Ok(false);
             }
             page.scan(last);
             let Ok(task) = TaskId::new(task) else { return Ok(true) };
-            let is_gone = deletions.end_of(&task).is_some() || self.is_newer(&task, tail);
+            let is_gone = deletions.of(&task).is_some() || self.is_newer(&task, tail);
             if page.query.wants(&task) && !page.has(&task) && !is_gone {
                 page.tasks.extend(indexed.summary(&task, LISTED_WORKERS)?);
             }
@@ -150,8 +153,10 @@ impl TaskReader {
     ) -> Result<TaskPage, ReadError> {
         let mut page = TaskPage::default();
         if let Some(index) = &self.shared.index {
-            let start = self.shared.catalog().log_start_offset();
-            let indexed = Indexed { reader: index.reader()?, start };
+            let catalog = self.shared.catalog();
+            let (start, trims) = (catalog.log_start_offset(), Arc::clone(&catalog.trims));
+            drop(catalog);
+            let indexed = Indexed { reader: index.reader()?, start, trims };
             indexed.reader.oldest_after(after, |task, last| {
                 let is_full = page.tasks.len() == limit;
                 let Some(task) = TaskId::new(task).ok().filter(|_| !is_full) else {
@@ -218,6 +223,7 @@ impl TaskReader {
             start: catalog.log_start_offset(),
             tail: catalog.tail,
             deletions: Arc::clone(&catalog.deletions),
+            trims: Arc::clone(&catalog.trims),
         }
     }
 }
@@ -227,7 +233,8 @@ struct Residents {
     summaries: Vec<TaskSummary>,
     start: Offset,
     tail: Offset,
-    deletions: Arc<Deletions>,
+    deletions: Arc<Unindexed<Offset>>,
+    trims: Arc<Unindexed<Trim>>,
 }
 
 /// The page under way.
@@ -272,6 +279,8 @@ impl Page<'_> {
 struct Indexed {
     reader: IndexReader,
     start: Offset,
+    /// Trims that it may lack.
+    trims: Arc<Unindexed<Trim>>,
 }
 
 impl Indexed {
@@ -281,7 +290,11 @@ impl Indexed {
         let Some(row) = self.reader.row(id)? else { return Ok(None) };
         let spans = self.reader.spans_from(id, self.start, usize::MAX)?;
         let workers = self.workers(task, 0, workers)?;
-        Ok(summary(task, &row, &spans, workers))
+        let trim = match self.trims.of(task) {
+            Some(trim) => Some(trim),
+            None => self.reader.trim(id)?,
+        };
+        Ok(summary(task, (&row, trim), &spans, workers))
     }
 
     fn workers(
@@ -297,7 +310,7 @@ impl Indexed {
 
 fn summary(
     task: &TaskId,
-    row: &TaskRow,
+    (row, trim): (&TaskRow, Option<Trim>),
     spans: &[SpanRow],
     workers: Vec<WorkerSummary>,
 ) -> Option<TaskSummary> {
@@ -309,8 +322,9 @@ fn summary(
         last_offset: last.last,
         first_line: first.first_line.0,
         last_line: end_line - 1,
-        bytes: spans.iter().map(|span| span.bytes).sum(),
+        bytes: kept_bytes(spans.iter().map(|span| span.bytes).sum(), trim),
         lost_lines: row.lost_lines,
+        trimmed_lines: trim.map_or(0, |trim| trim.lines_from(first.first_line)),
         first_time_ms: first.first_time.0,
         last_time_ms: last.last_time.0,
         last_commit: None,

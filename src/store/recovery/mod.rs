@@ -62,7 +62,7 @@ pub(super) fn recover(options: &StoreOptions, epoch: Epoch) -> Result<Recovered,
     let mut recovery = Recovery {
         options,
         epoch,
-        catalog: Catalog::new(),
+        catalog: Catalog::new().with_limit(options.task_bytes),
         next_commit: 1,
         expected: None,
         losses,

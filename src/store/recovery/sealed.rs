@@ -101,7 +101,5 @@ pub(super) fn with_chunks<T>(
     walk.run_sealed()?;
     let here = catalog.tasks.iter().filter(|(_, task)| !task.chunks.is_empty());
     let records = here.filter_map(|(id, task)| task.record(id, segment, IndexAt::UNREADABLE));
-    let (records, cursors) = (records.collect(), catalog.cursors.clone());
-    let tombstones = catalog.deletions.tombstones(segment.base);
-    Ok(use_it(&FooterTasks { records, cursors, tombstones }))
+    Ok(use_it(&catalog.footer_tasks(segment.base, records.collect())))
 }

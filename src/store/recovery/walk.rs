@@ -14,7 +14,7 @@ use crate::domain::{Block, Offset, TaskId};
 use crate::store::catalog::{Catalog, CommittedChunk, RunStats};
 use crate::store::format::{
     ChecksumSeed, ChunkHeader, ChunkRef, Cursors, FIRST_CHUNK, FilePosition, FoundChunk, Millis,
-    ScanBuffer, decode_block, decode_payload, decode_task, was_control_chunk,
+    ScanBuffer, Trim, decode_block, decode_payload, decode_task, decode_trims, was_control_chunk,
 };
 use crate::store::open_error::OpenError;
 use crate::store::task_index::{IndexError, IndexReader, IndexedTask, TaskIndex};
@@ -56,10 +56,12 @@ enum Content {
     Entries(Block),
     /// Entries that are damaged: the block has no payload.
     Damaged(Block),
-    /// A control chunk; see `cursors`.
+    /// How far sources were read.
     Cursors(Cursors),
     /// What this task has before it is deleted.
     Tombstone(TaskId),
+    /// What these tasks have lost to the limit on their bytes.
+    Trims(Vec<(TaskId, Trim)>),
 }
 
 /// What stands behind the last commit that counts.
@@ -162,6 +164,8 @@ impl<'a> Walk<'a> {
         let bytes = self.buffer.bytes(at, found.bytes())?;
         let content = if found.is_tombstone() {
             decode_task(bytes, found).map(Content::Tombstone)
+        } else if header.has_trims {
+            Some(Content::Trims(trims_of(bytes, found)))
         } else if header.count == 0 {
             let cursors =
                 decode_payload(bytes, found).and_then(|cursors| Cursors::decode(&cursors));
@@ -209,6 +213,10 @@ impl<'a> Walk<'a> {
                     self.catalog.delete(task);
                     continue;
                 }
+                Content::Trims(trims) => {
+                    trims.iter().for_each(|(task, trim)| self.catalog.trim(task, *trim));
+                    continue;
+                }
                 Content::Entries(block) => (block, RunStats::of_block(block)),
                 Content::Damaged(block) => {
                     self.losses.note(self.path, seen.location.position, "a chunk");
@@ -245,6 +253,13 @@ impl<'a> Walk<'a> {
         }
         Ok(())
     }
+}
+
+/// The trims of a chunk that has them; none where they are damaged.
+fn trims_of(bytes: &[u8], found: &FoundChunk) -> Vec<(TaskId, Trim)> {
+    let payload = decode_payload(bytes, found).unwrap_or_default();
+    let trims = decode_trims(&payload).unwrap_or_default().into_iter();
+    trims.filter_map(|(task, trim)| Some((TaskId::new(task).ok()?, trim))).collect()
 }
 
 /// What the header says of a chunk whose payload is damaged.

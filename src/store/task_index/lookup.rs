@@ -5,9 +5,10 @@ use std::ops::Bound;
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata};
 
 use super::error::IndexError;
-use super::rows::{DeletionRow, SpanRow, TaskRow, WorkerRow, decode};
-use super::tables::{DELETED, NEWEST, ORDINALS, SPANS, TASKS, WORKERS};
+use super::rows::{DeletionRow, SpanRow, TaskRow, TrimRow, WorkerRow, decode};
+use super::tables::{DELETED, NEWEST, ORDINALS, SPANS, TASKS, TRIMMED, WORKERS};
 use crate::domain::{LineNumber, Offset};
+use crate::store::format::Trim;
 
 /// The index as it was at one moment.
 pub(in crate::store) struct IndexReader {
@@ -17,6 +18,7 @@ pub(in crate::store) struct IndexReader {
     workers: ReadOnlyTable<(&'static str, u32), &'static [u8]>,
     ordinals: ReadOnlyTable<(&'static str, &'static str), u32>,
     deleted: ReadOnlyTable<&'static str, &'static [u8]>,
+    trimmed: ReadOnlyTable<&'static str, &'static [u8]>,
 }
 
 /// All that the index has of one task.
@@ -29,6 +31,8 @@ pub(in crate::store) struct IndexedTask {
     pub(in crate::store) workers: Vec<WorkerRow>,
     /// Its last deletion; the rest is of what came after it.
     pub(in crate::store) deletion: Option<DeletionRow>,
+    /// What the limit on its bytes has taken.
+    pub(in crate::store) trim: Option<Trim>,
 }
 
 fn damaged(task: &str) -> IndexError {
@@ -45,6 +49,7 @@ impl IndexReader {
             workers: read.open_table(WORKERS)?,
             ordinals: read.open_table(ORDINALS)?,
             deleted: read.open_table(DELETED)?,
+            trimmed: read.open_table(TRIMMED)?,
         })
     }
 
@@ -65,7 +70,8 @@ impl IndexReader {
         }
         let spans = self.spans_from(task, Offset(0), usize::MAX)?;
         let workers = self.workers_from(task, 0, usize::MAX)?;
-        Ok(Some(IndexedTask { row: row.unwrap_or_default(), spans, workers, deletion }))
+        let (row, trim) = (row.unwrap_or_default(), self.trim(task)?);
+        Ok(Some(IndexedTask { row, spans, workers, deletion, trim }))
     }
 
     /// The last deletion of `task`.
@@ -74,9 +80,16 @@ impl IndexReader {
         decode(found.value()).map(Some).ok_or_else(|| damaged(task))
     }
 
-    /// Whether it knows of any deletion.
-    pub(in crate::store) fn has_deletions(&self) -> Result<bool, IndexError> {
-        Ok(!self.deleted.is_empty()?)
+    /// What the limit on its bytes has taken of `task`.
+    pub(in crate::store) fn trim(&self, task: &str) -> Result<Option<Trim>, IndexError> {
+        let Some(found) = self.trimmed.get(task)? else { return Ok(None) };
+        let row: Option<TrimRow> = decode(found.value());
+        row.map(|row| Some(row.trim)).ok_or_else(|| damaged(task))
+    }
+
+    /// Whether it knows of any deletion or trim.
+    pub(in crate::store) fn has_hidden(&self) -> Result<bool, IndexError> {
+        Ok(!(self.deleted.is_empty()? && self.trimmed.is_empty()?))
     }
 
     /// Up to `limit` spans of `task`, of the segments that begin at or after `segment`.

@@ -15,6 +15,7 @@
 //! workers  (task, ordinal)                 → WorkerRecord
 //! ordinals (task, worker)                  → ordinal
 //! deleted  task                            → DeletionRow
+//! trimmed  task                            → TrimRow
 //! meta     name                            → number
 //! ```
 //! The file is a `redb` database; why, stands in `docs/adr/0011-tasks-on-disk.md`.

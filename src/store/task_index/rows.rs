@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{LineNumber, Offset, WorkerCounts};
-use crate::store::format::{IndexAt, Millis, TaskRecord, WorkerRecord};
+use crate::store::format::{IndexAt, Millis, TaskRecord, Trim, WorkerRecord};
 
 /// What one sealed segment has of one task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +63,14 @@ pub(in crate::store) struct DeletionRow {
     /// What the task had before this offset is deleted.
     pub(in crate::store) end: Offset,
     /// The first offset of the segment that has the tombstone.
+    pub(in crate::store) segment: Offset,
+}
+
+/// The last trim of a task, while its segment is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store) struct TrimRow {
+    pub(in crate::store) trim: Trim,
+    /// The first offset of the segment that has it.
     pub(in crate::store) segment: Offset,
 }
 

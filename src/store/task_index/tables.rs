@@ -22,6 +22,9 @@ pub(super) const ORDINALS: TableDefinition<(&str, &str), u32> = TableDefinition:
 /// A deleted task, to a `DeletionRow`.
 pub(super) const DELETED: TableDefinition<&str, &[u8]> = TableDefinition::new("deleted");
 
+/// A task whose middle is hidden, to a `TrimRow`.
+pub(super) const TRIMMED: TableDefinition<&str, &[u8]> = TableDefinition::new("trimmed");
+
 /// How far the index has come.
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
 
@@ -33,6 +36,7 @@ pub(super) fn create_tables(write: &WriteTransaction) -> Result<(), IndexError> 
     write.open_table(WORKERS)?;
     write.open_table(ORDINALS)?;
     write.open_table(DELETED)?;
+    write.open_table(TRIMMED)?;
     write.open_table(META)?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::update::SegmentRange;
 use super::*;
 use crate::domain::{LineNumber, WorkerState};
 use crate::store::format::{
-    FilePosition, IndexAt, Millis, NotifiedState, TaskRecord, Tombstone, WorkerRecord,
+    FilePosition, IndexAt, Millis, NotifiedState, TaskRecord, Tombstone, Trim, WorkerRecord,
 };
 
 const EPOCH: Epoch = Epoch(7);
@@ -135,12 +135,42 @@ fn a_tombstone_removes_what_came_before_it_and_goes_with_its_segment() {
     let second = tasks(vec![record("c", (13, 19), 1, vec![worker("w", 0, 19)])]);
     index.remove_segment(range(10, 20), &second).unwrap();
     let reader = index.reader().unwrap();
-    assert!(reader.has_deletions().unwrap());
+    assert!(reader.has_hidden().unwrap());
     assert_eq!(reader.load("c").unwrap().unwrap().spans.len(), 1, "it is the new task's");
     index.remove_segment(range(20, 22), &third).unwrap();
     let reader = index.reader().unwrap();
-    assert!(!reader.has_deletions().unwrap());
+    assert!(!reader.has_hidden().unwrap());
     assert!(reader.load("a").unwrap().is_none() && reader.load("c").unwrap().is_none());
+}
+
+#[test]
+fn a_trim_is_known_until_its_segment_goes_or_its_task_is_deleted() {
+    let index = two_segments();
+    let trim = |from| Trim {
+        from: Offset(from),
+        end: Offset(19),
+        first_line: LineNumber(2),
+        end_line: LineNumber(5),
+        bytes: 9,
+    };
+    let third = FooterTasks {
+        records: vec![record("c", (20, 21), 1, vec![worker("w", 0, 21)])],
+        tombstones: vec![Tombstone { task: "a", end: Offset(20) }],
+        trims: vec![("a", trim(20)), ("c", trim(14))],
+        ..FooterTasks::default()
+    };
+    index.add_segment(EPOCH, range(20, 22), &third).unwrap();
+    let reader = index.reader().unwrap();
+    assert_eq!(reader.trim("a").unwrap(), Some(trim(20)), "it came after the deletion");
+    assert_eq!(reader.load("c").unwrap().unwrap().trim, Some(trim(14)));
+    let fourth = FooterTasks {
+        tombstones: vec![Tombstone { task: "a", end: Offset(22) }],
+        ..FooterTasks::default()
+    };
+    index.add_segment(EPOCH, range(22, 23), &fourth).unwrap();
+    assert_eq!(index.reader().unwrap().trim("a").unwrap(), None);
+    index.remove_segment(range(20, 22), &third).unwrap();
+    assert_eq!(index.reader().unwrap().trim("c").unwrap(), None);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use redb::{Database, ReadableTable, Table, WriteTransaction};
 
 use super::error::IndexError;
-use super::rows::{DeletionRow, SpanRow, TaskRow, decode, encode};
-use super::tables::{DELETED, META, NEWEST, ORDINALS, SPANS, TASKS, WORKERS};
+use super::rows::{DeletionRow, SpanRow, TaskRow, TrimRow, decode, encode};
+use super::tables::{DELETED, META, NEWEST, ORDINALS, SPANS, TASKS, TRIMMED, WORKERS};
 use crate::domain::{Epoch, Offset, WorkerState};
 use crate::store::format::{FooterTasks, TaskRecord, Tombstone, WorkerRecord};
 
@@ -19,7 +19,7 @@ pub(in crate::store) struct SegmentRange {
 }
 
 /// The version of the tables; an index of another one is made anew.
-pub(super) const VERSION: u64 = 2;
+pub(super) const VERSION: u64 = 3;
 
 /// Takes in what the footer of a segment says; segments come in order.
 ///
@@ -39,6 +39,10 @@ pub(super) fn add_segment(
         }
         for record in &tasks.records {
             tables.add(segment.base, record)?;
+        }
+        for (task, trim) in &tasks.trims {
+            let row = encode(&TrimRow { trim: *trim, segment: segment.base });
+            tables.trimmed.insert(*task, &row[..])?;
         }
         let mut meta = write.open_table(META)?;
         meta.insert("version", VERSION)?;
@@ -67,6 +71,9 @@ pub(super) fn remove_segment(
         for tombstone in &tasks.tombstones {
             tables.forget_deletion(segment.base, tombstone)?;
         }
+        for (task, _) in &tasks.trims {
+            tables.forget_trim(segment.base, task)?;
+        }
         Ok(())
     })
 }
@@ -92,6 +99,9 @@ pub(super) fn remove_damaged_segment(database: &Database, base: Offset) -> Resul
         tables
             .deleted
             .retain(|_, row| decode::<DeletionRow>(row).is_some_and(|row| row.segment != base))?;
+        tables
+            .trimmed
+            .retain(|_, row| decode::<TrimRow>(row).is_some_and(|row| row.segment != base))?;
         Ok(())
     })
 }
@@ -115,6 +125,7 @@ struct Tables<'a> {
     workers: Table<'a, (&'static str, u32), &'static [u8]>,
     ordinals: Table<'a, (&'static str, &'static str), u32>,
     deleted: Table<'a, &'static str, &'static [u8]>,
+    trimmed: Table<'a, &'static str, &'static [u8]>,
 }
 
 impl<'a> Tables<'a> {
@@ -126,6 +137,7 @@ impl<'a> Tables<'a> {
             workers: write.open_table(WORKERS)?,
             ordinals: write.open_table(ORDINALS)?,
             deleted: write.open_table(DELETED)?,
+            trimmed: write.open_table(TRIMMED)?,
         })
     }
 
@@ -139,6 +151,7 @@ impl<'a> Tables<'a> {
         let task = tombstone.task;
         let deletion = encode(&DeletionRow { end: tombstone.end, segment });
         self.deleted.insert(task, &deletion[..])?;
+        self.trimmed.remove(task)?;
         let Some(row) = self.row(task)? else { return Ok(()) };
         self.spans.retain_in((task, 0)..=(task, u64::MAX), |_, _| false)?;
         self.newest.remove(row.last.0)?;
@@ -157,6 +170,17 @@ impl<'a> Tables<'a> {
         drop(found);
         if row.is_none_or(|row| row.segment == segment) {
             self.deleted.remove(tombstone.task)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets a trim whose segment goes, and with it everything that it took.
+    fn forget_trim(&mut self, segment: Offset, task: &str) -> Result<(), IndexError> {
+        let Some(found) = self.trimmed.get(task)? else { return Ok(()) };
+        let row: Option<TrimRow> = decode(found.value());
+        drop(found);
+        if row.is_none_or(|row| row.segment == segment) {
+            self.trimmed.remove(task)?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ mod opening;
 mod property;
 mod retention;
 mod tasks;
+mod trimming;
 mod waiting;
 
 use std::fs;

@@ -16,7 +16,7 @@ use crate::store::data_dir::meta_path;
 use crate::store::disk::{Disk, FileState, Room};
 use crate::store::format::{
     ChecksumSeed, Chunk, ChunkHeader, ChunkRef, Compressor, Cursors, FIRST_CHUNK, FilePosition,
-    LastCommit, Millis, encode_chunk, segment_path,
+    LastCommit, Millis, Trim, encode_chunk, encode_trims, segment_path,
 };
 use crate::store::options::{Durability, StoreOptions};
 use crate::store::read::OpenFiles;
@@ -122,6 +122,23 @@ impl FileSegments {
         self.encode(place, &chunk);
     }
 
+    /// Writes a commit of `chunks`, which have no entries, and makes it durable, after all before it is.
+    /// Returns that there is one.
+    fn write_alone(
+        &mut self,
+        commit: CommitHeader,
+        chunks: &[Chunk<'_>],
+    ) -> Result<bool, WriteError> {
+        self.open(commit.number)?.sync()?;
+        let place = self.begin_commit(commit.number)?;
+        for chunk in chunks {
+            self.encode(place, chunk);
+        }
+        self.append(commit, chunks.len())?;
+        self.open(commit.number)?.sync()?;
+        Ok(true)
+    }
+
     /// Appends the commit's bytes to the active segment; returns how many they are.
     fn append(&mut self, commit: CommitHeader, chunks: usize) -> Result<usize, WriteError> {
         let bytes = std::mem::take(&mut self.bytes);
@@ -178,14 +195,9 @@ impl SegmentWriter for FileSegments {
         tail: Offset,
         cursors: &Cursors,
     ) -> Result<bool, WriteError> {
-        self.open(commit.number)?.sync()?;
         let header = ChunkHeader::control_chunk(commit.number, tail, commit.time);
         let payload = if cursors.is_empty() { Vec::new() } else { cursors.encode() };
-        let place = self.begin_commit(commit.number)?;
-        self.encode(place, &Chunk { header, task: "", payload: &payload });
-        self.append(commit, 1)?;
-        self.open(commit.number)?.sync()?;
-        Ok(true)
+        self.write_alone(commit, &[Chunk { header, task: "", payload: &payload }])
     }
 
     fn write_tombstones(
@@ -194,19 +206,30 @@ impl SegmentWriter for FileSegments {
         tail: Offset,
         tasks: &[TaskId],
     ) -> Result<bool, WriteError> {
-        self.open(commit.number)?.sync()?;
         let header = ChunkHeader {
             chunks_in_commit: tasks.len() as u32,
             ..ChunkHeader::control_chunk(commit.number, tail, commit.time)
         };
-        let place = self.begin_commit(commit.number)?;
-        for (index, task) in (0..).zip(tasks) {
-            let header = ChunkHeader { index, ..header };
-            self.encode(place, &Chunk { header, task: task.as_str(), payload: &[] });
-        }
-        self.append(commit, tasks.len())?;
-        self.open(commit.number)?.sync()?;
-        Ok(true)
+        let chunks = (0..).zip(tasks).map(|(index, task)| Chunk {
+            header: ChunkHeader { index, ..header },
+            task: task.as_str(),
+            payload: &[],
+        });
+        self.write_alone(commit, &chunks.collect::<Vec<_>>())
+    }
+
+    fn write_trims(
+        &mut self,
+        commit: CommitHeader,
+        tail: Offset,
+        trims: &[(TaskId, Trim)],
+    ) -> Result<bool, WriteError> {
+        let header = ChunkHeader {
+            has_trims: true,
+            ..ChunkHeader::control_chunk(commit.number, tail, commit.time)
+        };
+        let trims: Vec<_> = trims.iter().map(|(task, trim)| (task.as_str(), *trim)).collect();
+        self.write_alone(commit, &[Chunk { header, task: "", payload: &encode_trims(&trims) }])
     }
 
     fn is_full(&self) -> bool {
