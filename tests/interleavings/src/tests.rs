@@ -4,7 +4,7 @@ use std::time::Duration;
 use crate::domain::{
     Batch, Block, Kind, Offset, Records, Run, Scope, TaskId, WorkerId, encode_run,
 };
-use crate::hub::{Hub, Read};
+use crate::hub::{Hub, WindowRead};
 use crate::store::{Log, OnCommit, Store, StoreOptions};
 
 fn task() -> TaskId {
@@ -19,20 +19,28 @@ fn block(base: u64, count: u32) -> Arc<Block> {
     let run = Run { task: task(), worker, session: None, records };
     let mut payload = Vec::new();
     encode_run(&mut payload, &run);
-    Arc::new(Block::new(task(), Offset(base), base, (count, count), 0, payload.into()))
+    Arc::new(Block {
+        task: task(),
+        base: Offset(base),
+        base_line: base,
+        count,
+        lines: count,
+        time_ms: 0,
+        payload: payload.into(),
+    })
 }
 
 /// Reads from its cursor on until it is at `end`; waits only for wakes. What is behind the
 /// window is taken as read from the log.
 async fn read_to(hub: Hub, scope: Scope, end: Offset) {
-    let window = hub.watch(&scope);
-    let mut changes = window.changes();
+    let subscription = hub.subscribe(&scope);
+    let mut changes = subscription.changes();
     let mut cursor = Offset(1);
     while cursor < end {
-        match window.read(cursor) {
-            Read::Behind => cursor = Offset(cursor.0 + 1),
-            Read::Nothing => changes.changed().await.unwrap(),
-            Read::Blocks { range, .. } => cursor = range.end(),
+        match subscription.read(cursor) {
+            WindowRead::Behind => cursor = Offset(cursor.0 + 1),
+            WindowRead::Nothing => changes.changed().await.unwrap(),
+            WindowRead::Blocks { range, .. } => cursor = range.end(),
         }
     }
 }
