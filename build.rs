@@ -24,17 +24,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// The log services without the methods that push entries: the server reads those itself.
 fn log_services() -> [manual::Service; 2] {
     let notify = method("NotifyWorkerStatus", "notify_worker_status")
+        .codec_path("crate::grpc::arrival::StatusCodec")
         .input_type("crate::proto::ottoscaler::WorkerStatusNotification")
         .output_type("crate::proto::ottoscaler::WorkerStatusAck");
     let register = method("RegisterWorker", "register_worker")
+        .codec_path("tonic_prost::ProstCodec")
         .input_type("crate::proto::ottoscaler::WorkerRegistration")
         .output_type("crate::proto::ottoscaler::RegistrationResponse");
     [service("OttoHandlerLogService", notify), service("LogStreamingService", register)]
 }
 
 fn method(route: &str, name: &str) -> manual::MethodBuilder {
-    let method = manual::Method::builder().name(name).route_name(route);
-    method.codec_path("tonic_prost::ProstCodec")
+    manual::Method::builder().name(name).route_name(route)
 }
 
 fn service(name: &str, method: manual::MethodBuilder) -> manual::Service {

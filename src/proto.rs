@@ -63,5 +63,19 @@ impl<'a> TryFrom<&'a ottoscaler::WorkerStatusNotification> for crate::encode::St
     }
 }
 
+/// A status notification in `wire`. Where a text in it is not UTF-8, that is replaced and marked.
+///
+/// # Errors
+/// When it is something else.
+pub fn decode_notification(
+    wire: &[u8],
+) -> Result<ottoscaler::WorkerStatusNotification, prost::DecodeError> {
+    use prost::Message;
+    ottoscaler::WorkerStatusNotification::decode(wire).or_else(|error| {
+        let repaired = crate::encode::repair_status(wire).map_err(|_malformed| error)?;
+        ottoscaler::WorkerStatusNotification::decode(&repaired[..])
+    })
+}
+
 /// The compiled descriptors of everything under `proto/`.
 pub const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("otto_handler_descriptor");

@@ -10,6 +10,7 @@ mod fields;
 mod json;
 mod output;
 mod protobuf;
+mod repair;
 mod scan;
 
 pub use clock::{CachedClock, format_ms};
@@ -18,7 +19,8 @@ pub use escape::write_text;
 pub use fields::Fields;
 pub use json::{EntryIds, StatusParts, write_gap, write_status};
 pub use output::{write_decimal, write_json};
-pub use protobuf::Malformed;
+pub use protobuf::{Malformed, RawIds};
+pub use repair::{repair_entry, repair_status};
 pub use scan::WireLayout;
 
 #[cfg(test)]

@@ -64,6 +64,31 @@ pub(super) fn text(number: u32, bytes: &[u8]) -> Result<&str, Malformed> {
         .map_err(|error| Malformed::Utf8 { number, position: error.valid_up_to() })
 }
 
+/// The ids of a log entry as they stand on the wire; empty where there are none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RawIds<'a> {
+    /// `task_id`.
+    pub task_id: &'a [u8],
+    /// `worker_id`.
+    pub worker_id: &'a [u8],
+}
+
+impl<'a> RawIds<'a> {
+    /// What `message` has of them before it ends or makes no sense.
+    pub fn read(mut message: &'a [u8]) -> Self {
+        let mut ids = Self::default();
+        while let Ok(Some(field)) = next_field(&mut message, 0) {
+            match (field.number, field.bytes()) {
+                (1, Ok(bytes)) => ids.worker_id = bytes,
+                (2, Ok(bytes)) => ids.task_id = bytes,
+                (1 | 2, Err(_)) => break,
+                _ => {}
+            }
+        }
+        ids
+    }
+}
+
 /// Takes the next field off `rest`, of a message that stands `depth` messages deep; `None` at
 /// the end.
 pub(super) fn next_field<'a>(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::acks::PendingAcks;
 use super::budget::Reservation;
 use super::reader::{Accepted, Ids, IncomingEntry, ProducerSeq, Refusal};
-use crate::domain::{Batch, Kind, ProducerSession, Records, Run};
+use crate::domain::{Batch, Kind, ProducerSession, Records, Run, TaskId};
 use crate::encode::{CachedClock, EntryIds, write_gap};
 
 /// A batch with this many encoded bytes is full.
@@ -13,6 +13,9 @@ const BATCH_BYTES: usize = 128 * 1024;
 
 /// A batch with this many entries is full.
 const BATCH_ENTRIES: u64 = 1024;
+
+/// Gaps that may still grow, at most. Further ones are for a producer that refuses to make sense.
+const MAX_GROWING_LOSSES: usize = 64;
 
 /// What a run or a refusal takes beside its bytes; about.
 const ITEM_BYTES: usize = 128;
@@ -34,8 +37,8 @@ pub(super) struct BatchBuilder {
     ids: Option<Arc<Ids>>,
     bytes: usize,
     pending_acks: PendingAcks,
-    /// The next gap, which may still grow.
-    loss: Option<LostLines>,
+    /// The next gaps, which may still grow: one for each worker, until an entry of its task comes.
+    losses: Vec<LostLines>,
     /// The gaps that are in the batch.
     noted_losses: Vec<LostLines>,
     budget: Option<Reservation>,
@@ -53,13 +56,27 @@ pub(super) struct BuiltBatch {
 impl BatchBuilder {
     /// An empty batch, whose first entry has this sequence.
     pub(super) fn starting_at(sequence: u64) -> Self {
-        let (batch, ids, loss, noted_losses, budget) = Default::default();
+        let (batch, ids, losses, noted_losses, budget) = Default::default();
         let pending_acks = PendingAcks::starting_at(sequence);
-        Self { batch, ids, bytes: 0, pending_acks, loss, noted_losses, budget }
+        Self { batch, ids, bytes: 0, pending_acks, losses, noted_losses, budget }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.pending_acks.is_empty() && self.loss.is_none()
+        self.pending_acks.is_empty() && self.losses.is_empty()
+    }
+
+    /// Whether it would write gaps and nothing else.
+    pub(super) fn has_only_losses(&self) -> bool {
+        self.batch.runs.is_empty() && !self.losses.is_empty()
+    }
+
+    /// The acks of what was refused, which depend on no batch; its gaps may grow on.
+    pub(super) fn take_refused(&mut self) -> PendingAcks {
+        let next = PendingAcks::starting_at(self.next_sequence());
+        let mut refused = std::mem::replace(&mut self.pending_acks, next);
+        refused.hold(self.budget.take());
+        self.bytes = ITEM_BYTES * self.losses.len();
+        refused
     }
 
     pub(super) fn next_sequence(&self) -> u64 {
@@ -97,7 +114,9 @@ impl BatchBuilder {
     }
 
     fn add_accepted(&mut self, entry: Accepted) {
-        self.note_loss();
+        if !self.losses.is_empty() {
+            self.note_losses_of(&entry.ids.task);
+        }
         self.pending_acks.add();
         self.bytes += entry.records.as_bytes().len();
         let is_same = self.is_of(&entry.ids);
@@ -125,19 +144,26 @@ impl BatchBuilder {
         self.pending_acks.add_dropped(refusal.reason);
     }
 
-    /// Adds a gap for lines that could not be kept; those of one worker in a row make one gap.
+    /// Adds a gap for lines that could not be kept. Those of one worker make one gap, until an entry
+    /// of its task comes: whoever sends what is refused must not fill the log with gaps.
     pub(super) fn add_loss(&mut self, loss: LostLines) {
-        match &mut self.loss {
-            Some(known) if known.ids == loss.ids => known.lines += loss.lines,
-            _ => {
-                self.note_loss();
-                self.loss = Some(loss);
-            }
+        if let Some(known) = self.losses.iter_mut().rfind(|known| known.ids == loss.ids) {
+            known.lines += loss.lines;
+            return;
         }
+        if self.losses.len() == MAX_GROWING_LOSSES {
+            let oldest = self.losses.remove(0);
+            self.note(oldest);
+        }
+        self.losses.push(loss);
     }
 
-    fn note_loss(&mut self) {
-        let Some(loss) = self.loss.take() else { return };
+    fn note_losses_of(&mut self, task: &TaskId) {
+        let of_task = self.losses.extract_if(.., |loss| loss.ids.task == *task);
+        of_task.collect::<Vec<_>>().into_iter().for_each(|loss| self.note(loss));
+    }
+
+    fn note(&mut self, loss: LostLines) {
         let (task_id, worker_id) = (loss.ids.task.as_str(), loss.ids.worker.as_str());
         let ids = EntryIds { task_id, worker_id };
         let mut records = Records::default();
@@ -153,7 +179,7 @@ impl BatchBuilder {
     }
 
     pub(super) fn finish(mut self) -> BuiltBatch {
-        self.note_loss();
+        std::mem::take(&mut self.losses).into_iter().for_each(|loss| self.note(loss));
         let Self { batch, mut pending_acks, noted_losses, budget, .. } = self;
         pending_acks.hold(budget);
         BuiltBatch { batch, pending_acks, noted_losses }

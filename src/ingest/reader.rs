@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use super::budget::Reservation;
 use crate::domain::{IdError, Kind, Records, TaskId, WorkerId};
-use crate::encode::{EntryEncoder, EntryIds, ProducerNumbering, SEQ_KEY, SESSION_KEY, WireLayout};
+use crate::encode::{
+    Encoded, EntryEncoder, EntryIds, Malformed, ProducerNumbering, RawIds, SEQ_KEY, SESSION_KEY,
+    WireLayout, repair_entry,
+};
 
 /// The size of a busy stream's buffer, in bytes. A larger entry gets an allocation of its own.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -20,6 +23,9 @@ const IDLE_BODY_BYTES: usize = 1024;
 
 /// What the JSON of an entry has beside its texts, in bytes; about.
 const FRAME_BYTES: usize = 1024;
+
+/// Whose a refused entry counts as where its worker cannot be read.
+const UNREADABLE_WORKER: &str = "unknown";
 
 /// The task and worker that an entry belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,6 +43,15 @@ impl Ids {
     /// Says which rule one of them breaks.
     pub fn new(task: &str, worker: &str) -> Result<Self, IdError> {
         Ok(Self { task: TaskId::new(task)?, worker: WorkerId::new(worker)? })
+    }
+
+    /// Those of a message that is refused, where its task can be read.
+    fn of_refused(message: &[u8]) -> Option<Self> {
+        let RawIds { task_id, worker_id } = RawIds::read(message);
+        let task = TaskId::new(str::from_utf8(task_id).ok()?).ok()?;
+        let worker = str::from_utf8(worker_id).ok().and_then(|worker| WorkerId::new(worker).ok());
+        let worker = worker.or_else(|| WorkerId::new(UNREADABLE_WORKER).ok())?;
+        Some(Self { task, worker })
     }
 }
 
@@ -63,7 +78,7 @@ pub struct ProducerSeq {
 /// Why an entry will never be kept.
 #[derive(Debug)]
 pub struct Refusal {
-    /// Its task and worker, where they could be read.
+    /// Its task and worker, where the task could be read.
     pub ids: Option<Ids>,
     /// Which field is wrong, its value or size, and the rule.
     pub reason: String,
@@ -84,6 +99,7 @@ pub struct IncomingEntry {
 /// which seldom change within a stream.
 #[derive(Debug)]
 pub struct EntryReader {
+    layout: WireLayout,
     encoder: EntryEncoder,
     /// The body of the entry that is being read.
     body: Vec<u8>,
@@ -104,6 +120,7 @@ impl EntryReader {
         let (body, buffer, last_session) = Default::default();
         let last_ids = Err("no entry was read yet".to_owned());
         Self {
+            layout,
             encoder: EntryEncoder::new(layout),
             body,
             buffer,
@@ -115,11 +132,12 @@ impl EntryReader {
     }
 
     /// About how many bytes `message` takes once it is encoded, and hardly ever less: a control
-    /// character becomes six bytes.
+    /// character becomes six bytes, one that is not UTF-8 three.
     pub fn encoded_bytes(message: &[u8]) -> usize {
         let added = |byte: &u8| match byte {
             0..0x20 => 5,
             b'"' | b'\\' => 1,
+            0x80.. => 2,
             _ => 0,
         };
         FRAME_BYTES + message.len() + message.iter().map(added).sum::<usize>()
@@ -155,12 +173,37 @@ impl EntryReader {
         received_at: &str,
         body: &mut Vec<u8>,
     ) -> Result<Accepted, Refusal> {
-        let encoded = self.encoder.encode(message, received_at, body).map_err(|malformed| {
-            Refusal { ids: None, reason: format!("the message is not a log entry: {malformed}") }
-        })?;
-        let ids = self.ids(encoded.ids).map_err(|reason| Refusal { ids: None, reason })?;
+        match self.encoder.encode(message, received_at, body) {
+            Ok(encoded) => self.accept(message, encoded, body),
+            Err(Malformed::Utf8 { .. }) => self.repaired_entry(message, received_at, body),
+            Err(malformed) => Err(not_an_entry(message, &malformed)),
+        }
+    }
+
+    /// The same for a message in whose texts not all is UTF-8.
+    fn repaired_entry(
+        &mut self,
+        message: &[u8],
+        received_at: &str,
+        body: &mut Vec<u8>,
+    ) -> Result<Accepted, Refusal> {
+        let refuse = |malformed| not_an_entry(message, &malformed);
+        let repaired = repair_entry(self.layout, message).map_err(refuse)?;
+        body.truncate(Records::HEAD_BYTES);
+        let encoded = self.encoder.encode(&repaired, received_at, body).map_err(refuse)?;
+        self.accept(message, encoded, body)
+    }
+
+    fn accept(
+        &mut self,
+        message: &[u8],
+        Encoded { ids, numbering }: Encoded<'_>,
+        body: &mut Vec<u8>,
+    ) -> Result<Accepted, Refusal> {
+        let ids =
+            self.ids(ids).map_err(|reason| Refusal { ids: Ids::of_refused(message), reason })?;
         let producer_seq = self
-            .producer_seq(encoded.numbering)
+            .producer_seq(numbering)
             .map_err(|reason| Refusal { ids: Some(Ids::clone(&ids)), reason })?;
         Ok(Accepted { ids, producer_seq, records: self.record(body) })
     }
@@ -220,6 +263,11 @@ impl EntryReader {
         self.last_session = Some(Arc::clone(&session));
         Ok(session)
     }
+}
+
+fn not_an_entry(message: &[u8], malformed: &Malformed) -> Refusal {
+    let reason = format!("the message is not a log entry: {malformed}");
+    Refusal { ids: Ids::of_refused(message), reason }
 }
 
 #[cfg(test)]
@@ -286,6 +334,36 @@ mod tests {
         let control = WorkerLogEntry { worker_id: "a\u{7}".into(), ..entry(&[]) };
         let reason = read(&control).unwrap_err();
         assert_eq!(reason, "worker_id holds the control character U+0007 at byte 1");
+    }
+
+    #[test]
+    fn a_text_that_is_not_utf8_is_kept_and_marked() {
+        let wire = b"\x0a\x01w\x12\x01t\x32\x07caf\xe9 \xff\x0a";
+        let mut reader = EntryReader::new(WireLayout::WorkerLogEntry);
+        let accepted = reader.read(wire, RECEIVED_AT).entry.unwrap();
+        let (_, body) = accepted.records.iter().next().unwrap();
+        let body = std::str::from_utf8(body).unwrap();
+        let expected = r#""message":"caf\u{fffd} \u{fffd}\n","metadata":{"otto.utf8":"repaired"}"#;
+        assert!(body.contains(&expected.replace("\\u{fffd}", "\u{fffd}")), "{body}");
+    }
+
+    #[test]
+    fn a_refusal_names_the_task_where_that_can_be_read() {
+        type Named = Option<(&'static str, &'static str)>;
+        let cases: [(&[u8], Named); 6] = [
+            (b"\x0a\x01w\x12\x01t\x32\x05ab", Some(("t", "w"))),
+            (b"\x12\x01t\x32\x01a", Some(("t", "unknown"))),
+            (b"\x12\x01t\x0a\x01\xff", Some(("t", "unknown"))),
+            (b"\x0a\x01w\x12\x01\xff", None),
+            (b"\x0a\x01w\x32\x01a", None),
+            (b"\xff\xff\xff", None),
+        ];
+        for (wire, expected) in cases {
+            let mut reader = EntryReader::new(WireLayout::WorkerLogEntry);
+            let ids = reader.read(wire, RECEIVED_AT).entry.unwrap_err().ids;
+            let found = ids.as_ref().map(|ids| (ids.task.as_str(), ids.worker.as_str()));
+            assert_eq!(found, expected, "{wire:?}");
+        }
     }
 
     #[test]

@@ -59,9 +59,11 @@ async fn an_invalid_entry_is_dropped_with_the_reason_and_the_stream_goes_on() {
         sequence += 1;
         producer.push_all(sequence, vec![entry("t", "good")]).await;
     }
-    // Of those that name task and worker, the log tells that they are missing.
-    let gap = "--- 1 line is missing here: entry is 5045 bytes, the limit is 4096 ---\n";
-    let expected = ["good\n", "good\n", "good\n", gap, "good\n"].concat();
+    // Of those that name the task, the log tells that they are missing.
+    let gap = |reason| format!("--- 1 line is missing here: {reason} ---\n");
+    let no_worker = gap("worker_id holds the control character U+0001 at byte 1");
+    let too_large = gap("entry is 5045 bytes, the limit is 4096");
+    let expected = ["good\n", "good\n", &no_worker, "good\n", &too_large, "good\n"].concat();
     assert_eq!(text(|path| server.api(path), "t").await, expected);
 }
 
@@ -197,8 +199,11 @@ async fn bytes_that_are_no_entry_are_dropped_with_the_reason_and_the_stream_goes
     let mut grpc = tonic::client::Grpc::new(channel.connect().await.unwrap());
     grpc.ready().await.unwrap();
     let good = b"\x0a\x01w\x12\x01t\x32\x04good".to_vec();
-    let no_utf8 = b"\x0a\x01w\x12\x01t\x32\x02a\xff".to_vec();
-    let sent = tokio_stream::iter([b"\xff\xff\xff".to_vec(), good, no_utf8]);
+    // What a C++ producer sends.
+    let no_utf8 = b"\x0a\x01w\x12\x01t\x32\x06caf\xe9 \xff".to_vec();
+    let cut = b"\x0a\x01w\x12\x01t\x32\x09cut".to_vec();
+    let no_id = b"\x0a\x01\xff\x12\x01t\x32\x01a".to_vec();
+    let sent = tokio_stream::iter([b"\xff\xff\xff".to_vec(), good, no_utf8, cut, no_id]);
     let path = "/ottoscaler.v1.OttoHandlerLogService/ForwardWorkerLogs".parse().unwrap();
     let mut responses = grpc.streaming(Request::new(sent), path, Raw).await.unwrap().into_inner();
     let mut acks = Vec::new();
@@ -207,11 +212,35 @@ async fn bytes_that_are_no_entry_are_dropped_with_the_reason_and_the_stream_goes
     }
     let no_entry = "the message is not a log entry: ";
     let truncated = format!("{no_entry}it ends in the middle of a field");
-    let no_text = format!("{no_entry}field 6 is not UTF-8 from its byte 1 on");
-    let expected =
-        [(Status::Drop, truncated), (Status::Ack, String::new()), (Status::Drop, no_text)];
+    let no_id = format!("{no_entry}field 1 is not UTF-8 from its byte 0 on");
+    let kept = || (Status::Ack, String::new());
+    let dropped = |reason: &str| (Status::Drop, reason.to_owned());
+    let expected = [dropped(&truncated), kept(), kept(), dropped(&truncated), dropped(&no_id)];
     assert_eq!(acks, expected);
-    assert_eq!(text(|path| server.api(path), "t").await, "good\n");
+    // Of those whose task can be read, the log tells that they are missing.
+    let gap = |reason: &str| format!("--- 1 line is missing here: {reason} ---\n");
+    let lines = "good\ncaf\u{fffd} \u{fffd}\n".to_owned();
+    let expected = lines + &gap(&truncated) + &gap(&no_id);
+    assert_eq!(text(|path| server.api(path), "t").await, expected);
+    let entries = ndjson(|path| server.api(path), "t").await;
+    assert_eq!(entries[0].get("metadata"), None);
+    assert_eq!(entries[1]["metadata"], serde_json::json!({ "otto.utf8": "repaired" }));
+    assert_eq!(json(&server.api("/tasks/t")).await["lostLines"], 2);
+}
+
+#[tokio::test]
+async fn a_status_that_is_not_utf8_is_kept_and_marked() {
+    let server = TestServer::start().await;
+    let channel = tonic::transport::Endpoint::from_shared(server.grpc()).unwrap();
+    let mut grpc = tonic::client::Grpc::new(channel.connect().await.unwrap());
+    grpc.ready().await.unwrap();
+    let status = b"\x0a\x01w\x12\x01t\x18\x03\x2a\x04no\xff!".to_vec();
+    let path = "/ottoscaler.v1.OttoHandlerLogService/NotifyWorkerStatus".parse().unwrap();
+    grpc.unary(Request::new(status), path, Raw).await.unwrap();
+    let mut reader = Reader::open(&server.api("/stream/t")).await;
+    let status: serde_json::Value = serde_json::from_str(&reader.event().await.data).unwrap();
+    assert_eq!((&status["status"], &status["reason"]), (&"FAILED".into(), &"no\u{fffd}!".into()));
+    assert_eq!(status["metadata"]["otto.utf8"], "repaired");
 }
 
 fn notification(status: StatusType, timestamp: &str) -> WorkerStatusNotification {

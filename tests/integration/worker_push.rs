@@ -65,7 +65,7 @@ async fn a_registered_worker_pushes_and_its_sequence_goes_on_over_streams() {
 }
 
 #[tokio::test]
-async fn an_unregistered_workers_entry_is_dropped_by_name_and_leaves_no_trace() {
+async fn an_unregistered_workers_entry_is_dropped_by_name_and_leaves_a_gap() {
     let server = TestServer::start().await;
     let mut client = client(&server).await;
     client.register_worker(registration("known")).await.unwrap();
@@ -74,9 +74,13 @@ async fn an_unregistered_workers_entry_is_dropped_by_name_and_leaves_no_trace() 
     let expected =
         "worker_id \"stranger\" of task_id \"t\" is not registered, call RegisterWorker first";
     assert_eq!(acks[1].message, expected);
-    assert_eq!(text(|path| server.api(path), "t").await, "in\n");
+    let gap = format!("--- 1 line is missing here: {expected} ---\n");
+    assert_eq!(text(|path| server.api(path), "t").await, format!("in\n{gap}"));
+    // That the log has a gap of it makes it no registered worker.
+    let again = push(&mut client, vec![entry("stranger", "out"), entry("stranger", "out")]).await;
+    assert!(again.iter().all(|ack| ack.status() == Status::Drop));
     let task = json(&server.api("/tasks/t")).await;
-    assert_eq!(task["lostLines"], 0);
+    assert_eq!((&task["lines"], &task["lostLines"]), (&1.into(), &3.into()));
 }
 
 #[tokio::test]
@@ -120,7 +124,7 @@ async fn a_worker_that_the_log_knows_counts_as_registered_after_a_restart() {
     let server = TestServer::start().await;
     let mut before = client(&server).await;
     before.register_worker(registration("w")).await.unwrap();
-    push(&mut before, vec![entry("w", "one")]).await;
+    push(&mut before, (1..=5).map(|turn| entry("w", &format!("line {turn}"))).collect()).await;
     drop(before);
     let (dir, stopped) = server.begin_stop();
     within("the shutdown", stopped).await.unwrap().unwrap();
@@ -128,5 +132,7 @@ async fn a_worker_that_the_log_knows_counts_as_registered_after_a_restart() {
     let mut after = client(&server).await;
     let acks = push(&mut after, vec![entry("w", "two"), entry("stranger", "out")]).await;
     assert_eq!((acks[0].status(), acks[1].status()), (Status::Ack, Status::Drop));
-    assert_eq!(text(|path| server.api(path), "t").await, "one\ntwo\n");
+    let lines = text(|path| server.api(path), "t").await;
+    assert!(lines.starts_with("line 1\nline 2\nline 3\nline 4\nline 5\ntwo\n"), "{lines}");
+    assert_eq!(json(&server.api("/tasks/t")).await["lostLines"], 1);
 }

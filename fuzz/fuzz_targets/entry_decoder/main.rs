@@ -3,6 +3,7 @@
 
 #![no_main]
 
+mod repair;
 mod slow;
 
 use libfuzzer_sys::fuzz_target;

@@ -8,6 +8,8 @@ use otto_handler::proto::ottoscaler::{LogEntry, WorkerLogEntry};
 use prost::{DecodeError, Message};
 use serde_json::{Map, Value, json};
 
+use crate::repair;
+
 /// The longest id, in bytes.
 const MAX_ID_BYTES: usize = 253;
 
@@ -26,7 +28,7 @@ pub struct KeptEntry {
 #[derive(Debug)]
 pub enum Verdict {
     Keep(Box<KeptEntry>),
-    /// The task and the worker are known when only the numbering is wrong.
+    /// The task and the worker, where the task can be read.
     Refuse {
         ids: Option<(String, String)>,
     },
@@ -54,10 +56,11 @@ pub fn decode(layout: WireLayout, wire: &[u8]) -> Result<WorkerLogEntry, DecodeE
 
 /// Judges one message by the contract's rules.
 pub fn verdict(layout: WireLayout, wire: &[u8]) -> Verdict {
-    let Ok(entry) = decode(layout, wire) else { return Verdict::Refuse { ids: None } };
-    if !is_id(&entry.task_id) || !is_id(&entry.worker_id) {
-        return Verdict::Refuse { ids: None };
-    }
+    let decoded = decode(layout, wire).ok();
+    let entry = match decoded.or_else(|| repair::entry(layout, wire)) {
+        Some(entry) if is_id(&entry.task_id) && is_id(&entry.worker_id) => entry,
+        _ => return Verdict::Refuse { ids: repair::ids(wire) },
+    };
     let ids = (entry.task_id.clone(), entry.worker_id.clone());
     let (entry, session, seq) = numbering(entry);
     let seq = match (session, seq) {
@@ -80,7 +83,7 @@ pub fn numbering(mut entry: WorkerLogEntry) -> (WorkerLogEntry, Option<String>, 
     (entry, session, seq)
 }
 
-fn is_id(text: &str) -> bool {
+pub fn is_id(text: &str) -> bool {
     (1..=MAX_ID_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 

@@ -3,8 +3,10 @@
 mod bounded_body;
 mod calls;
 mod hold;
+mod status_codec;
 mod watch;
 
 pub(super) use bounded_body::MessageLimit;
 pub(super) use calls::{Calls, stream_budget};
+pub(super) use status_codec::StatusCodec;
 pub(super) use watch::{ArrivalWatch, Progress};

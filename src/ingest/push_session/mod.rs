@@ -13,6 +13,7 @@
 //!
 //! [`MAX_IN_FLIGHT`]: state::MAX_IN_FLIGHT
 
+mod gap_interval;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ use super::super::batch_builder::{BatchBuilder, BuiltBatch, LostLines, lines_los
 use super::super::budget::{FREE_BYTES, Reservation};
 use super::super::intake::{Intake, StreamPermit};
 use super::super::reader::IncomingEntry;
+use super::gap_interval::GapInterval;
 use crate::domain::Batch;
 use crate::store::{AppendError, Committed, Receipt, TryAppendError};
 
@@ -83,6 +84,7 @@ pub(super) struct SessionState<S, E> {
     end: Option<SessionEnd<E>>,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
     builder: BatchBuilder,
+    gap_interval: GapInterval,
     /// Set while there is no memory for more entries.
     waiting_for_budget: Option<BoxFuture<'static, Reservation>>,
     pending_append: Option<PendingAppend>,
@@ -110,6 +112,7 @@ where
             end: None,
             drain,
             builder: BatchBuilder::starting_at(1),
+            gap_interval: GapInterval::default(),
             waiting_for_budget: None,
             pending_append: None,
             in_flight: VecDeque::new(),
@@ -217,11 +220,33 @@ where
         let had_inbound = self.inbound.is_some();
         self.read_ready(context);
         let has_ended = had_inbound && self.inbound.is_none();
-        if !self.builder.is_empty() && self.may_submit() {
-            self.submit();
-            return Poll::Ready(());
+        if self.may_submit() {
+            if self.must_wait_with_gaps(context) {
+                if self.answer_refused() {
+                    return Poll::Ready(());
+                }
+            } else if !self.builder.is_empty() {
+                self.submit();
+                return Poll::Ready(());
+            }
         }
         if has_ended { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Whether the next batch would hold only gaps, too soon after one that did.
+    fn must_wait_with_gaps(&mut self, context: &mut Context<'_>) -> bool {
+        let has_only_gaps = self.inbound.is_some() && self.builder.has_only_losses();
+        has_only_gaps && self.gap_interval.runs(context)
+    }
+
+    /// Answers what was refused, before its gaps are written; returns whether there was something.
+    fn answer_refused(&mut self) -> bool {
+        let refused = self.builder.take_refused();
+        let has_refused = !refused.is_empty();
+        if has_refused {
+            self.push_in_flight(BatchState::Empty, refused);
+        }
+        has_refused
     }
 
     /// A batch goes at once when none is in flight, and otherwise when it is full: what comes
@@ -295,6 +320,9 @@ where
     }
 
     fn submit(&mut self) {
+        if self.builder.has_only_losses() {
+            self.gap_interval.begin();
+        }
         let next = BatchBuilder::starting_at(self.builder.next_sequence());
         let BuiltBatch { batch, pending_acks, noted_losses } =
             std::mem::replace(&mut self.builder, next).finish();

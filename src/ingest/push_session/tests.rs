@@ -275,6 +275,41 @@ async fn after_a_stall_the_gap_is_written_although_numbered_entries_that_come_wi
 }
 
 #[tokio::test]
+async fn refused_lines_of_many_workers_leave_one_gap_each_wherever_they_stand_in_a_batch() {
+    let fixture = Fixture::new();
+    let (sender, mut session) = fixture.session(AckMode::Each);
+    let large = "x".repeat(MAX_ENTRY_BYTES);
+    for turn in 0..30 {
+        let worker_id = format!("w{}", turn % 3);
+        sender.send(Ok(read(&WorkerLogEntry { worker_id, ..wire(&large) }))).unwrap();
+        sender.send(Ok(line_of("other"))).unwrap();
+    }
+    drop(sender);
+    finish(&mut session).await;
+    let task = fixture.log.task(&TaskId::new("filled").unwrap()).await.unwrap().unwrap();
+    assert_eq!((task.lost_lines, task.last_offset.0 - task.first_offset.0), (30, 2));
+}
+
+#[tokio::test]
+async fn a_stream_of_refused_lines_is_answered_at_once_and_leaves_a_gap_a_second_at_most() {
+    let fixture = Fixture::new();
+    let (sender, mut session) = fixture.session(AckMode::Each);
+    let large = "x".repeat(MAX_ENTRY_BYTES);
+    let begun = std::time::Instant::now();
+    for sequence in 1..=500 {
+        sender.send(Ok(line(&large))).unwrap();
+        let ack = session.next().await.unwrap().unwrap();
+        assert!(matches!(ack.status, AckStatus::Dropped(_)) && ack.sequence == sequence);
+    }
+    drop(sender);
+    finish(&mut session).await;
+    let task = fixture.log.task(&TaskId::new("filled").unwrap()).await.unwrap().unwrap();
+    let gaps = task.last_offset.0 - task.first_offset.0 + 1;
+    assert_eq!(task.lost_lines, 500);
+    assert!(gaps <= begun.elapsed().as_secs() + 2, "{gaps} gaps in {:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn a_session_that_is_dropped_keeps_what_arrives_until_its_stream_ends() {
     let fixture = Fixture::new();
     fixture.disk.hold();

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt};
 
 use super::{HeldRegistration, Registered, Registry};
+use crate::domain::{WorkerState, WorkerSummary};
 use crate::ingest::reader::{Ids, IncomingEntry, Refusal};
 use crate::store::Log;
 
@@ -56,8 +57,7 @@ impl<S> RegisteredEntries<S> {
             return Poll::Ready(None);
         };
         let count = self.register_known(&ids, known).map_err(|reason| {
-            // Without ids, so that strangers cannot write gaps into a task's log.
-            incoming.entry = Err(Refusal { ids: None, reason });
+            incoming.entry = Err(Refusal { ids: Some(Ids::clone(&ids)), reason });
         });
         Poll::Ready(Some(Admitted { incoming, count: count.ok() }))
     }
@@ -130,7 +130,12 @@ where
 /// up counts as known: registration is no protection, and its lines must not be lost.
 async fn known_to(log: Arc<dyn Log>, ids: Arc<Ids>) -> Option<bool> {
     match log.worker(ids.task.clone(), ids.worker.clone()).await {
-        Ok(worker) => Some(worker?.state.is_some_and(|state| state.has_ended())),
+        Ok(worker) => {
+            let WorkerSummary { lines, state, .. } = worker?;
+            // Of one that never registered the log may have a gap, and nothing else.
+            let is_known = lines > 0 || state.is_some();
+            is_known.then(|| state.is_some_and(WorkerState::has_ended))
+        }
         Err(error) => {
             tracing::warn!(task = %ids.task, worker = %ids.worker, %error, "a worker cannot be looked up");
             Some(false)

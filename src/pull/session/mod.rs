@@ -4,7 +4,6 @@
 mod tests;
 
 use futures_util::{FutureExt, StreamExt};
-use prost::Message;
 use tonic::Streaming;
 
 use super::codec::PullResponse;
@@ -15,7 +14,7 @@ use super::state::{PullReporter, PullState};
 use crate::domain::Cursor;
 use crate::encode::{CachedClock, StatusParts, WireLayout};
 use crate::ingest::{EntryReader, Notified, PullWriter, StatusError};
-use crate::proto::ottoscaler::WorkerStatusNotification;
+use crate::proto::decode_notification;
 
 /// An open stream, and where its entries go.
 pub(super) struct PullSession {
@@ -142,7 +141,7 @@ impl PullSession {
 
     async fn on_status(&mut self, bytes: &[u8], cursor: Cursor) -> Result<(), String> {
         self.commit().await?;
-        let notification = match WorkerStatusNotification::decode(bytes) {
+        let notification = match decode_notification(bytes) {
             Ok(notification) => notification,
             Err(error) => {
                 self.skip(&format!("a status is not a notification: {error}"), cursor);

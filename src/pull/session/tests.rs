@@ -18,7 +18,7 @@ use crate::proto::otto::handler::v1::worker_log_source_server::{
     WorkerLogSource, WorkerLogSourceServer,
 };
 use crate::proto::otto::handler::v1::{CaughtUp, PullWorkerLogsRequest, PulledLogEntry};
-use crate::proto::ottoscaler::WorkerLogEntry;
+use crate::proto::ottoscaler::{WorkerLogEntry, WorkerStatusNotification};
 use crate::pull::{Mode, Polling};
 use crate::store::{self, Log, StoreOptions};
 use crate::tasks::Tasks;
