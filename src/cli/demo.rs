@@ -104,7 +104,7 @@ fn config(args: &Args, data_dir: &str, secret: &str) -> anyhow::Result<Config> {
 fn link(server: &Server, secret: &str) -> anyhow::Result<String> {
     let now = now_ms() / 1000;
     let (sub, exp) = ("demo".into(), now + SESSION_SECONDS);
-    let claims = Claims { sub, exp, tasks: None, delete: false };
+    let claims = Claims { sub, exp, tasks: None, delete: false, push: false };
     let code = server.http().login_codes().issue(sign(secret.as_bytes(), &claims)?)?;
     let addr = server.addrs().http;
     Ok(format!(

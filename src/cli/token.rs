@@ -26,6 +26,9 @@ pub(super) struct Args {
     /// Allow to delete these tasks too
     #[arg(long, env = "OTTO_TOKEN_DELETE")]
     pub delete: bool,
+    /// Allow to tell the end of these tasks too
+    #[arg(long, env = "OTTO_TOKEN_PUSH")]
+    pub push: bool,
     /// How long the token is valid
     #[arg(long, env = "OTTO_TOKEN_TTL", value_name = "TIME", default_value = "1h")]
     pub ttl: humantime::Duration,
@@ -43,6 +46,8 @@ struct Claims<'a> {
     tasks: &'a [String],
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     delete: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    push: bool,
 }
 
 /// Runs the command.
@@ -73,8 +78,8 @@ fn make(args: &Args, now_s: u64) -> anyhow::Result<String> {
         bail!("ttl is {}, it needs at least 1s", args.ttl);
     }
     let exp = now_s.checked_add(ttl.as_secs()).context("ttl is too long")?;
-    let Args { sub, tasks, delete, .. } = args;
-    let claims = Claims { sub, iat: now_s, exp, tasks, delete: *delete };
+    let Args { sub, tasks, delete, push, .. } = args;
+    let claims = Claims { sub, iat: now_s, exp, tasks, delete: *delete, push: *push };
     let key = EncodingKey::from_secret(args.jwt_secret.as_bytes());
     Ok(encode(&Header::default(), &claims, &key)?)
 }
@@ -90,6 +95,7 @@ mod tests {
             sub: "me".into(),
             tasks: vec!["build-*".into()],
             delete: false,
+            push: false,
             ttl: Duration::from_secs(ttl_s).into(),
             jwt_secret: secret.into(),
         }
@@ -119,11 +125,13 @@ mod tests {
     }
 
     #[test]
-    fn the_right_to_delete_is_there_only_where_it_was_asked_for() {
+    fn a_right_is_there_only_where_it_was_asked_for() {
         let mut args = args("secret", 60);
         assert_eq!(claims(&args).get("delete"), None);
-        args.delete = true;
+        assert_eq!(claims(&args).get("push"), None);
+        (args.delete, args.push) = (true, true);
         assert_eq!(claims(&args)["delete"], true);
+        assert_eq!(claims(&args)["push"], true);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Args, FromArgMatches, ValueEnum};
 
+use super::life_cycle_args::LifeCycleArgs;
 use crate::store::Durability;
 
 /// Who may read.
@@ -328,16 +329,9 @@ pub struct ServeArgs {
     )]
     pub heartbeat: Duration,
 
-    /// Count a task as complete when nothing came for this long, even if its workers sent no final status
-    #[arg(
-        long,
-        env = "OTTO_TASK_QUIET_PERIOD",
-        default_value = "5m",
-        value_name = "DURATION",
-        value_parser = humantime::parse_duration,
-        help_heading = "Times"
-    )]
-    pub task_quiet_period: Duration,
+    /// When a task is complete
+    #[command(flatten)]
+    pub life_cycle: LifeCycleArgs,
 
     /// How long a shutdown may take in all
     #[arg(

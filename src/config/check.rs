@@ -13,7 +13,7 @@ use crate::http::HttpOptions;
 use crate::ingest::Limits;
 use crate::pull::PullOptions;
 use crate::store::{Durability, StoreOptions};
-use crate::tasks::TaskRetention;
+use crate::tasks::{LifeCycle, TaskRetention};
 
 /// A secret shorter than this can be guessed (RFC 7518 §3.2 asks for 256 bits with HS256).
 pub const MIN_SECRET_BYTES: usize = 32;
@@ -49,8 +49,8 @@ pub struct Config {
     pub store: StoreOptions,
     /// What the newest entries may take in memory, in bytes.
     pub hub_bytes: usize,
-    /// After how much silence a task without an end counts as complete.
-    pub task_quiet_period: Duration,
+    /// When a task is complete.
+    pub life_cycle: LifeCycle,
     /// Which finished tasks are kept.
     pub task_retention: TaskRetention,
     /// Bounds on what producers may do.
@@ -148,7 +148,11 @@ impl Config {
             threads: options::threads(&args),
             store: options::store(&args),
             hub_bytes: args.hub_bytes.as_u64() as usize,
-            task_quiet_period: args.task_quiet_period,
+            life_cycle: LifeCycle {
+                grace: args.life_cycle.task_grace,
+                worker_lost_after: args.life_cycle.worker_lost_after,
+                quiet_period: args.life_cycle.task_quiet_period,
+            },
             task_retention: TaskRetention {
                 age: args.task_retention_age,
                 count: args.task_retention_count,

@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod effective;
 mod file;
+mod life_cycle_args;
 mod old_names;
 mod options;
 

@@ -19,6 +19,8 @@ pub enum Kind {
     Gap,
     /// A worker's status notification.
     Status(WorkerState),
+    /// Somebody told that the task is over; the body may have an `outcome`.
+    End,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
             Self::Status(WorkerState::Completed) => 4,
             Self::Status(WorkerState::Failed) => 5,
             Self::Status(WorkerState::Terminated) => 6,
+            Self::End => 7,
         }
     }
 
@@ -43,6 +46,7 @@ impl Kind {
             4 => Self::Status(WorkerState::Completed),
             5 => Self::Status(WorkerState::Failed),
             6 => Self::Status(WorkerState::Terminated),
+            7 => Self::End,
             _ => return None,
         })
     }

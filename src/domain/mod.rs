@@ -7,6 +7,7 @@ mod batch;
 mod block;
 mod id_map;
 mod ids;
+mod outcome;
 mod scope;
 mod summary;
 
@@ -16,6 +17,7 @@ pub use id_map::{IdHash, IdMap};
 pub use ids::{
     Epoch, EventId, EventIdError, IdError, LineNumber, MAX_ID_BYTES, Offset, TaskId, WorkerId,
 };
+pub use outcome::{Outcome, ToldEnd, UnknownOutcome};
 pub use scope::{Gap, Scope, describe_gap};
 pub use summary::{TaskSummary, WorkerCounts, WorkerState, WorkerSummary};
 

@@ -29,6 +29,10 @@ impl Gap {
     pub const DELETED: &'static str = "deleted";
     /// The reason of entries that the limit on their task's bytes has taken.
     pub const TASK_LIMIT: &'static str = "task_limit";
+    /// The reason where a sender cut its stream, so that what it had not sent is missing.
+    pub const CUT: &'static str = "cut";
+    /// The reason where a producer's numbers leave some out.
+    pub const NUMBERING: &'static str = "numbering";
 }
 
 /// Says for people how many lines are missing, where it is known, and why.

@@ -5,8 +5,9 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{Offset, TaskId, WorkerId};
+use super::outcome::ToldEnd;
 
-/// A worker's state, from its last status notification.
+/// A worker's state, from the status notification that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum WorkerState {
@@ -47,10 +48,18 @@ pub struct WorkerSummary {
     pub worker: WorkerId,
     /// How many log lines came from it.
     pub lines: u64,
-    /// Its last notified state, if it ever notified one.
+    /// The state that counts of those that it notified, if it ever notified one.
     pub state: Option<WorkerState>,
     /// The offset of that notification.
     pub state_offset: Option<Offset>,
+    /// The offset of its last notification.
+    pub last_status: Option<Offset>,
+    /// The exit code of its process, where the notification that counts told it.
+    pub exit_code: Option<i32>,
+    /// How many of its streams their sender cut; how many lines are missing is unknown.
+    pub cut: u32,
+    /// How many of the numbers that its producers gave to entries never came.
+    pub missing: u64,
 }
 
 /// How many workers of a task are in which state.
@@ -71,20 +80,24 @@ pub struct WorkerCounts {
     pub failed: u32,
     /// `TERMINATED`.
     pub terminated: u32,
+    /// Those that sent lines and have not ended.
+    pub unended: u32,
 }
 
 impl WorkerCounts {
     /// Counts a worker in.
-    pub fn add(&mut self, state: Option<WorkerState>) {
+    pub fn add(&mut self, state: Option<WorkerState>, lines: u64) {
         self.total += 1;
         *self.of(state) += 1;
+        self.unended += u32::from(is_unended(state, lines));
     }
 
     /// Counts a worker out.
-    pub fn remove(&mut self, state: Option<WorkerState>) {
+    pub fn remove(&mut self, state: Option<WorkerState>, lines: u64) {
         self.total = self.total.saturating_sub(1);
         let of_state = self.of(state);
         *of_state = of_state.saturating_sub(1);
+        self.unended = self.unended.saturating_sub(u32::from(is_unended(state, lines)));
     }
 
     /// How many have ended.
@@ -102,6 +115,10 @@ impl WorkerCounts {
             Some(WorkerState::Terminated) => &mut self.terminated,
         }
     }
+}
+
+fn is_unended(state: Option<WorkerState>, lines: u64) -> bool {
+    lines > 0 && !state.is_some_and(WorkerState::has_ended)
 }
 
 /// One task.
@@ -129,6 +146,8 @@ pub struct TaskSummary {
     pub last_time_ms: u64,
     /// The same on the clock that is never set, where it was in this process.
     pub last_commit: Option<Instant>,
+    /// Its end, where somebody told it.
+    pub told_end: Option<ToldEnd>,
     /// How many workers it has.
     pub worker_counts: WorkerCounts,
     /// The first of its workers, in the order in which they first appeared; not more than were

@@ -43,6 +43,13 @@ pub fn format_ms(ms: u64) -> String {
     format!("{:.3}", time.unwrap_or(Timestamp::MAX))
 }
 
+/// The milliseconds since the Unix epoch of an RFC 3339 time; `None` where it is none, or before
+/// the epoch.
+pub fn parse_ms(text: &str) -> Option<u64> {
+    let time: Timestamp = text.parse().ok()?;
+    u64::try_from(time.as_millisecond()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +59,7 @@ mod tests {
         assert_eq!(format_ms(1_795_503_449_007), "2026-11-24T06:57:29.007Z");
         assert_eq!(format_ms(0), "1970-01-01T00:00:00.000Z");
         assert_eq!(CachedClock::now().as_str().len(), TEXT_BYTES);
+        assert_eq!(parse_ms("2026-11-24T07:57:29.007+01:00"), Some(1_795_503_449_007));
+        assert_eq!(parse_ms("yesterday"), None);
     }
 }

@@ -7,7 +7,7 @@ use bytes::BufMut;
 
 use super::escape::write_text;
 use super::scan::PodParts;
-use crate::domain::WorkerState;
+use crate::domain::{Outcome, WorkerState};
 
 /// The task and worker of an entry, as texts that need not be valid ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,19 @@ pub fn write_gap(
     out.put_slice(b",\"lines\":");
     out.put_slice(lines.to_string().as_bytes());
     member(out, "reason", reason);
+    write_end(out, received_at);
+}
+
+/// Appends the body of a task's end that was told.
+pub fn write_end_of_task(
+    out: &mut impl BufMut,
+    task_id: &str,
+    outcome: Option<Outcome>,
+    received_at: &str,
+) {
+    out.put_slice(b"\"taskId\":");
+    write_text(out, task_id);
+    optional_member(out, "outcome", outcome.map_or("", Outcome::as_str));
     write_end(out, received_at);
 }
 

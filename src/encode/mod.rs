@@ -13,11 +13,11 @@ mod protobuf;
 mod repair;
 mod scan;
 
-pub use clock::{CachedClock, format_ms};
+pub use clock::{CachedClock, format_ms, parse_ms};
 pub use entry::{Encoded, EntryEncoder, ProducerNumbering, SEQ_KEY, SESSION_KEY};
 pub use escape::write_text;
 pub use fields::Fields;
-pub use json::{EntryIds, StatusParts, write_gap, write_status};
+pub use json::{EntryIds, StatusParts, write_end_of_task, write_gap, write_status};
 pub use output::{write_decimal, write_json};
 pub use protobuf::{Malformed, RawIds};
 pub use repair::{repair_entry, repair_status};

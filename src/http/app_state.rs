@@ -10,6 +10,7 @@ use super::auth::login_codes::LoginCodes;
 use super::options::{HttpOptions, OptionsError};
 use super::reader_budget::ReaderBudget;
 use super::viewer_permits::ViewerPermits;
+use crate::ingest::Intake;
 use crate::stats::ServerStats;
 use crate::store::WriteState;
 use crate::subscribe::{Source, Ticks};
@@ -26,6 +27,7 @@ struct AppShared {
     options: HttpOptions,
     frontend: HeaderValue,
     source: Source,
+    intake: Intake,
     stats: ServerStats,
     write_state: watch::Receiver<WriteState>,
     drain: CancellationToken,
@@ -35,13 +37,14 @@ struct AppShared {
 }
 
 impl AppState {
-    /// Serves what `source` reads; ends streams once `drain` is cancelled.
+    /// Serves what `source` reads, and takes ends of tasks into `intake`; ends streams once `drain` is cancelled.
     ///
     /// # Errors
     /// When the server cannot run with one of `options`.
     pub fn new(
         options: HttpOptions,
         source: Source,
+        intake: Intake,
         stats: ServerStats,
         drain: CancellationToken,
     ) -> Result<Self, OptionsError> {
@@ -53,6 +56,7 @@ impl AppState {
             login_codes: LoginCodes::default(),
             options,
             source,
+            intake,
             stats,
             drain,
         };
@@ -90,6 +94,11 @@ impl AppState {
 
     pub(super) fn source(&self) -> &Source {
         &self.shared.source
+    }
+
+    /// The way into the log.
+    pub(super) fn intake(&self) -> &Intake {
+        &self.shared.intake
     }
 
     /// What a viewer served here reads from.

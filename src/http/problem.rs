@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use axum::Json;
+use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
@@ -113,6 +114,29 @@ impl Problem {
     pub(super) fn may_not_delete() -> Self {
         let detail = "the token does not allow to delete tasks, its claim delete must be true";
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    /// A token that tells no ends.
+    pub(super) fn may_not_push() -> Self {
+        let detail = "the token does not allow to end tasks, its claim push must be true";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    /// A body that is not the JSON that the route takes.
+    pub(super) fn bad_body(error: &JsonRejection) -> Self {
+        Self::new(error.status(), "invalid_body", error.body_text())
+    }
+
+    /// A told end that waits for the store.
+    pub(super) fn slow_end(task: &TaskId) -> Self {
+        let detail = format!("the store waits; task {:?} ends once it goes on", task.as_str());
+        Self::unavailable("store_waiting", detail)
+    }
+
+    /// A told end that the store does not keep.
+    pub(super) fn not_ended(error: impl Display) -> Self {
+        tracing::error!(%error, "the end of a task is not kept");
+        Self::unavailable("not_ended", "the store takes nothing now")
     }
 
     /// A task that is not complete, so it cannot be deleted.

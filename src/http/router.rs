@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{from_fn, map_response};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderName, HeaderValue, Method, Uri};
 use tower_http::cors::CorsLayer;
@@ -33,6 +33,7 @@ fn api() -> Router<AppState> {
         .merge(streams())
         .route("/tasks", get(tasks::list))
         .route("/tasks/{task_id}", get(tasks::one).delete(tasks::delete))
+        .route("/tasks/{task_id}/end", post(tasks::end))
         .route("/tasks/{task_id}/workers", get(tasks::workers))
         .route("/tasks/{task_id}/logs", get(logs::history))
         .route("/health", get(health::health))

@@ -3,9 +3,20 @@
 use serde_json::{Map, Value};
 
 use super::intake::Intake;
-use crate::domain::{Batch, Cursor, Kind, Records, Run, Scope, TaskId, WorkerId};
-use crate::encode::{CachedClock, StatusParts, write_status};
+use crate::domain::{
+    Batch, Cursor, Kind, Offset, Outcome, Records, Run, Scope, TaskId, UnknownOutcome, WorkerId,
+};
+use crate::encode::{CachedClock, StatusParts, write_end_of_task, write_status};
 use crate::store::{AppendError, ReadError};
+
+/// Status metadata that tells the task's end, with the value `end`.
+pub(super) const TASK_KEY: &str = "otto.task";
+
+/// Status metadata that says how the task ended, beside [`TASK_KEY`].
+pub(super) const OUTCOME_KEY: &str = "otto.outcome";
+
+/// Stands for a worker in a run that is of a task alone.
+const NO_WORKER: &str = "otto-handler";
 
 /// What became of a notification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +33,12 @@ pub enum StatusError {
     /// An id is invalid.
     #[error(transparent)]
     Id(#[from] crate::domain::IdError),
+    /// Its metadata names no outcome.
+    #[error("{OUTCOME_KEY} is {0}")]
+    Outcome(#[from] UnknownOutcome),
+    /// Its metadata says something else of the task than its end.
+    #[error("{TASK_KEY} is {0:?}, it needs end")]
+    OfTask(String),
     /// The notification is too large.
     #[error("notification is {bytes} bytes, the limit is {limit}")]
     TooLarge {
@@ -61,6 +78,7 @@ impl Intake {
     ) -> Result<Notified, StatusError> {
         let task = TaskId::new(parts.task_id)?;
         let worker = WorkerId::new(parts.worker_id)?;
+        let told_end = told_end(&parts)?;
         let mut records = Records::default();
         let clock = CachedClock::now();
         let kind = Kind::Status(parts.state);
@@ -69,12 +87,35 @@ impl Intake {
         if bytes > limit {
             return Err(StatusError::TooLarge { bytes, limit });
         }
+        if let Some(outcome) = told_end {
+            let write =
+                |out: &mut _| write_end_of_task(out, parts.task_id, outcome, clock.as_str());
+            records.push_with(Kind::End, write);
+        }
         let run = Run { task, worker, session: None, records };
         if self.repeats_last(&run).await? {
             return Ok(Notified::Repeated);
         }
         self.append(Batch { cursor, ..Batch::of(vec![run]) }).await?;
         Ok(Notified::Kept)
+    }
+
+    /// Keeps that a task is over, and how it ended where that is told.
+    ///
+    /// # Errors
+    /// Says why it is not kept.
+    pub async fn end_task(
+        &self,
+        task: &TaskId,
+        outcome: Option<Outcome>,
+    ) -> Result<(), StatusError> {
+        let mut records = Records::default();
+        let clock = CachedClock::now();
+        let write = |out: &mut _| write_end_of_task(out, task.as_str(), outcome, clock.as_str());
+        records.push_with(Kind::End, write);
+        let worker = WorkerId::new(NO_WORKER)?;
+        self.append(Batch::of(vec![Run { task: task.clone(), worker, session: None, records }]))
+            .await
     }
 
     async fn append(&self, batch: Batch) -> Result<(), StatusError> {
@@ -85,10 +126,21 @@ impl Intake {
         Ok(())
     }
 
+    /// Whether `run` repeats the worker's last status, or the one that counts.
     async fn repeats_last(&self, run: &Run) -> Result<bool, ReadError> {
+        let known = self.shared().log.worker(run.task.clone(), run.worker.clone()).await?;
+        let Some(worker) = known else { return Ok(false) };
+        let last = worker.last_status.filter(|last| Some(*last) != worker.state_offset);
+        for offset in worker.state_offset.into_iter().chain(last) {
+            if self.repeats(run, offset).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn repeats(&self, run: &Run, offset: Offset) -> Result<bool, ReadError> {
         let log = &self.shared().log;
-        let known = log.worker(run.task.clone(), run.worker.clone()).await?;
-        let Some(offset) = known.and_then(|worker| worker.state_offset) else { return Ok(false) };
         let read = log.read(Scope::Task(run.task.clone()), offset, 1).await?;
         let mut entries = read.blocks.iter().flat_map(|block| block.entries());
         let last = entries.find(|entry| entry.offset == offset);
@@ -97,6 +149,16 @@ impl Intake {
             (Some(last), Some((kind, body))) => last.kind == kind && sent(last.body) == sent(body),
             _ => false,
         })
+    }
+}
+
+/// The end of its task that a status tells, with its outcome where it has one.
+fn told_end(parts: &StatusParts<'_>) -> Result<Option<Option<Outcome>>, StatusError> {
+    let value = |key| parts.metadata.iter().find(|(known, _)| *known == key).map(|(_, text)| *text);
+    match value(TASK_KEY) {
+        None => Ok(None),
+        Some("end") => Ok(Some(value(OUTCOME_KEY).map(str::parse).transpose()?)),
+        Some(other) => Err(StatusError::OfTask(other.chars().take(64).collect())),
     }
 }
 

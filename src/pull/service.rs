@@ -184,7 +184,7 @@ mod tests {
     use crate::ingest::Limits;
     use crate::pull::Polling;
     use crate::store;
-    use crate::tasks::Tasks;
+    use crate::tasks::{LifeCycle, Tasks};
 
     const AFTER: Duration = Duration::from_secs(30);
 
@@ -193,7 +193,8 @@ mod tests {
         let log: Arc<dyn Log> = Arc::new(store);
         let limits =
             Limits { entry_bytes: 1024, streams: 8, stall_timeout: AFTER, budget_bytes: 1 << 24 };
-        let tasks = Tasks::new(Arc::clone(&log), Hub::new(1 << 20), AFTER);
+        let tasks =
+            Tasks::new(Arc::clone(&log), Hub::new(1 << 20), LifeCycle::without_grace(AFTER));
         (Intake::new(Arc::clone(&log), tasks, limits, CancellationToken::new()), log)
     }
 

@@ -77,7 +77,7 @@ impl Server {
         let log: Arc<dyn Log> = Arc::new(store.clone());
         let shutdown = Shutdown::default();
         let drain = shutdown.drain.clone();
-        let tasks = Tasks::new(Arc::clone(&log), hub.clone(), config.task_quiet_period);
+        let tasks = Tasks::new(Arc::clone(&log), hub.clone(), config.life_cycle);
         let intake = Intake::new(Arc::clone(&log), tasks.clone(), config.limits, drain.clone());
         let retention = RetentionService::new(tasks.clone(), config.task_retention, clock).await?;
         let source = Source { log: Arc::clone(&log), hub, tasks, ticks: Ticks::every(VIEWER_TICK) };
@@ -93,7 +93,7 @@ impl Server {
         let (logs, pulls) = (Arc::clone(&log), pull.clone());
         let (intakes, registries) = (intake.clone(), registry.clone());
         let stats = ServerStats::new(intakes, registries, pulls, logs, limit.clone());
-        let http = AppState::new(config.http, source, stats, drain.clone())?;
+        let http = AppState::new(config.http, source, intake.clone(), stats, drain.clone())?;
         let health = grpc::Health::new().await;
         let grpc = grpc::GrpcOptions::new(intake.clone(), registry, health.clone());
 

@@ -37,7 +37,7 @@ impl Filter {
     /// Whether `entry` passes.
     pub fn matches(&self, entry: &Entry<'_>) -> bool {
         let is_its_worker = |worker: &WorkerId| worker.as_str() == entry.worker;
-        if entry.kind != Kind::Gap
+        if !matches!(entry.kind, Kind::Gap | Kind::End)
             && !self.workers.is_empty()
             && !self.workers.iter().any(is_its_worker)
         {

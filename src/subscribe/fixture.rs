@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::hub::Hub;
 use crate::store::{self, Durability, StoreOptions, TaskEnd};
-use crate::tasks::Tasks;
+use crate::tasks::{LifeCycle, Tasks};
 
 /// A log of one's own, and the source that reads it.
 pub(crate) struct Fixture {
@@ -71,7 +71,7 @@ impl Fixture {
         let recovered = store::recover(adjust(options)).unwrap().on_delete(on_delete);
         let store = recovered.start(on_commit).unwrap();
         let log = Arc::new(store);
-        let tasks = Tasks::new(log.clone(), hub.clone(), quiet_period);
+        let tasks = Tasks::new(log.clone(), hub.clone(), LifeCycle::without_grace(quiet_period));
         let source = Source { log, hub, tasks, ticks: Ticks::every(Duration::from_millis(1)) };
         Self { source, _dir: dir }
     }

@@ -1,35 +1,25 @@
 //! Whether a task is running or complete. Joins what the log knows with which streams push it now.
 //!
-//! A task is **active** while a stream that pushed entries of it is open. It is **complete** when it
-//! is not active and each of its workers has ended, or when it was not active and got no entry for
-//! the quiet period. A later entry makes it running again.
+//! A task is **active** while a stream that pushed entries of it is open. It is **complete** when its
+//! end was told, or when it was not active and got no entry for as long as its [`LifeCycle`] says. A
+//! later line makes it running again.
 
+mod life_cycle;
 mod retention;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::domain::{IdMap, Offset, TaskId, TaskSummary, now_ms};
+use crate::domain::{IdMap, Offset, Outcome, TaskId, TaskSummary, now_ms};
 use crate::hub::Hub;
 use crate::store::{DeleteError, Log, ReadError, TaskEnd, TaskPage, TaskQuery};
 
+pub use life_cycle::{LifeCycle, TaskState};
 pub use retention::{RetentionService, TaskRetention};
 
-/// How many tasks are remembered with the time at which their last stream ended. The quiet period
-/// of a forgotten one counts from its last entry instead.
+/// How many tasks are remembered with the time at which their last stream ended. A forgotten one
+/// waits from its last entry on instead.
 const MAX_REMEMBERED: usize = 16_384;
-
-/// Whether more entries of a task are expected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TaskState {
-    /// More may come.
-    Running {
-        /// In what time the task is complete if nothing more comes; `None` while it is active.
-        quiet_in: Option<Duration>,
-    },
-    /// Nothing more is expected.
-    Complete,
-}
 
 /// A task as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +31,19 @@ pub struct Task {
 }
 
 impl Task {
+    /// Whether nothing more of it is expected.
+    pub fn is_complete(&self) -> bool {
+        self.outcome().is_some()
+    }
+
+    /// How it ended; `None` while it runs.
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self.state {
+            TaskState::Complete { outcome } => Some(outcome),
+            TaskState::Running { .. } => None,
+        }
+    }
+
     /// Whether one of its workers failed.
     pub fn has_failed(&self) -> bool {
         self.summary.worker_counts.failed > 0
@@ -83,7 +86,7 @@ pub struct Tasks(Arc<TasksShared>);
 struct TasksShared {
     log: Arc<dyn Log>,
     hub: Hub,
-    quiet_period: Duration,
+    life_cycle: LifeCycle,
     started: Started,
     activity: Mutex<IdMap<TaskId, Activity>>,
 }
@@ -105,10 +108,10 @@ struct Activity {
 
 impl Tasks {
     /// The tasks of `log`; readers of `hub` are woken when one may have become complete.
-    pub fn new(log: Arc<dyn Log>, hub: Hub, quiet_period: Duration) -> Self {
+    pub fn new(log: Arc<dyn Log>, hub: Hub, life_cycle: LifeCycle) -> Self {
         let started = Started { at: Instant::now(), time_ms: now_ms() };
         let activity = Mutex::default();
-        Self(Arc::new(TasksShared { log, hub, quiet_period, started, activity }))
+        Self(Arc::new(TasksShared { log, hub, life_cycle, started, activity }))
     }
 
     /// Keeps `task` active until the guard is dropped.
@@ -136,7 +139,7 @@ impl Tasks {
     /// When there is no such task, it is running, or the log does not delete it.
     pub async fn delete(&self, task: &TaskId) -> Result<(), DeleteTaskError> {
         let found = self.get(task).await?.ok_or(DeleteTaskError::Unknown)?;
-        if found.state != TaskState::Complete {
+        if !found.is_complete() {
             return Err(DeleteTaskError::Running);
         }
         let end = TaskEnd { task: task.clone(), last: found.summary.last_offset };
@@ -169,20 +172,13 @@ impl TasksShared {
     }
 
     fn state(&self, summary: &TaskSummary, activity: Option<Activity>) -> TaskState {
-        if activity.is_some_and(|activity| activity.open_streams > 0) {
-            return TaskState::Running { quiet_in: None };
-        }
-        let workers = &summary.worker_counts;
-        if workers.total > 0 && workers.ended() == workers.total {
-            return TaskState::Complete;
-        }
         let since_entry = self.started.since_entry(summary, Instant::now(), now_ms());
-        let quiet_for = activity
-            .map_or(since_entry, |activity| activity.last_change.elapsed().min(since_entry));
-        match self.quiet_period.checked_sub(quiet_for) {
-            Some(left) if !left.is_zero() => TaskState::Running { quiet_in: Some(left) },
-            _ => TaskState::Complete,
-        }
+        let idle = match activity {
+            Some(activity) if activity.open_streams > 0 => None,
+            Some(activity) => Some(activity.last_change.elapsed().min(since_entry)),
+            None => Some(since_entry),
+        };
+        self.life_cycle.state(summary, idle)
     }
 
     /// Notes that a stream of `task` has ended.
@@ -243,7 +239,7 @@ mod tests {
     const HOUR_MS: u64 = 3_600_000;
     const START_MS: u64 = 1_700_000_000_000;
 
-    fn summary(last_time_ms: u64, last_commit: Option<Instant>) -> TaskSummary {
+    pub(super) fn summary(last_time_ms: u64, last_commit: Option<Instant>) -> TaskSummary {
         TaskSummary {
             task: TaskId::new("t").unwrap(),
             first_offset: Offset(1),
@@ -256,6 +252,7 @@ mod tests {
             first_time_ms: last_time_ms,
             last_time_ms,
             last_commit,
+            told_end: None,
             worker_counts: WorkerCounts::default(),
             workers: Vec::new(),
         }

@@ -2,9 +2,12 @@
 
 use futures_util::StreamExt;
 use otto_handler::client::sse::Event;
+use otto_handler::proto::ottoscaler::worker_status_notification::StatusType;
+use otto_handler::proto::ottoscaler::{WorkerLogEntry, WorkerStatusNotification};
+use serde_json::Value;
 
 use crate::support::{
-    Process, Producer, Reader, TestServer, connect, entry, get, messages, numbered,
+    Process, Producer, Reader, TestServer, connect, entry, get, json, messages, numbered, within,
 };
 
 fn ids(events: &[Event]) -> Vec<&str> {
@@ -118,4 +121,40 @@ async fn a_viewer_that_stops_reading_harms_nobody_and_gets_every_line_once_it_re
 
     let mut late = Reader::over(stopped);
     assert_eq!(late.logs(LINES).await, live);
+}
+
+/// Pushes one line of `worker` and notifies that it completed.
+async fn step(server: &TestServer, worker: &str, line: &str) {
+    let mut client = connect(&server.grpc()).await;
+    let mut producer = Producer::open(&mut client).await;
+    let of_worker = WorkerLogEntry { worker_id: worker.into(), ..entry("build", line) };
+    producer.push_all(1, vec![of_worker]).await;
+    producer.finish().await;
+    let completed = WorkerStatusNotification {
+        task_id: "build".into(),
+        worker_id: worker.into(),
+        status: StatusType::Completed.into(),
+        ..Default::default()
+    };
+    client.notify_worker_status(completed).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_build_of_two_steps_is_over_once_and_after_the_second() {
+    let server = TestServer::start_with(&["--task-grace=1h"]).await;
+    let mut reader = Reader::open(&server.api("/stream/build")).await;
+    for (worker, line) in [("step-1", "one"), ("step-2", "two")] {
+        step(&server, worker, line).await;
+        let task = json(&server.api("/tasks/build")).await;
+        assert_eq!((&task["state"], &task["outcome"]), (&"running".into(), &Value::Null));
+    }
+    let told = reqwest::Client::new()
+        .post(server.api("/tasks/build/end"))
+        .header("content-type", "application/json")
+        .body("{}");
+    assert_eq!(within("the end", told.send()).await.unwrap().status(), 200);
+    assert_eq!(messages(&reader.logs_to_end().await), ["one", "two"]);
+    let again = get(&server.api("/stream/build"), Some(reader.last_event_id())).await;
+    assert_eq!(again.status(), 204);
+    assert_eq!(json(&server.api("/tasks/build")).await["outcome"], "succeeded");
 }

@@ -18,12 +18,19 @@ pub(in crate::http) struct Identity {
     pub(in crate::http) tasks: Access,
     /// Whether they may delete what they may read: claim `delete`.
     pub(in crate::http) may_delete: bool,
+    /// Whether they may tell the end of what they may read: claim `push`.
+    pub(in crate::http) may_push: bool,
 }
 
 impl Identity {
     /// Everybody's, where no token is needed.
-    pub(super) const ANYBODY: Self =
-        Self { subject: None, expires_at: None, tasks: Access::All, may_delete: true };
+    pub(super) const ANYBODY: Self = Self {
+        subject: None,
+        expires_at: None,
+        tasks: Access::All,
+        may_delete: true,
+        may_push: true,
+    };
 
     /// How long it is until the token expires.
     pub(in crate::http) fn time_left(&self) -> Option<Duration> {
@@ -35,6 +42,12 @@ impl Identity {
     pub(in crate::http) fn check_deletion(&self, task: &TaskId) -> Result<(), Problem> {
         self.check(task)?;
         if self.may_delete { Ok(()) } else { Err(Problem::may_not_delete()) }
+    }
+
+    /// Refuses a task whose end they may not tell.
+    pub(in crate::http) fn check_push(&self, task: &TaskId) -> Result<(), Problem> {
+        self.check(task)?;
+        if self.may_push { Ok(()) } else { Err(Problem::may_not_push()) }
     }
 
     /// Refuses a task that they may not read.

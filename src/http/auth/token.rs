@@ -32,6 +32,9 @@ pub struct Claims {
     /// Whether its holder may delete these tasks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub delete: bool,
+    /// Whether its holder may tell the end of these tasks, as those who push them do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub push: bool,
 }
 
 /// Why a token cannot be made.
@@ -103,6 +106,7 @@ struct RawClaims {
     exp: serde_json::Value,
     tasks: Option<serde_json::Value>,
     delete: Option<serde_json::Value>,
+    push: Option<serde_json::Value>,
 }
 
 impl Verifier {
@@ -134,11 +138,17 @@ impl Verifier {
             Some(globs) => Access::only(globs).ok_or_else(|| claim("tasks"))?,
             None => Access::All,
         };
-        let may_delete = match claims.delete {
-            Some(allowed) => allowed.as_bool().ok_or_else(|| claim("delete"))?,
-            None => false,
+        let right = |value: Option<serde_json::Value>, name: &str| match value {
+            Some(allowed) => allowed.as_bool().ok_or_else(|| claim(name)),
+            None => Ok(false),
         };
-        Ok(Identity { subject: Some(subject), expires_at: Some(expires_at), tasks, may_delete })
+        Ok(Identity {
+            subject: Some(subject),
+            expires_at: Some(expires_at),
+            tasks,
+            may_delete: right(claims.delete, "delete")?,
+            may_push: right(claims.push, "push")?,
+        })
     }
 }
 

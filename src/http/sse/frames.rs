@@ -121,6 +121,7 @@ pub(super) fn write_entry(out: &mut Vec<u8>, id_line: &[u8], entry: &Entry<'_>) 
         Kind::Log => b"event: log",
         Kind::Gap => b"event: gap",
         Kind::Status(_) => b"event: status",
+        Kind::End => b"event: end",
     });
     out.extend_from_slice(id_line);
     write_decimal(out, entry.offset.0);

@@ -211,7 +211,9 @@ async fn a_task_is_shown_with_its_state_lines_times_and_workers() {
     for time in ["firstTime", "lastTime"] {
         task[time].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     }
-    let w2 = serde_json::json!({ "workerId": "w2", "lines": 1, "state": null });
+    let w2 = serde_json::json!({
+        "workerId": "w2", "lines": 1, "cut": 0, "missing": 0, "exitCode": null, "state": null,
+    });
     assert_eq!(task["workers"][0]["state"], "FAILED");
     assert_eq!(task["workers"][1], w2);
     let detail = refusal(server.get("/tasks/nobody").await, 404).await;

@@ -2,6 +2,7 @@
 
 mod access;
 mod deleting;
+mod ends;
 mod gaps;
 mod history;
 mod pages;

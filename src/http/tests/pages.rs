@@ -160,7 +160,8 @@ async fn options_that_the_server_cannot_run_with_are_refused_by_name() {
     let server = Server::start().await;
     let new = |options: HttpOptions| {
         let (source, stats) = (server.state.source().clone(), server.state.stats().clone());
-        AppState::new(options, source, stats, server.drain.clone()).map(drop)
+        let intake = server.state.intake().clone();
+        AppState::new(options, source, intake, stats, server.drain.clone()).map(drop)
     };
     let with_url = |url: &str| HttpOptions { frontend_url: url.into(), ..HttpOptions::default() };
     for good in ["http://localhost:3000", "https://ci.example.org/"] {

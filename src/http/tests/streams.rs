@@ -119,12 +119,14 @@ async fn statuses_and_gaps_are_sent_and_a_complete_task_ends_with_its_outcome() 
     assert_eq!(gap["reason"], "too_large");
     assert_eq!(all[2].json()["status"], "FAILED");
     let expected = serde_json::json!({
-        "taskId": "build", "lines": 1, "lostLines": 3, "failed": true,
+        "taskId": "build", "lines": 1, "lostLines": 3, "outcome": "failed", "failed": true,
         "workerCounts": {
             "total": 1, "unknown": 0, "created": 0, "running": 0, "completed": 0, "failed": 1,
-            "terminated": 0,
+            "terminated": 0, "unended": 0,
         },
-        "workers": [{ "workerId": "w", "lines": 1, "state": "FAILED" }],
+        "workers": [{
+            "workerId": "w", "lines": 1, "cut": 0, "missing": 0, "exitCode": null, "state": "FAILED",
+        }],
     });
     assert_eq!(all[3].json(), expected);
     let last_id = all[3].id.clone().unwrap();

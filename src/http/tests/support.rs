@@ -24,7 +24,7 @@ use crate::proto::ottoscaler::WorkerLogEntry;
 use crate::stats::ServerStats;
 use crate::store::{self, Log, Store};
 use crate::subscribe::{Source, Ticks};
-use crate::tasks::Tasks;
+use crate::tasks::{LifeCycle, Tasks};
 use prost::Message as _;
 
 pub(super) const SECRET: &[u8] = b"a secret of the tests, long enough for HS256";
@@ -51,18 +51,18 @@ pub(super) fn jwt() -> HttpOptions {
     HttpOptions { auth: Auth::Jwt(Verifier::hs256(SECRET)), ..HttpOptions::default() }
 }
 
-/// A token that may delete the tasks that `tasks` names.
+/// A token that may delete and end the tasks that `tasks` names.
 pub(super) fn deleter(tasks: &[&str]) -> String {
     let exp = crate::domain::now_ms() / 1000 + 60;
     let tasks = Some(tasks.iter().map(|glob| (*glob).to_owned()).collect());
-    sign(SECRET, &Claims { sub: "me".into(), exp, tasks, delete: true }).unwrap()
+    sign(SECRET, &Claims { sub: "me".into(), exp, tasks, delete: true, push: true }).unwrap()
 }
 
 pub(super) fn token(sub: &str, expires_in: i64, tasks: Option<&[&str]>) -> String {
     let now = i64::try_from(crate::domain::now_ms() / 1000).unwrap();
     let exp = u64::try_from(now + expires_in).unwrap();
     let tasks = tasks.map(|globs| globs.iter().map(|glob| (*glob).to_owned()).collect());
-    sign(SECRET, &Claims { sub: sub.into(), exp, tasks, delete: false }).unwrap()
+    sign(SECRET, &Claims { sub: sub.into(), exp, tasks, delete: false, push: false }).unwrap()
 }
 
 impl Server {
@@ -90,16 +90,22 @@ impl Server {
         let publish = Box::new(move |blocks: &[_], tail| published.publish(blocks, tail));
         let store = recovered.start(publish).unwrap();
         let log: Arc<dyn Log> = Arc::new(store.clone());
-        let tasks = Tasks::new(log.clone(), hub.clone(), Duration::from_secs(300));
+        let life_cycle = LifeCycle::without_grace(Duration::from_secs(300));
+        let tasks = Tasks::new(log.clone(), hub.clone(), life_cycle);
         let ticks = Ticks::every(Duration::from_millis(1));
         let source = Source { log, hub, tasks: tasks.clone(), ticks };
         let drain = CancellationToken::new();
         let intake = Intake::new(source.log.clone(), tasks.clone(), limits(), drain.clone());
         let pull = crate::pull::Handle::off();
         let connections = ConnectionLimit::new(100);
-        let stats =
-            ServerStats::new(intake, Registry::new(10), pull, source.log.clone(), connections);
-        let state = AppState::new(options, source, stats, drain.clone()).unwrap();
+        let stats = ServerStats::new(
+            intake.clone(),
+            Registry::new(10),
+            pull,
+            source.log.clone(),
+            connections,
+        );
+        let state = AppState::new(options, source, intake, stats, drain.clone()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let serving =

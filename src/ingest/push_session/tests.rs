@@ -20,7 +20,7 @@ use crate::ingest::{AckStatus, EntryReader, Limits};
 use crate::proto::ottoscaler::WorkerLogEntry;
 use crate::store::faults::FaultyDisk;
 use crate::store::{self, Log, StoreOptions, TryAppendError};
-use crate::tasks::Tasks;
+use crate::tasks::{LifeCycle, Tasks};
 
 const MAX_ENTRY_BYTES: usize = 200;
 
@@ -48,7 +48,11 @@ impl Fixture {
         let stall_timeout = Duration::from_secs(30);
         let (entry_bytes, budget_bytes) = (MAX_ENTRY_BYTES, 1 << 24);
         let limits = Limits { entry_bytes, streams: 1, stall_timeout, budget_bytes };
-        let tasks = Tasks::new(Arc::clone(&log), Hub::new(1 << 20), stall_timeout);
+        let tasks = Tasks::new(
+            Arc::clone(&log),
+            Hub::new(1 << 20),
+            LifeCycle::without_grace(stall_timeout),
+        );
         let drain = CancellationToken::new();
         let intake = Intake::new(Arc::clone(&log), tasks, limits, drain.clone());
         Self { disk, log, intake, drain, _dir: dir }

@@ -21,7 +21,7 @@ use crate::proto::otto::handler::v1::{CaughtUp, PullWorkerLogsRequest, PulledLog
 use crate::proto::ottoscaler::{WorkerLogEntry, WorkerStatusNotification};
 use crate::pull::{Mode, Polling};
 use crate::store::{self, Log, StoreOptions};
-use crate::tasks::Tasks;
+use crate::tasks::{LifeCycle, Tasks};
 
 /// Sends the same responses to every request, and ends the stream.
 struct ScriptedSource(Vec<PulledLogEntry>);
@@ -71,7 +71,7 @@ async fn pull(responses: Vec<PulledLogEntry>) -> Pulled {
     let timeout = Duration::from_secs(30);
     let limits =
         Limits { entry_bytes: 1024, streams: 1, stall_timeout: timeout, budget_bytes: 1 << 24 };
-    let tasks = Tasks::new(Arc::clone(&log), Hub::new(1 << 20), timeout);
+    let tasks = Tasks::new(Arc::clone(&log), Hub::new(1 << 20), LifeCycle::without_grace(timeout));
     let intake = Intake::new(Arc::clone(&log), tasks, limits, CancellationToken::new());
     let options = PullOptions::new(serve(responses).await, Mode::Always, Polling::Off);
     let reporter = PullReporter::new();

@@ -6,6 +6,7 @@
 
 mod committed;
 mod marks;
+mod notified;
 mod residents;
 mod segment;
 mod stats;
@@ -21,7 +22,7 @@ use std::time::Instant;
 use crate::domain::{Offset, TaskId, TaskSummary, WorkerId};
 use crate::store::format::{
     ChecksumSeed, ChunkRef, Cursors, FilePosition, FooterBuilder, FooterTasks, IndexAt, LastCommit,
-    Millis, SealedSegment, TaskRecord, Tombstone, Trim, encode_index, first_position,
+    Millis, SealedSegment, TaskFacts, TaskRecord, Tombstone, Trim, encode_index, first_position,
 };
 use crate::store::task_index::IndexedTask;
 
@@ -290,13 +291,14 @@ impl Catalog {
         let active = self.active();
         let mut footer = FooterBuilder::new(seed, data_end);
         let mut indexes = Vec::new();
-        let mut records = Vec::new();
+        let (mut records, mut facts) = (Vec::new(), Vec::new());
         for (id, task) in self.tasks.iter().filter(|(_, task)| !task.chunks.is_empty()) {
             let at = footer.put_index(&task.chunks);
             indexes.push(TaskIndex { task: id.clone(), at });
             records.extend(task.record(id, active, at));
+            facts.extend(task.facts(id, active));
         }
-        let tasks = self.footer_tasks(active.base, records);
+        let tasks = self.footer_tasks(active.base, records, facts);
         let (sealed, bytes) = footer.finish(&self.sparse, &tasks, self.tail, last);
         SegmentFooter { sealed, indexes, bytes }
     }
@@ -306,6 +308,7 @@ impl Catalog {
         &'a self,
         segment: Offset,
         records: Vec<TaskRecord<'a>>,
+        facts: Vec<TaskFacts<'a>>,
     ) -> FooterTasks<'a> {
         let tombstones = self.deletions.in_segment(segment);
         FooterTasks {
@@ -313,6 +316,7 @@ impl Catalog {
             cursors: self.cursors.clone(),
             tombstones: tombstones.map(|(task, end)| Tombstone { task, end }).collect(),
             trims: self.trims.in_segment(segment).collect(),
+            facts,
         }
     }
 

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::domain::{Block, Kind, Offset, Records, Run};
-use crate::store::format::NotifiedState;
+use super::notified::Notified;
+use crate::domain::{Block, Gap, Kind, Offset, Outcome, Records, Run, ToldEnd};
 
 /// What consecutive entries of one worker and session say.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,8 +20,18 @@ pub(in crate::store) struct RecordStats {
     pub(in crate::store) lines: u64,
     /// Lines that could not be kept, by `gap` records.
     pub(super) lost_lines: u64,
-    /// The last notified state.
-    pub(super) state: Option<NotifiedState>,
+    /// Those of them that the producer's numbers left out.
+    pub(super) missing: u64,
+    /// Streams that were cut.
+    pub(super) cut: u32,
+    /// The notification that counts of those in it.
+    pub(super) status: Option<Notified>,
+    /// The offset of the last notification.
+    pub(super) last_status: Option<Offset>,
+    /// The task's last end that was told.
+    pub(super) told_end: Option<ToldEnd>,
+    /// Whether the worker goes on, by a line or a notification; after `told_end`, where that is set.
+    pub(super) goes_on: bool,
     /// The last entry's offset.
     pub(super) last: Offset,
 }
@@ -40,9 +50,47 @@ impl RecordStats {
         self.last = offset;
         match kind {
             Kind::Log => self.lines += 1,
-            Kind::Gap => self.lost_lines += lost_lines(body),
-            Kind::Status(state) => self.state = Some(NotifiedState { state, offset }),
+            Kind::Gap => self.note_gap(&GapBody::read(body)),
+            Kind::Status(state) => self.note_status(Notified::of_record(state, body, offset)),
+            Kind::End => self.note_end(body, offset),
         }
+        self.goes_on |= goes_on(kind);
+    }
+
+    fn note_gap(&mut self, gap: &GapBody) {
+        self.lost_lines += gap.lines;
+        match &*gap.reason {
+            Gap::CUT => self.cut += 1,
+            Gap::NUMBERING => self.missing += gap.lines,
+            _ => {}
+        }
+    }
+
+    fn note_status(&mut self, status: Notified) {
+        let known = self.status;
+        self.status = Some(known.map_or(status, |known| Notified::which_counts(known, status)));
+        self.last_status = Some(status.offset);
+    }
+
+    fn note_end(&mut self, body: &[u8], offset: Offset) {
+        let outcome = EndBody::read(body).outcome;
+        self.told_end = Some(ToldEnd { outcome, offset, is_reopened: false });
+        self.goes_on = false;
+    }
+
+    /// Whether they say something of the task alone, and nothing of a worker.
+    pub(super) fn is_of_task_alone(&self) -> bool {
+        let says_of_worker = self.lines > 0 || self.lost_lines > 0 || self.cut > 0;
+        self.told_end.is_some() && !says_of_worker && self.last_status.is_none()
+    }
+}
+
+/// Whether a record of this kind shows that its task goes on.
+fn goes_on(kind: Kind) -> bool {
+    match kind {
+        Kind::Log => true,
+        Kind::Status(state) => !state.has_ended(),
+        Kind::Gap | Kind::End => false,
     }
 }
 
@@ -74,14 +122,31 @@ impl<'a> RunStats<'a> {
     }
 }
 
-#[derive(Deserialize)]
+/// What a gap record's body says.
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct GapBody {
-    #[serde(default)]
     lines: u64,
+    reason: String,
 }
 
-/// The member `lines` of a gap record's body, which lacks its opening brace.
-fn lost_lines(body: &[u8]) -> u64 {
-    let json = [b"{", body].concat();
-    serde_json::from_slice::<GapBody>(&json).map_or(0, |gap| gap.lines)
+impl GapBody {
+    /// Reads `body`, which lacks its opening brace.
+    fn read(body: &[u8]) -> Self {
+        serde_json::from_slice(&[b"{", body].concat()).unwrap_or_default()
+    }
+}
+
+/// What the body of a told end says.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct EndBody {
+    outcome: Option<Outcome>,
+}
+
+impl EndBody {
+    /// Reads `body`, which lacks its opening brace.
+    fn read(body: &[u8]) -> Self {
+        serde_json::from_slice(&[b"{", body].concat()).unwrap_or_default()
+    }
 }

@@ -10,9 +10,9 @@ use super::segment::Segment;
 use super::stats::RunStats;
 use super::worker::ROW_COST_BYTES;
 use super::workers::Workers;
-use crate::domain::{Block, LineNumber, Offset, TaskId, TaskSummary};
+use crate::domain::{Block, LineNumber, Offset, TaskId, TaskSummary, ToldEnd};
 use crate::store::format::{
-    ChunkRef, IndexAt, Millis, TaskRecord, Trim, decode_index, read_footer_part,
+    ChunkRef, IndexAt, Millis, TaskFacts, TaskRecord, Trim, decode_index, read_footer_part,
 };
 use crate::store::task_index::{IndexedTask, SpanRow};
 
@@ -109,6 +109,7 @@ pub(in crate::store) struct Task {
     /// Its chunks in the active segment.
     pub(in crate::store) chunks: Vec<ChunkRef>,
     pub(super) lost_lines: u64,
+    pub(super) told_end: Option<ToldEnd>,
     /// What it had before this offset was deleted.
     pub(in crate::store) deleted_to: Option<Offset>,
     /// What the limit on its bytes has taken.
@@ -132,13 +133,15 @@ impl Task {
         let mut task = Self {
             spans: spans.collect(),
             lost_lines: indexed.row.lost_lines,
+            told_end: indexed.row.told_end,
             deleted_to: indexed.deletion.map(|deletion| deletion.end),
             trim: indexed.trim,
             ..Self::default()
         };
         let first = task.spans.first()?.first;
         for worker in &indexed.workers {
-            task.workers.restore(&worker.record()?)?;
+            let (record, facts) = worker.read()?;
+            task.workers.restore(&record, &facts)?;
         }
         task.workers.forget_before(first);
         task.workers.continue_at(indexed.row.next_ordinal);
@@ -240,6 +243,10 @@ impl Task {
     /// Notes what a run says of its worker; returns the bytes it added.
     pub(super) fn note_run(&mut self, run: &RunStats<'_>) -> usize {
         self.lost_lines += run.records.lost_lines;
+        self.told_end = run.records.told_end.or(self.told_end);
+        if let Some(told_end) = &mut self.told_end {
+            told_end.is_reopened |= run.records.goes_on;
+        }
         self.workers.note_run(run)
     }
 
@@ -274,6 +281,7 @@ impl Task {
             first_time_ms: first.first_time.0,
             last_time_ms: last.last_time.0,
             last_commit: self.last_commit,
+            told_end: self.told_end,
             worker_counts: self.workers.counts(),
             workers: self.workers.page(0, workers),
         })
@@ -302,6 +310,19 @@ impl Task {
             index,
             workers: self.workers.records(span.first),
         })
+    }
+
+    /// What the footer of the active segment is to say of the task beside its record; `None` where
+    /// that is nothing.
+    pub(in crate::store) fn facts<'a>(
+        &self,
+        task: &'a TaskId,
+        active: &Arc<Segment>,
+    ) -> Option<TaskFacts<'a>> {
+        let span = self.spans.last().filter(|span| Arc::ptr_eq(&span.segment, active))?;
+        let (told_end, workers) = (self.told_end, self.workers.facts(span.first));
+        let says_something = told_end.is_some() || !workers.is_empty();
+        says_something.then_some(TaskFacts { task: task.as_str(), told_end, workers })
     }
 
     /// About what it takes under this id, in bytes.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::notified::Notified;
 use super::stats::RunStats;
 use crate::domain::{Offset, WorkerId, WorkerState, WorkerSummary};
-use crate::store::format::{NotifiedState, WorkerRecord};
+use crate::store::format::{NotifiedState, WorkerFacts, WorkerRecord};
 
 /// Sessions remembered per worker, those used last. A producer has one, and a new one when it
 /// restarts; the others leave room for strangers, whose sessions must not push it out before it
@@ -20,8 +21,13 @@ pub(in crate::store) struct Worker {
     pub(super) id: WorkerId,
     /// Its place among the task's workers.
     pub(super) ordinal: u32,
-    lines: u64,
-    state: Option<NotifiedState>,
+    pub(super) lines: u64,
+    /// The notification that counts.
+    status: Option<Notified>,
+    /// The offset of its last notification.
+    last_status: Option<Offset>,
+    cut: u32,
+    missing: u64,
     /// Its last entry.
     pub(super) last: Offset,
     /// The session used last stands at the end.
@@ -37,16 +43,36 @@ struct LastSequence {
 
 impl Worker {
     pub(super) fn new(id: WorkerId, ordinal: u32) -> Self {
-        Self { id, ordinal, lines: 0, state: None, last: Offset(0), sessions: Vec::new() }
+        Self {
+            id,
+            ordinal,
+            lines: 0,
+            status: None,
+            last_status: None,
+            cut: 0,
+            missing: 0,
+            last: Offset(0),
+            sessions: Vec::new(),
+        }
     }
 
     /// A worker as a footer or the task index has it; `None` where that says nonsense.
-    pub(in crate::store) fn of_record(record: &WorkerRecord<'_>) -> Option<Self> {
+    pub(in crate::store) fn of_record(
+        record: &WorkerRecord<'_>,
+        facts: &WorkerFacts,
+    ) -> Option<Self> {
+        let status = record.state.map(|NotifiedState { state, offset }| {
+            let WorkerFacts { told_ms, exit_code, .. } = *facts;
+            Notified { state, offset, told_ms, exit_code }
+        });
         let mut worker = Self {
             id: WorkerId::new(record.worker).ok()?,
             ordinal: record.ordinal,
             lines: record.lines,
-            state: record.state,
+            status,
+            last_status: facts.outranked.or(status.map(|status| status.offset)),
+            cut: facts.cut,
+            missing: facts.missing,
             last: record.last,
             sessions: Vec::with_capacity(record.sessions.len()),
         };
@@ -60,7 +86,13 @@ impl Worker {
     pub(super) fn note_run(&mut self, run: &RunStats<'_>) -> usize {
         self.lines += run.records.lines;
         self.last = run.records.last;
-        self.state = run.records.state.or(self.state);
+        self.status = match (self.status, run.records.status) {
+            (Some(known), Some(new)) => Some(Notified::which_counts(known, new)),
+            (known, new) => new.or(known),
+        };
+        self.last_status = run.records.last_status.or(self.last_status);
+        self.cut += run.records.cut;
+        self.missing += run.records.missing;
         run.session.map_or(0, |(session, seq)| self.note_session(session, seq))
     }
 
@@ -87,9 +119,9 @@ impl Worker {
         known.map(|known| known.seq)
     }
 
-    /// Its last notified state.
+    /// The notified state that counts.
     pub(super) fn state(&self) -> Option<WorkerState> {
-        self.state.map(|notified| notified.state)
+        self.status.map(|status| status.state)
     }
 
     pub(in crate::store) fn summary(&self) -> WorkerSummary {
@@ -97,7 +129,11 @@ impl Worker {
             worker: self.id.clone(),
             lines: self.lines,
             state: self.state(),
-            state_offset: self.state.map(|notified| notified.offset),
+            state_offset: self.status.map(|status| status.offset),
+            last_status: self.last_status,
+            exit_code: self.status.and_then(|status| status.exit_code),
+            cut: self.cut,
+            missing: self.missing,
         }
     }
 
@@ -108,9 +144,24 @@ impl Worker {
             ordinal: self.ordinal,
             worker: self.id.as_str(),
             lines: self.lines,
-            state: self.state,
+            state: self
+                .status
+                .map(|Notified { state, offset, .. }| NotifiedState { state, offset }),
             last: self.last,
             sessions: sessions.collect(),
+        }
+    }
+
+    /// What a footer says of it beside its record.
+    pub(super) fn facts(&self) -> WorkerFacts {
+        let status = self.status;
+        let counts = status.map(|status| status.offset);
+        WorkerFacts {
+            told_ms: status.and_then(|status| status.told_ms),
+            exit_code: status.and_then(|status| status.exit_code),
+            cut: self.cut,
+            missing: self.missing,
+            outranked: self.last_status.filter(|last| Some(*last) != counts),
         }
     }
 

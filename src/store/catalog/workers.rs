@@ -3,7 +3,7 @@
 use super::stats::RunStats;
 use super::worker::Worker;
 use crate::domain::{IdMap, Offset, WorkerCounts, WorkerId, WorkerSummary};
-use crate::store::format::WorkerRecord;
+use crate::store::format::{WorkerFacts, WorkerRecord};
 
 /// Up to so many workers are searched one by one; most tasks have fewer.
 const SEARCHED_WORKERS: usize = 8;
@@ -49,10 +49,13 @@ impl Workers {
     pub(super) fn note_run(&mut self, run: &RunStats<'_>) -> usize {
         if let Some(at) = self.position(run.worker) {
             let worker = &mut self.rows[at];
-            self.counts.remove(worker.state());
+            self.counts.remove(worker.state(), worker.lines);
             let added = worker.note_run(run);
-            self.counts.add(worker.state());
+            self.counts.add(worker.state(), worker.lines);
             return added;
+        }
+        if run.records.is_of_task_alone() {
+            return 0;
         }
         let Ok(id) = WorkerId::new(run.worker) else { return 0 };
         let mut worker = Worker::new(id, self.next_ordinal);
@@ -62,8 +65,12 @@ impl Workers {
 
     /// Takes a worker in as the task index has it, the one after those taken in before; returns
     /// the bytes it added, `None` where the record says nonsense.
-    pub(super) fn restore(&mut self, record: &WorkerRecord<'_>) -> Option<usize> {
-        Some(self.push(Worker::of_record(record)?))
+    pub(super) fn restore(
+        &mut self,
+        record: &WorkerRecord<'_>,
+        facts: &WorkerFacts,
+    ) -> Option<usize> {
+        Some(self.push(Worker::of_record(record, facts)?))
     }
 
     /// The next worker's ordinal is at least `ordinal`.
@@ -74,7 +81,7 @@ impl Workers {
     fn push(&mut self, worker: Worker) -> usize {
         let added = worker.cost();
         self.next_ordinal = self.next_ordinal.max(worker.ordinal + 1);
-        self.counts.add(worker.state());
+        self.counts.add(worker.state(), worker.lines);
         if let Some(by_id) = &mut self.by_id {
             by_id.insert(worker.id.clone(), self.rows.len());
         }
@@ -101,7 +108,7 @@ impl Workers {
             let is_gone = worker.last < first;
             if is_gone {
                 freed += worker.cost();
-                counts.remove(worker.state());
+                counts.remove(worker.state(), worker.lines);
             }
             !is_gone
         });
@@ -115,6 +122,13 @@ impl Workers {
     /// What a footer says of those that have an entry at or after `first`.
     pub(super) fn records(&self, first: Offset) -> Vec<WorkerRecord<'_>> {
         self.rows.iter().filter(|worker| worker.last >= first).map(Worker::record).collect()
+    }
+
+    /// What a footer says of those beside their records, where there is something to say.
+    pub(super) fn facts(&self, first: Offset) -> Vec<(u32, WorkerFacts)> {
+        let rows = self.rows.iter().filter(|worker| worker.last >= first);
+        let facts = rows.map(|worker| (worker.ordinal, worker.facts()));
+        facts.filter(|(_, facts)| *facts != WorkerFacts::default()).collect()
     }
 
     /// About what they take, in bytes.

@@ -4,9 +4,9 @@
 //! ```text
 //! footer  := task index* | sparse index | task records | trailer
 //! index   := (position, base, base line, bytes, count)*      varints, each the difference
-//! task records := postcard of [TaskRecord], then of the cursors, then of [Tombstone] and of the trims,
-//!                 see `control`; what is empty at the end is left out. Task records are
-//!                 of what is behind tombstones
+//! task records := postcard of [TaskRecord], then of the cursors, then of [Tombstone], of the trims,
+//!                 see `control`, and of [TaskFacts]; what is empty at the end is left out. Task
+//!                 records are of what is behind tombstones
 //! trailer := magic 8 | data end 8 | end offset 8 | last commit 8 | last time ms 8
 //!          | sparse position 8, bytes 4, crc 4 | records position 8, bytes 4, crc 4 | crc 4
 //! ```
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::bytes::{u32_at, u64_at};
 use super::checksum::ChecksumSeed;
 use super::control::{Cursors, TaskTrim};
+use super::facts::TaskFacts;
 use super::index::{ChunkRef, IndexAt, encode_index};
 use super::units::{FilePosition, Millis};
 use crate::domain::{LineNumber, Offset, WorkerState};
@@ -75,7 +76,7 @@ pub(in crate::store) struct WorkerRecord<'a> {
     pub(in crate::store) ordinal: u32,
     pub(in crate::store) worker: &'a str,
     pub(in crate::store) lines: u64,
-    /// Its last notified state, if it ever notified one.
+    /// The notified state that counts, if it ever notified one.
     pub(in crate::store) state: Option<NotifiedState>,
     /// Its last entry.
     pub(in crate::store) last: Offset,
@@ -99,6 +100,7 @@ pub(in crate::store) struct FooterTasks<'a> {
     pub(in crate::store) cursors: Cursors,
     pub(in crate::store) tombstones: Vec<Tombstone<'a>>,
     pub(in crate::store) trims: Vec<TaskTrim<'a>>,
+    pub(in crate::store) facts: Vec<TaskFacts<'a>>,
 }
 
 impl<'a> FooterTasks<'a> {
@@ -107,21 +109,23 @@ impl<'a> FooterTasks<'a> {
         let (records, behind) = postcard::take_from_bytes(bytes).ok()?;
         let (cursors, behind) = Cursors::take(behind)?;
         let (tombstones, behind) = take_list(behind)?;
-        let (trims, _) = take_list(behind)?;
-        Some(Self { records, cursors, tombstones, trims })
+        let (trims, behind) = take_list(behind)?;
+        let (facts, _) = take_list(behind)?;
+        Some(Self { records, cursors, tombstones, trims, facts })
     }
 
     fn encode(&self) -> Vec<u8> {
         let mut bytes =
             postcard::to_stdvec(&self.records).expect("records always encode into memory");
         bytes.extend(self.cursors.encode());
-        if self.tombstones.is_empty() && self.trims.is_empty() {
-            return bytes;
-        }
-        bytes.extend(encode_list(&self.tombstones));
-        if !self.trims.is_empty() {
-            bytes.extend(encode_list(&self.trims));
-        }
+        let mut lists = [
+            (encode_list(&self.tombstones), self.tombstones.is_empty()),
+            (encode_list(&self.trims), self.trims.is_empty()),
+            (encode_list(&self.facts), self.facts.is_empty()),
+        ]
+        .to_vec();
+        while lists.pop_if(|(_, is_empty)| *is_empty).is_some() {}
+        lists.iter().for_each(|(encoded, _)| bytes.extend(encoded));
         bytes
     }
 }

@@ -8,6 +8,7 @@ mod checksum;
 mod chunk;
 mod compress;
 mod control;
+mod facts;
 mod footer;
 mod index;
 mod reseed;
@@ -22,6 +23,7 @@ pub(super) use chunk::{
 };
 pub(super) use compress::Compressor;
 pub(super) use control::{Cursors, Trim, decode_trims, encode_trims};
+pub(super) use facts::{TaskFacts, WorkerFacts};
 pub(super) use footer::{
     FooterBuilder, FooterTasks, LastCommit, NotifiedState, SealedSegment, TRAILER_BYTES,
     TaskRecord, Tombstone, Trailer, WorkerRecord, read_footer_part, read_trailer,

@@ -328,11 +328,13 @@ fn summary(
         first_time_ms: first.first_time.0,
         last_time_ms: last.last_time.0,
         last_commit: None,
+        told_end: row.told_end,
         worker_counts: row.counts,
         workers,
     })
 }
 
 fn worker_summary(row: &WorkerRow) -> Option<WorkerSummary> {
-    Worker::of_record(&row.record()?).map(|worker| worker.summary())
+    let (record, facts) = row.read()?;
+    Worker::of_record(&record, &facts).map(|worker| worker.summary())
 }

@@ -99,7 +99,10 @@ pub(super) fn with_chunks<T>(
     let source = (segment.path.as_path(), &file, end);
     let mut walk = Walk::new(source, seed, (0, Millis(0)), &mut catalog, index, losses);
     walk.run_sealed()?;
-    let here = catalog.tasks.iter().filter(|(_, task)| !task.chunks.is_empty());
-    let records = here.filter_map(|(id, task)| task.record(id, segment, IndexAt::UNREADABLE));
-    Ok(use_it(&catalog.footer_tasks(segment.base, records.collect())))
+    let (mut records, mut facts) = (Vec::new(), Vec::new());
+    for (id, task) in catalog.tasks.iter().filter(|(_, task)| !task.chunks.is_empty()) {
+        records.extend(task.record(id, segment, IndexAt::UNREADABLE));
+        facts.extend(task.facts(id, segment));
+    }
+    Ok(use_it(&catalog.footer_tasks(segment.base, records, facts)))
 }

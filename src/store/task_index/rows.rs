@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{LineNumber, Offset, WorkerCounts};
-use crate::store::format::{IndexAt, Millis, TaskRecord, Trim, WorkerRecord};
+use crate::domain::{LineNumber, Offset, ToldEnd, WorkerCounts};
+use crate::store::format::{IndexAt, Millis, TaskRecord, Trim, WorkerFacts, WorkerRecord};
 
 /// What one sealed segment has of one task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,7 @@ pub(in crate::store) struct TaskRow {
     /// The ordinal that its next worker will get.
     pub(in crate::store) next_ordinal: u32,
     pub(in crate::store) counts: WorkerCounts,
+    pub(in crate::store) told_end: Option<ToldEnd>,
 }
 
 /// The last deletion of a task, while its segment is kept.
@@ -84,7 +85,7 @@ impl WorkerRow {
     }
 
     /// What it says; `None` where it is damaged.
-    pub(in crate::store) fn record(&self) -> Option<WorkerRecord<'_>> {
+    pub(in crate::store) fn read(&self) -> Option<(WorkerRecord<'_>, WorkerFacts)> {
         decode(&self.0)
     }
 }

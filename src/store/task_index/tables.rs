@@ -13,7 +13,7 @@ pub(super) const TASKS: TableDefinition<&str, &[u8]> = TableDefinition::new("tas
 /// A task's last offset, to the task.
 pub(super) const NEWEST: TableDefinition<u64, &str> = TableDefinition::new("newest");
 
-/// Task and ordinal, to a `WorkerRecord`.
+/// Task and ordinal, to a `WorkerRecord` and its `WorkerFacts`.
 pub(super) const WORKERS: TableDefinition<(&str, u32), &[u8]> = TableDefinition::new("workers");
 
 /// Task and worker, to the worker's ordinal.

@@ -78,7 +78,7 @@ fn a_task_has_the_spans_and_workers_of_all_segments_and_the_list_is_newest_first
     let task = reader.load("a").unwrap().unwrap();
     assert_eq!(task.spans.iter().map(|span| span.first.0).collect::<Vec<_>>(), [1, 10]);
     assert_eq!((task.row.counts.total, task.row.next_ordinal), (2, 2));
-    assert_eq!(task.workers[1].record().unwrap().last, Offset(12));
+    assert_eq!(task.workers[1].read().unwrap().0.last, Offset(12));
     assert_eq!(newest(&index, u64::MAX), ["c", "a", "b"]);
     assert_eq!(newest(&index, 12), ["b"]);
     let progress = Progress { epoch: EPOCH, indexed_to: Offset(20), last_crc: 5 };
@@ -95,7 +95,7 @@ fn spans_are_found_by_offset_and_by_line_and_those_before_the_start_are_not() {
     assert_eq!(first(reader.span_at("a", Offset(10), Offset(1)).unwrap()), Some(10));
     let of_line = |line| first(reader.span_of_line("a", Offset(1), LineNumber(line)).unwrap());
     assert_eq!([of_line(4), of_line(5), of_line(8)], [Some(1), Some(10), None]);
-    assert_eq!(reader.worker("a", "x").unwrap().unwrap().record().unwrap().ordinal, 1);
+    assert_eq!(reader.worker("a", "x").unwrap().unwrap().read().unwrap().0.ordinal, 1);
     assert!(reader.worker("a", "y").unwrap().is_none());
 }
 

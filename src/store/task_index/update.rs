@@ -1,12 +1,16 @@
 //! Taking a sealed segment in, and letting one go.
 
+use std::collections::HashMap;
+
 use redb::{Database, ReadableTable, Table, WriteTransaction};
 
 use super::error::IndexError;
 use super::rows::{DeletionRow, SpanRow, TaskRow, TrimRow, decode, encode};
 use super::tables::{DELETED, META, NEWEST, ORDINALS, SPANS, TASKS, TRIMMED, WORKERS};
-use crate::domain::{Epoch, Offset, WorkerState};
-use crate::store::format::{FooterTasks, TaskRecord, Tombstone, WorkerRecord};
+use crate::domain::{Epoch, Offset, WorkerCounts, WorkerState};
+use crate::store::format::{
+    FooterTasks, TaskFacts, TaskRecord, Tombstone, WorkerFacts, WorkerRecord,
+};
 
 /// A sealed segment's place in the store.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +23,7 @@ pub(in crate::store) struct SegmentRange {
 }
 
 /// The version of the tables; an index of another one is made anew.
-pub(super) const VERSION: u64 = 3;
+pub(super) const VERSION: u64 = 4;
 
 /// Takes in what the footer of a segment says; segments come in order.
 ///
@@ -33,12 +37,14 @@ pub(super) fn add_segment(
 ) -> Result<(), IndexError> {
     change(database, |write| {
         let mut tables = Tables::open(write)?;
+        let facts = tasks.facts.iter().map(|facts| (facts.task, facts));
+        let facts: HashMap<&str, &TaskFacts<'_>> = facts.collect();
         // The records say what came after.
         for tombstone in &tasks.tombstones {
             tables.delete(segment.base, tombstone)?;
         }
         for record in &tasks.records {
-            tables.add(segment.base, record)?;
+            tables.add(segment.base, record, facts.get(record.task).copied())?;
         }
         for (task, trim) in &tasks.trims {
             let row = encode(&TrimRow { trim: *trim, segment: segment.base });
@@ -185,7 +191,12 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
-    fn add(&mut self, segment: Offset, record: &TaskRecord<'_>) -> Result<(), IndexError> {
+    fn add(
+        &mut self,
+        segment: Offset,
+        record: &TaskRecord<'_>,
+        facts: Option<&TaskFacts<'_>>,
+    ) -> Result<(), IndexError> {
         let task = record.task;
         let mut row = match self.row(task)? {
             Some(known) => {
@@ -195,8 +206,12 @@ impl<'a> Tables<'a> {
             None => TaskRow::default(),
         };
         (row.last, row.lost_lines) = (record.last, record.lost_lines);
+        row.told_end = facts.and_then(|facts| facts.told_end);
+        let of_workers = facts.map_or(&[][..], |facts| &facts.workers);
         for worker in &record.workers {
-            self.add_worker(task, worker, &mut row)?;
+            let found = of_workers.binary_search_by_key(&worker.ordinal, |(ordinal, _)| *ordinal);
+            let facts = found.map(|at| of_workers[at].1).unwrap_or_default();
+            self.add_worker(task, worker, facts, &mut row)?;
         }
         let span = encode(&SpanRow::of_record(segment, record));
         self.spans.insert((task, segment.0), &span[..])?;
@@ -209,17 +224,18 @@ impl<'a> Tables<'a> {
         &mut self,
         task: &str,
         worker: &WorkerRecord<'_>,
+        facts: WorkerFacts,
         row: &mut TaskRow,
     ) -> Result<(), IndexError> {
-        let encoded = encode(worker);
+        let encoded = encode(&(worker, facts));
         let key = (task, worker.ordinal);
         match self.workers.insert(key, &encoded[..])? {
-            Some(known) => row.counts.remove(state_of(task, known.value())?),
+            Some(known) => count_out(task, &mut row.counts, known.value())?,
             None => {
                 self.ordinals.insert((task, worker.worker), worker.ordinal)?;
             }
         }
-        row.counts.add(worker.state.map(|notified| notified.state));
+        row.counts.add(state_of(worker), worker.lines);
         row.next_ordinal = row.next_ordinal.max(worker.ordinal + 1);
         Ok(())
     }
@@ -260,12 +276,11 @@ impl<'a> Tables<'a> {
         row: &mut TaskRow,
     ) -> Result<(), IndexError> {
         let Some(found) = self.workers.get((task, ordinal))? else { return Ok(()) };
-        let worker: WorkerRecord<'_> =
-            decode(found.value()).ok_or_else(|| IndexError::Damaged(task.to_owned()))?;
+        let (worker, _) = read_worker(task, found.value())?;
         if worker.last >= first {
             return Ok(());
         }
-        row.counts.remove(worker.state.map(|notified| notified.state));
+        row.counts.remove(state_of(&worker), worker.lines);
         self.ordinals.remove((task, worker.worker))?;
         drop(found);
         self.workers.remove((task, ordinal))?;
@@ -290,8 +305,20 @@ impl<'a> Tables<'a> {
     }
 }
 
-fn state_of(task: &str, encoded: &[u8]) -> Result<Option<WorkerState>, IndexError> {
-    let worker: WorkerRecord<'_> =
-        decode(encoded).ok_or_else(|| IndexError::Damaged(task.to_owned()))?;
-    Ok(worker.state.map(|notified| notified.state))
+/// Counts a worker out whose row is `encoded`.
+fn count_out(task: &str, counts: &mut WorkerCounts, encoded: &[u8]) -> Result<(), IndexError> {
+    let (worker, _) = read_worker(task, encoded)?;
+    counts.remove(state_of(&worker), worker.lines);
+    Ok(())
+}
+
+fn read_worker<'a>(
+    task: &str,
+    encoded: &'a [u8],
+) -> Result<(WorkerRecord<'a>, WorkerFacts), IndexError> {
+    decode(encoded).ok_or_else(|| IndexError::Damaged(task.to_owned()))
+}
+
+fn state_of(worker: &WorkerRecord<'_>) -> Option<WorkerState> {
+    worker.state.map(|notified| notified.state)
 }

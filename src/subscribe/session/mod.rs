@@ -92,7 +92,7 @@ impl ReaderSession {
         let task = self.source.tasks.get(task).await?;
         Ok(task.filter(|task| {
             let at_end = self.cursor > task.summary.last_offset && !self.is_reset;
-            at_end && task.state == TaskState::Complete
+            at_end && task.is_complete()
         }))
     }
 
@@ -176,7 +176,7 @@ impl ReaderSession {
         Event::Entries { range, from }
     }
 
-    /// Waits until the window changes, or the quiet period of the task is over.
+    /// Waits until the window changes, or the task is complete if nothing more comes.
     async fn wait(&mut self) -> Result<(), ReadError> {
         let task = match &self.scope {
             Scope::Task(task) => self.source.tasks.get(task).await?,
@@ -184,7 +184,7 @@ impl ReaderSession {
         };
         let quiet_in = match task.map(|task| task.state) {
             Some(TaskState::Running { quiet_in }) => quiet_in,
-            Some(TaskState::Complete) | None => None,
+            Some(TaskState::Complete { .. }) | None => None,
         };
         let changed = self.changes.changed();
         // It cannot fail: the subscription holds the window, which sends the changes.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{TaskState, Tasks};
+use super::Tasks;
 use crate::domain::{Offset, TaskSummary};
 use crate::store::{DeleteError, ReadError, TaskAgeLimit, TaskEnd, TaskQuery, WallClock};
 
@@ -105,7 +105,7 @@ impl RetentionService {
                     return Ok(ends);
                 }
                 let task = self.tasks.with_state(summary);
-                if task.state != TaskState::Complete {
+                if !task.is_complete() {
                     continue;
                 }
                 excess = excess.saturating_sub(1);

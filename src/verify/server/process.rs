@@ -86,6 +86,7 @@ impl Process {
             "--http-addr=127.0.0.1:0",
             "--segment-bytes=1MiB",
             "--heartbeat=2s",
+            "--task-grace=0s",
             "--viewer-stall-timeout=5s",
             "--log=info",
         ];

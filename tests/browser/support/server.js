@@ -33,7 +33,7 @@ export class Server {
   async start() {
     this.#dataDir ??= await mkdtemp(join(tmpdir(), 'otto-handler-browser-'));
     const { grpc, http } = this.#addresses;
-    this.#process = this.#spawn(['serve', '--auth', this.#auth, '--grpc-addr', grpc, '--http-addr', http,
+    this.#process = this.#spawn(['serve', '--task-grace', '0s', '--auth', this.#auth, '--grpc-addr', grpc, '--http-addr', http,
       '--data-dir', this.#dataDir, '--print-addrs'], ['ignore', 'pipe', 'pipe']);
     this.#addresses = await firstLine(this.#process);
   }

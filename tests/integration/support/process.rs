@@ -114,6 +114,8 @@ impl Process {
         flags: &[&str],
     ) -> Self {
         command.args(["serve", "--print-addrs", "--data-dir"]).arg(data).args(flags);
+        // Tests that are not about the grace do not wait for it; a flag wins.
+        command.env("OTTO_TASK_GRACE", "0s");
         command.stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());

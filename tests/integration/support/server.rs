@@ -38,6 +38,10 @@ impl TestServer {
     ) -> Self {
         let mut config = config(&dir, flags);
         change(&mut config.store);
+        if !flags.iter().any(|flag| flag.starts_with("--task-grace")) {
+            // Tests that are not about the grace do not wait for it.
+            config.life_cycle.grace = std::time::Duration::ZERO;
+        }
         let server = Server::start(config).await.unwrap();
         let (addrs, pull) = (server.addrs(), server.pull().clone());
         let (stop, stopped) = oneshot::channel();

@@ -22,7 +22,7 @@ class Server:
     def start(self):
         """Starts it; a second start uses the same ports."""
         command = [self.binary, "serve", "--auth", "none", "--grpc-addr", self.grpc, "--http-addr", self.http]
-        command += ["--data-dir", self.folder / "data", "--print-addrs"]
+        command += ["--data-dir", self.folder / "data", "--print-addrs", "--task-grace=0s"]
         with open(self.folder / "server.log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=plain_environment())
         first_line = self.process.stdout.readline()
