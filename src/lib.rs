@@ -9,7 +9,8 @@
 //! In reading order: [`domain`] has the types that all modules share; [`encode`] turns wire bytes
 //! into what readers get; [`store`] keeps it; [`hub`] shares the newest of it; [`tasks`] tells when a
 //! task is complete; [`ingest`] is the way in and [`subscribe`] the way out; [`grpc`] and [`http`] are
-//! their transports, and [`pull`] reads from a source where nobody pushes; [`stats`] has the numbers
+//! their transports, and [`pull`] reads from a source where nobody pushes; [`terminal`] says what of a line is
+//! seen; [`stats`] has the numbers
 //! that `/health` shows; [`config`] and [`server`] put it together; [`logging`] is the
 //! process's own log. [`client`], [`simulate`], [`verify`] and [`cli`] are the other side: clients of
 //! the protocols, a simulated ottoscaler, a checker, the commands.
@@ -35,4 +36,5 @@ pub mod stats;
 pub mod store;
 pub mod subscribe;
 pub mod tasks;
+pub mod terminal;
 pub mod verify;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::domain::{Entry, Kind, WorkerId};
 use crate::encode::Fields;
+use crate::terminal::plain_text;
 
 /// Conditions that must all hold; an empty list sets none.
 ///
@@ -15,7 +16,7 @@ pub struct Filter {
     pub levels: Vec<String>,
     /// Any of these sources, whatever their case.
     pub sources: Vec<String>,
-    /// The message holds any of these, whatever their case.
+    /// What a terminal shows of the message holds any of these, whatever their case.
     pub keywords: Vec<String>,
     /// Any of these workers.
     pub workers: Vec<WorkerId>,
@@ -57,7 +58,7 @@ impl Filter {
         if self.keywords.is_empty() {
             return true;
         }
-        let message = message.to_lowercase();
+        let message = plain_text(message).to_lowercase();
         self.keywords.iter().any(|keyword| message.contains(&keyword.to_lowercase()))
     }
 

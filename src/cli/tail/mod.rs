@@ -1,6 +1,5 @@
 //! `tail`: follows a task's log in a terminal.
 
-mod ansi;
 mod events;
 mod render;
 
@@ -17,9 +16,10 @@ use render::{Format, Renderer};
 
 /// Follow a task's log until the task is complete; resumes by itself after a break
 ///
-/// Lines go to standard output, everything else to standard error. Lines that a worker wrote
-/// to its standard error begin with `! `; once a second worker shows up, each line names its
-/// worker.
+/// Lines go to standard output, everything else to standard error. A line is printed as a
+/// terminal would have shown it: it can move no cursor and set no title. Lines that a worker
+/// wrote to its standard error begin with `! `; once a second worker shows up, each line names
+/// its worker.
 ///
 /// Exit code: 0 when the task is complete, 1 when a worker failed or was terminated, 2 when
 /// the server refused.
@@ -56,6 +56,9 @@ pub(super) struct Args {
     /// Print the server's JSON, one object a line, instead of text
     #[arg(long, env = "OTTO_TAIL_JSON", value_parser = BoolishValueParser::new())]
     pub json: bool,
+    /// Print messages as they were sent, and nothing else: they may control your terminal
+    #[arg(long, env = "OTTO_TAIL_RAW", value_parser = BoolishValueParser::new(), conflicts_with = "json")]
+    pub raw: bool,
     /// End at the log's current end
     #[arg(long, env = "OTTO_TAIL_NO_FOLLOW", value_parser = BoolishValueParser::new())]
     pub no_follow: bool,
@@ -151,10 +154,11 @@ fn format(args: &Args) -> Format {
         ColorChoice::Never => false,
         ColorChoice::Auto => io::stdout().is_terminal() && !has_no_color,
     };
-    match (args.json, is_colored) {
-        (true, _) => Format::Json,
-        (false, true) => Format::Colored,
-        (false, false) => Format::Plain,
+    match is_colored {
+        _ if args.json => Format::Json,
+        _ if args.raw => Format::Raw,
+        true => Format::Colored,
+        false => Format::Plain,
     }
 }
 

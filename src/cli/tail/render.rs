@@ -1,20 +1,23 @@
 //! One log entry as a line of output.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::{self, Write};
 
 use serde::Deserialize;
 
-use super::ansi::{Escapes, clean};
+use crate::terminal::{Span, Terminal, without_line_end};
 
 /// How lines are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     /// The event's data as it came.
     Json,
-    /// Text without any escape sequence.
+    /// The message as it was sent, whatever that does to the reader's terminal.
+    Raw,
+    /// What a terminal shows of the message, without colours.
     Plain,
-    /// Text with level and worker colours, and the message's own.
+    /// The same with level and worker colours, and the message's own.
     Colored,
 }
 
@@ -42,11 +45,13 @@ pub(super) struct Renderer {
     format: Format,
     first_worker: Option<String>,
     has_several_workers: bool,
+    /// The terminals of workers whose last line left a style set.
+    terminals: HashMap<String, Terminal>,
 }
 
 impl Renderer {
     pub(super) fn new(format: Format) -> Self {
-        Self { format, first_worker: None, has_several_workers: false }
+        Self { format, first_worker: None, has_several_workers: false, terminals: HashMap::new() }
     }
 
     /// Prints `line`, whose event data is `data`.
@@ -59,8 +64,8 @@ impl Renderer {
         self.meet(&line.worker_id);
         match self.format {
             Format::Json => writeln!(output, "{data}"),
-            Format::Plain => self.write_plain(line, output),
-            Format::Colored => self.write_colored(line, output),
+            Format::Raw => writeln!(output, "{}", without_line_end(&line.message)),
+            Format::Plain | Format::Colored => self.write_rows(line, output),
         }
     }
 
@@ -69,21 +74,56 @@ impl Renderer {
         self.has_several_workers |= first != worker;
     }
 
-    fn write_plain(&self, line: &LogLine<'_>, output: &mut impl Write) -> io::Result<()> {
-        if self.has_several_workers {
-            write!(output, "{} | ", line.worker_id)?;
+    /// Each row begins with what names its worker: a message can forge no other one.
+    fn write_rows(&mut self, line: &LogLine<'_>, output: &mut impl Write) -> io::Result<()> {
+        for row in self.rows(line) {
+            if self.has_several_workers {
+                self.write_worker(&line.worker_id, output)?;
+            }
+            match self.format {
+                Format::Colored => write_colored(line, &row, output)?,
+                _ => write_plain(line, &row, output)?,
+            }
         }
-        writeln!(output, "{}{}", mark(line), clean(&line.message, Escapes::StripAll))
+        Ok(())
     }
 
-    fn write_colored(&self, line: &LogLine<'_>, output: &mut impl Write) -> io::Result<()> {
-        if self.has_several_workers {
-            write!(output, "{}{} |{RESET} ", worker_color(&line.worker_id), line.worker_id)?;
+    /// What the worker's terminal shows of `line`.
+    fn rows(&mut self, line: &LogLine<'_>) -> Vec<Vec<Span>> {
+        let mut terminal = self.terminals.remove(&*line.worker_id).unwrap_or_default();
+        let rows = terminal.show(&line.message);
+        if !terminal.is_fresh() {
+            self.terminals.insert(line.worker_id.clone().into_owned(), terminal);
         }
-        let message = clean(&line.message, Escapes::KeepColors);
-        let color = level_color(&line.level);
-        writeln!(output, "{color}{}{message}{RESET}", mark(line))
+        rows
     }
+
+    fn write_worker(&self, worker: &str, output: &mut impl Write) -> io::Result<()> {
+        match self.format {
+            Format::Colored => write!(output, "{}{worker} |{RESET} ", worker_color(worker)),
+            _ => write!(output, "{worker} | "),
+        }
+    }
+}
+
+fn write_plain(line: &LogLine<'_>, row: &[Span], output: &mut impl Write) -> io::Result<()> {
+    write!(output, "{}", mark(line))?;
+    row.iter().try_for_each(|span| write!(output, "{}", span.text))?;
+    writeln!(output)
+}
+
+/// A style stands on top of the level's colour.
+fn write_colored(line: &LogLine<'_>, row: &[Span], output: &mut impl Write) -> io::Result<()> {
+    let color = level_color(&line.level);
+    write!(output, "{color}{}", mark(line))?;
+    for Span { text, style } in row {
+        if style.is_plain() {
+            write!(output, "{text}")?;
+        } else {
+            write!(output, "{style}{text}{RESET}{color}")?;
+        }
+    }
+    writeln!(output, "{}", if color.is_empty() { "" } else { RESET })
 }
 
 fn mark(line: &LogLine<'_>) -> &'static str {
@@ -131,8 +171,51 @@ mod tests {
         let mut renderer = Renderer::new(Format::Colored);
         let warning = r#"{"workerId":"a","level":"warn","source":"stderr","message":"x"}"#;
         assert_eq!(print(&mut renderer, warning), "\x1b[33m! x\x1b[0m\n");
-        let own =
-            r#"{"workerId":"a","level":"INFO","source":"stdout","message":"\u001b[1mx\u001b[2J"}"#;
-        assert_eq!(print(&mut renderer, own), "\x1b[1mx\x1b[0m\n");
+        let own = r#"{"workerId":"a","level":"INFO","source":"stdout","message":"\u001b[1mx\u001b[2J\u001b[m y"}"#;
+        assert_eq!(print(&mut renderer, own), "\x1b[1mx\x1b[0m y\n");
+        let plain = r#"{"workerId":"a","level":"INFO","source":"stdout","message":"x"}"#;
+        assert_eq!(print(&mut renderer, plain), "x\n");
+    }
+
+    fn message(worker: &str, text: &str) -> String {
+        serde_json::json!({ "workerId": worker, "message": text }).to_string()
+    }
+
+    #[test]
+    fn a_worker_can_forge_neither_anothers_line_nor_title_nor_clipboard() {
+        for format in [Format::Plain, Format::Colored] {
+            let mut renderer = Renderer::new(format);
+            print(&mut renderer, &message("good", "x"));
+            for forged in [
+                "x\rgood | all tests passed    ",
+                "x\ngood | all tests passed",
+                "\u{1b}[1A\u{1b}[2Kgood | all tests passed",
+                "\u{1b}]0;title\u{7}\u{1b}]52;c;Zm9v\u{1b}\\\u{9b}2Jx",
+            ] {
+                let printed = print(&mut renderer, &message("evil", forged));
+                let printed = printed.replace("\x1b[36mevil |\x1b[0m ", "evil | ");
+                assert!(printed.lines().all(|line| line.starts_with("evil | ")), "{printed:?}");
+                let controls = printed.chars().filter(|c| c.is_control() && *c != '\n');
+                assert_eq!(controls.count(), 0, "{printed:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_style_lasts_over_a_workers_lines_and_no_others() {
+        let mut renderer = Renderer::new(Format::Colored);
+        assert_eq!(print(&mut renderer, &message("a", "\x1b[31mpanic")), "\x1b[31mpanic\x1b[0m\n");
+        let other = print(&mut renderer, &message("b", "plain"));
+        assert!(other.ends_with("plain\n"), "{other:?}");
+        let next = print(&mut renderer, &message("a", "frame\x1b[0m"));
+        assert!(next.ends_with("\x1b[31mframe\x1b[0m\n"), "{next:?}");
+        assert!(renderer.terminals.is_empty());
+    }
+
+    #[test]
+    fn raw_lines_are_the_bytes_as_they_were_sent() {
+        let mut renderer = Renderer::new(Format::Raw);
+        assert_eq!(print(&mut renderer, &message("a", "\x1b[31m1%\r2%")), "\x1b[31m1%\r2%\n");
+        assert_eq!(print(&mut renderer, &message("b", "windows\r\n")), "windows\n");
     }
 }

@@ -14,6 +14,7 @@ use crate::domain::Entry;
 use crate::encode::{Fields, write_json};
 use crate::http::reader_budget::ReaderBudget;
 use crate::subscribe::Filter;
+use crate::terminal::{plain_text, without_line_end};
 
 /// Writes lines one after another.
 struct Lines {
@@ -64,9 +65,13 @@ impl Writer for Lines {
             return;
         }
         match self.format {
-            Format::Text => {
-                Fields::read(entry, |fields| out.extend_from_slice(fields.message.as_bytes()));
-            }
+            // A line end that the message has at its end is the one that is written.
+            Format::Text => Fields::read(entry, |fields| {
+                out.extend_from_slice(without_line_end(&fields.message).as_bytes());
+            }),
+            Format::Plain => Fields::read(entry, |fields| {
+                out.extend_from_slice(plain_text(&fields.message).as_bytes());
+            }),
             Format::Json | Format::Ndjson => write_json(out, entry),
         }
         out.push(b'\n');
@@ -76,7 +81,7 @@ impl Writer for Lines {
     fn write_missing(&mut self, out: &mut Vec<u8>, missing: &MissingLines) {
         match self.format {
             _ if !self.tells_gaps => {}
-            Format::Text => missing.write_text(out),
+            Format::Text | Format::Plain => missing.write_text(out),
             Format::Json | Format::Ndjson => missing.write_ndjson(out),
         }
     }

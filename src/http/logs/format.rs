@@ -8,7 +8,10 @@ use http::header::ACCEPT;
 pub(super) enum Format {
     Json,
     Ndjson,
+    /// Messages as they were sent.
     Text,
+    /// What a terminal shows of them.
+    Plain,
 }
 
 impl Format {
@@ -17,6 +20,7 @@ impl Format {
             "json" => Self::Json,
             "ndjson" => Self::Ndjson,
             "text" => Self::Text,
+            "plain" => Self::Plain,
             _ => return None,
         })
     }
@@ -37,7 +41,7 @@ impl Format {
         match self {
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
-            Self::Text => "text/plain; charset=utf-8",
+            Self::Text | Self::Plain => "text/plain; charset=utf-8",
         }
     }
 
@@ -46,6 +50,7 @@ impl Format {
             Self::Json => "json",
             Self::Ndjson => "ndjson",
             Self::Text => "log",
+            Self::Plain => "txt",
         }
     }
 }

@@ -77,7 +77,8 @@ struct HistoryQuery {
 impl HistoryQuery {
     fn read(uri: &Uri, headers: &HeaderMap) -> Result<Self, Problem> {
         let params = Params::read(uri, KNOWN)?;
-        let format = params.parsed("format", "it must be json, ndjson or text", Format::named)?;
+        let rule = "it must be json, ndjson, text or plain";
+        let format = params.parsed("format", rule, Format::named)?;
         let format = format.unwrap_or_else(|| Format::accepted(headers));
         let tells_gaps = params.parsed("gaps", "it must be show or omit", tells_gaps)?;
         let max_limit = if format == Format::Json { MAX_PAGE_LINES } else { u64::MAX };

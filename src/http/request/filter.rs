@@ -25,7 +25,7 @@ pub(in crate::http) fn read_filter(params: &Params) -> Result<Filter, Problem> {
     let filter = Filter {
         levels: texts(LEVEL),
         sources: texts(SOURCE),
-        keywords: texts(KEYWORDS),
+        keywords: params.words(KEYWORDS).into_iter().map(String::from).collect(),
         workers: params.list(WORKER_ID).map(worker).collect::<Result<_, _>>()?,
         since: time(params, SINCE)?,
         until: time(params, UNTIL)?,
@@ -68,6 +68,13 @@ mod tests {
         assert_eq!(filter.levels, ["ERROR", "warn"]);
         assert_eq!(filter.keywords, ["a b"]);
         assert!(filter.sources.is_empty() && filter.since.is_none());
+    }
+
+    #[test]
+    fn keywords_that_are_given_one_by_one_may_have_commas() {
+        assert_eq!(filter("keywords=3,%20found&keywords=").unwrap().keywords, ["3, found"]);
+        assert_eq!(filter("keywords=a,b&keywords=c").unwrap().keywords, ["a,b", "c"]);
+        assert_eq!(filter("keywords=a,b").unwrap().keywords, ["a", "b"]);
     }
 
     #[test]

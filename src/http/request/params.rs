@@ -88,6 +88,15 @@ impl Params {
             .filter(|v| !v.is_empty())
     }
 
+    /// As [`Self::list`], but values of a `name` that is given several times are not split, so that
+    /// a text with a comma can be asked for.
+    pub(super) fn words(&self, name: &str) -> Vec<&str> {
+        if self.values(name).count() < 2 {
+            return self.list(name).collect();
+        }
+        self.values(name).map(str::trim).filter(|value| !value.is_empty()).collect()
+    }
+
     fn values(&self, name: &str) -> impl Iterator<Item = &str> {
         self.pairs.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
     }

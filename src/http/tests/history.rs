@@ -148,7 +148,7 @@ async fn history_refuses_bad_parameters_and_unknown_tasks() {
     for (query, expected) in [
         ("limit=10001", "limit is \"10001\", it must be a whole number from 1 to 10000"),
         ("limit=0", "from 1 to 10000"),
-        ("format=xml", "format is \"xml\", it must be json, ndjson or text"),
+        ("format=xml", "format is \"xml\", it must be json, ndjson, text or plain"),
         ("beforeLine=0", "it must be a whole number from 1 on"),
         ("afterLine=x", "afterLine is \"x\""),
         ("download=1", "it must be true or false"),

@@ -9,3 +9,4 @@ mod pages;
 mod slow;
 mod streams;
 pub(super) mod support;
+mod terminal;
