@@ -11,8 +11,8 @@ if ! command -v chromium >/dev/null; then
   apt-get install -y -qq --no-install-recommends chromium >/dev/null
 fi
 
-if [ ! -d tests/browser/node_modules/playwright-core ]; then
-  echo "setup: installing the browser driver"
+if [ ! -d tests/browser/node_modules/@xterm/headless ]; then
+  echo "setup: installing what the browser tests need"
   (cd tests/browser && npm ci --silent --no-audit --no-fund)
 fi
 

@@ -91,7 +91,11 @@ class LogPage {
       level, keywords, element('span', { class: 'spacer' }),
       button('⇤ Start', () => this.#window.toStart(), { class: 'edge' }), button('End ⇥', () => this.#window.follow(), { class: 'edge' }),
       toggle('wrap', 'Wrap'), toggle('times', 'Times'),
-      element('a', { class: 'button', href: apiUrl(['tasks', this.#taskId, 'logs'], { format: 'text' }), download: `${this.#taskId}.log` }, 'Download'));
+      this.#download('Download', 'text', 'log', 'Lines as they were sent'), this.#download('Plain text', 'plain', 'txt', 'Lines as they are shown, without colours'));
+  }
+
+  #download(label, format, extension, title) {
+    return element('a', { class: 'button', href: apiUrl(['tasks', this.#taskId, 'logs'], { format }), download: `${this.#taskId}.${extension}`, title }, label);
   }
 
   /** Opens window and stream for the filter in force. */

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { forward } from './forward.js';
 
 const ANY_PORT = '127.0.0.1:0';
 export const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url));
@@ -59,6 +60,11 @@ export class Server {
     pushing.stdin.on('error', () => {}); // It ended early: the exit code is checked below.
     pushing.stdin.end(lines.map((line) => `${line}\n`).join(''));
     await output(pushing);
+  }
+
+  /** Pushes messages of several workers in their order, `[worker, message]`, whatever is in them. */
+  async forward(task, messages) {
+    await forward(this.#addresses.grpc, messages.map(([worker, message]) => ({ task, worker, message })));
   }
 
   /** A token that this server accepts. */

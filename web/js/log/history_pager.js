@@ -2,8 +2,11 @@
 // loaded at a time. Knows nothing of the DOM.
 
 const PAGE_LINES = 1000;
+const LARGE_PAGE_LINES = 3000;
 const MAX_PAGE_LINES = 10_000;
 const LINES_BEFORE_TARGET = 200;
+/** So many lines before a page are loaded for what they leave the terminals with. */
+const CONTEXT_LINES = 500;
 /** Gaps before which lines may be kept; all others begin with the first line. */
 const GAPS_WITHIN = ['damage', 'task_bytes', 'unknown'];
 
@@ -38,36 +41,72 @@ export class HistoryPager {
     return this.#totalLines;
   }
 
-  // Each of the following returns entries, or null when a page is being loaded already or cannot be loaded.
+  // Each of the following returns null when a page is being loaded already or cannot be loaded. `context` is some lines
+  // right before the entries, to be known and not shown.
 
+  /** @returns {Promise<?{entries: object[], context: object[]}>} */
   async first() {
-    return withoutHeadGap(await this.#load({ afterLine: 0, limit: PAGE_LINES }));
+    return this.#page({ afterLine: 0, limit: PAGE_LINES });
   }
 
   async last() {
-    return withoutHeadGap(await this.#load({ tail: PAGE_LINES }));
+    return this.#page({ tail: PAGE_LINES });
   }
 
   /** A page that has `line` in it, with some lines before it. */
   async around(line) {
-    return withoutHeadGap(await this.#load({ afterLine: Math.max(0, line - LINES_BEFORE_TARGET), limit: PAGE_LINES }));
+    return this.#page({ afterLine: Math.max(0, line - LINES_BEFORE_TARGET), limit: PAGE_LINES });
   }
 
-  /** The page after `line`. */
+  /** A large page that begins with `line`. */
+  async from(line) {
+    return this.#page({ afterLine: line - 1, limit: LARGE_PAGE_LINES });
+  }
+
+  /** The entries of the page after `line`. */
   async after(line) {
-    return withGapMarkers(await this.#load({ afterLine: line, limit: PAGE_LINES }));
+    return this.#exclusively(async () => withGapMarkers(await this.#load({ afterLine: line, limit: PAGE_LINES })));
   }
 
   /** The page before `line`; `isStart` when the server keeps nothing before it. */
   async before(line) {
+    return this.#exclusively(async () => {
+      const page = await this.#pageBefore(line);
+      return { ...page, context: page.isStart ? [] : await this.contextOf(page.entries) };
+    });
+  }
+
+  /** Some lines right before the first line of `entries`; none where they cannot be loaded. */
+  async contextOf(entries) {
+    const line = entries.find((entry) => entry.kind === 'log')?.line ?? 1;
+    return line > 1 ? this.contextBefore(line) : [];
+  }
+
+  /** Some lines right before `line`. */
+  async contextBefore(line) {
+    try {
+      const { lines } = await this.#load({ beforeLine: line, limit: CONTEXT_LINES, gaps: 'omit' });
+      return lines;
+    } catch {
+      return []; // The page is shown without knowing what came before it.
+    }
+  }
+
+  async #page(query) {
+    return this.#exclusively(async () => {
+      const entries = withoutHeadGap(await this.#load(query));
+      return { entries, context: await this.contextOf(entries) };
+    });
+  }
+
+  async #pageBefore(line) {
     let end = line;
     let page = await this.#load({ beforeLine: end, limit: PAGE_LINES });
-    const [gap] = page?.gaps ?? [];
-    while (page?.lines.length === 0 && isWithin(page.gaps[0])) {
+    const [gap] = page.gaps;
+    while (page.lines.length === 0 && isWithin(page.gaps[0])) {
       end = page.gaps[0].afterLine + 1;
       page = await this.#load({ beforeLine: end, limit: MAX_PAGE_LINES });
     }
-    if (!page) return null;
     if (page.lines.length === 0) return { entries: [missing(line - 1, gap)], isStart: true };
     const entries = withoutHeadGap(page);
     // What is missing may reach over several pages: it is told once.
@@ -77,12 +116,16 @@ export class HistoryPager {
   }
 
   async #load(query) {
+    const { lines, gaps = [], totalLines } = await this.#loadPage(query);
+    this.#totalLines = totalLines;
+    return { lines, gaps };
+  }
+
+  async #exclusively(load) {
     if (this.#isLoading) return null;
     this.#isLoading = true;
     try {
-      const { lines, gaps = [], totalLines } = await this.#loadPage(query);
-      this.#totalLines = totalLines;
-      return { lines, gaps };
+      return await load();
     } catch (error) {
       this.#onProblem(error);
       return null;
@@ -99,13 +142,12 @@ function isWithin(gap) {
 
 /** The page's entries. What is missing before its first line is told by the page before it. */
 function withoutHeadGap(page) {
-  const firstLine = page?.lines[0]?.line ?? 0;
-  return page && withGapMarkers({ ...page, gaps: page.gaps.filter(({ afterLine }) => afterLine + 1 >= firstLine) });
+  const firstLine = page.lines[0]?.line ?? 0;
+  return withGapMarkers({ ...page, gaps: page.gaps.filter(({ afterLine }) => afterLine + 1 >= firstLine) });
 }
 
 /** The page's lines and gaps in their order. */
 function withGapMarkers(page) {
-  if (!page) return null;
   const entries = [];
   const gaps = page.gaps.map(gapMarker);
   for (const entry of page.lines) {

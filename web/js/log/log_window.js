@@ -21,7 +21,7 @@ export class LogWindow {
   #onChange;
   #scroll;
   #history;
-  #rows = new RowList();
+  #rows;
   #queue = new LiveQueue(MAX_ROWS);
   #earlier = element('button', { type: 'button', class: 'earlier', hidden: true, onclick: () => this.loadEarlier() }, 'Load earlier lines');
   #lastLiveLine = 0;
@@ -30,6 +30,9 @@ export class LogWindow {
   #isAtStart = false;
   #unseen = 0;
   #frame = 0;
+  /** Counts up when the rows are cleared, so that what was loaded for earlier ones is known as such. */
+  #generation = 0;
+  #isLoadingContext = false;
   #resizes = new ResizeObserver(() => this.#schedule());
   following = true;
 
@@ -43,6 +46,7 @@ export class LogWindow {
     this.#onChange = onChange;
     this.#scroll = new ScrollPosition(scroller);
     this.#history = new HistoryPager(loadPage, onProblem);
+    this.#rows = new RowList({ areLinesAlone: loadPage === null });
     scroller.replaceChildren(this.#earlier, this.#rows.node);
     scroller.onscroll = () => this.#onScroll();
     this.#resizes.observe(scroller);
@@ -120,11 +124,21 @@ export class LogWindow {
 
   async loadEarlier() {
     if (!this.hasEarlier) return;
-    const page = await this.#history.before(this.#rows.firstLine);
-    if (!page) return;
+    const [line, generation] = [this.#rows.firstLine, this.#generation];
+    const page = await this.#history.before(line);
+    if (!page || generation !== this.#generation) return;
+    let isPrepended = true;
+    this.#scroll.keepInPlace(() => this.#rows.lastChunk, () => (isPrepended = this.#rows.prepend(page.entries, page.context)));
+    if (!isPrepended) return this.#reloadFrom(page.entries.find((entry) => entry.kind === 'log').line, line);
     this.#isAtStart = page.isStart;
-    this.#scroll.keepInPlace(this.#rows.lastChunk, () => this.#rows.prepend(page.entries));
     if (this.#rows.trimBottom()) this.#isDetached = true;
+    this.#changed();
+  }
+
+  /** Loads the rows from the line `first` on anew, and keeps the line `kept` in its place. */
+  async #reloadFrom(first, kept) {
+    const page = await this.#history.from(first);
+    if (page) this.#scroll.keepInPlace(() => this.#rows.rowOf(kept), () => this.#replaceRows(page));
     this.#changed();
   }
 
@@ -152,7 +166,7 @@ export class LogWindow {
 
   /** The queue dropped entries before they got a row: goes on from what it still has. */
   #restartAtQueue() {
-    this.#clearRows();
+    if (this.#rows.lastEntry) this.#clearRows();
     this.#isDetached = false;
   }
 
@@ -169,7 +183,25 @@ export class LogWindow {
       this.#isDetached = true;
       return;
     }
+    if (this.#rows.needsContext && !this.#beginAtQueue()) return;
     this.#rows.append(this.#queue.take(ROWS_PER_FRAME));
+  }
+
+  /** Lets the rows begin with the queue; returns false while the lines before it are being loaded. */
+  #beginAtQueue() {
+    const line = this.#queue.firstLine;
+    if (line === 1) this.#rows.begin([]);
+    if (line > 1) this.#loadContext(line);
+    return !(line > 1);
+  }
+
+  async #loadContext(line) {
+    if (this.#isLoadingContext) return;
+    this.#isLoadingContext = true;
+    const context = await this.#history.contextBefore(line);
+    this.#isLoadingContext = false;
+    if (this.#rows.needsContext) this.#rows.begin(context);
+    this.#schedule();
   }
 
   /** Whether lines are missing between the rows and `entry` without a gap marker that says so. */
@@ -195,25 +227,28 @@ export class LogWindow {
 
   async #loadLater() {
     if (this.#isDetached && this.#history.isAvailable) {
+      if (this.#rows.needsContext) return this.#loadContext(this.#rows.lastLine + 1);
+      const generation = this.#generation;
       const entries = await this.#history.after(this.#rows.lastLine);
-      if (!entries) return;
+      if (!entries || generation !== this.#generation || this.#rows.needsContext) return;
       this.#rows.append(entries);
       this.#joinQueue();
     } else if (this.#isDetached) {
       this.#rows.append([NOT_KEPT]);
       this.#isDetached = false;
-    } else if (this.#queue.size > 0) {
+    } else if (this.#queue.size > 0 && !this.#rows.needsContext) {
       this.#rows.append(this.#queue.take(ROWS_PER_SCROLL));
     }
-    this.#scroll.keepInPlace(this.#rows.lastChunk, () => this.#trimTop());
+    this.#scroll.keepInPlace(() => this.#rows.lastChunk, () => this.#trimTop());
     this.#changed();
   }
 
   /** Puts a page from the history in place of all rows, unless it has no entries or could not be loaded. */
-  #replaceRows(entries) {
-    if (!entries || entries.length === 0) return;
+  #replaceRows(page) {
+    if (!page || page.entries.length === 0) return;
     this.#clearRows();
-    this.#rows.append(entries);
+    this.#rows.begin(page.context);
+    this.#rows.append(page.entries);
     this.#joinQueue();
   }
 
@@ -234,5 +269,6 @@ export class LogWindow {
   #clearRows() {
     this.#rows.clear();
     this.#isAtStart = false;
+    this.#generation += 1;
   }
 }

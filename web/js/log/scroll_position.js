@@ -35,10 +35,11 @@ export class ScrollPosition {
     this.#scrollTo(row.offsetTop - this.#scroller.clientHeight / 2);
   }
 
-  /** Runs `change`, which adds or removes rows above `anchor`, and keeps what the reader sees in its place. */
-  keepInPlace(anchor, change) {
-    const before = anchor?.offsetTop ?? 0;
+  /** Runs `change`, which adds or removes rows above what `findAnchor` finds before and after, and keeps that in its place. */
+  keepInPlace(findAnchor, change) {
+    const before = findAnchor()?.offsetTop ?? 0;
     change();
+    const anchor = findAnchor();
     if (anchor) this.#scrollTo(this.#scroller.scrollTop + anchor.offsetTop - before);
   }
 
