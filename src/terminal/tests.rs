@@ -6,6 +6,7 @@ use super::*;
 #[derive(Deserialize)]
 struct Fixture {
     cases: Vec<Case>,
+    #[serde(default)]
     widths: Vec<(u32, u32, usize)>,
 }
 
@@ -33,6 +34,11 @@ enum FixtureSpan {
 
 fn fixture() -> Fixture {
     serde_json::from_str(include_str!("../../tests/fixtures/terminal.json")).unwrap()
+}
+
+/// What the viewer's model shows of generated messages, which is held against xterm.js.
+fn generated() -> Fixture {
+    serde_json::from_str(include_str!("../../tests/fixtures/terminal-generated.json")).unwrap()
 }
 
 fn flag(name: &str) -> Flags {
@@ -94,10 +100,9 @@ fn texts(rows: &[Vec<Span>]) -> Vec<String> {
     rows.iter().map(|row| row.iter().map(|span| span.text.as_str()).collect()).collect()
 }
 
-#[test]
-fn every_case_of_the_fixture_shows_what_it_says() {
+fn assert_shown(cases: Vec<Case>) {
     let mut wrong = Vec::new();
-    for Case { name, messages, shows } in fixture().cases {
+    for Case { name, messages, shows } in cases {
         assert_eq!(messages.len(), shows.len(), "{name}");
         let mut terminal = Terminal::default();
         for (message, rows) in messages.iter().zip(&shows) {
@@ -109,6 +114,16 @@ fn every_case_of_the_fixture_shows_what_it_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_case_of_the_fixture_shows_what_it_says() {
+    assert_shown(fixture().cases);
+}
+
+#[test]
+fn generated_messages_show_what_the_viewer_shows() {
+    assert_shown(generated().cases);
 }
 
 /// The viewer's table is held against the same list.

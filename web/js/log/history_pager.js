@@ -7,6 +7,8 @@ const MAX_PAGE_LINES = 10_000;
 const LINES_BEFORE_TARGET = 200;
 /** So many lines before a page are loaded for what they leave the terminals with. */
 const CONTEXT_LINES = 500;
+/** Lines that have come already do not wait longer for what was before them. */
+const CONTEXT_WAIT_MS = 3000;
 /** Gaps before which lines may be kept; all others begin with the first line. */
 const GAPS_WITHIN = ['damage', 'task_bytes', 'unknown'];
 
@@ -84,11 +86,15 @@ export class HistoryPager {
 
   /** Some lines right before `line`. */
   async contextBefore(line) {
+    let timer;
+    const tooLate = new Promise((resolve) => (timer = setTimeout(() => resolve({ lines: [] }), CONTEXT_WAIT_MS)));
     try {
-      const { lines } = await this.#load({ beforeLine: line, limit: CONTEXT_LINES, gaps: 'omit' });
+      const { lines } = await Promise.race([this.#load({ beforeLine: line, limit: CONTEXT_LINES, gaps: 'omit' }), tooLate]);
       return lines;
     } catch {
       return []; // The page is shown without knowing what came before it.
+    } finally {
+      clearTimeout(timer);
     }
   }
 
