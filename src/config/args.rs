@@ -246,7 +246,7 @@ pub struct ServeArgs {
     )]
     pub reader_bytes: ByteSize,
 
-    /// Size of the largest entry that is kept; a larger one is answered DROP
+    /// Size of the largest entry; a longer line is kept in parts of this size
     #[arg(
         long,
         env = "OTTO_MAX_ENTRY_BYTES",
@@ -255,6 +255,11 @@ pub struct ServeArgs {
         help_heading = "Limits"
     )]
     pub max_entry_bytes: ByteSize,
+
+    /// Size of the longest line, 16 MiB where the memory for it is there; of a longer one the head is
+    /// kept, with a mark
+    #[arg(long, env = "OTTO_MAX_LINE_BYTES", value_name = "SIZE", help_heading = "Limits")]
+    pub max_line_bytes: Option<ByteSize>,
 
     /// Number of threads that serve connections; by default one per core
     #[arg(

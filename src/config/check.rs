@@ -210,6 +210,12 @@ fn check_limits(args: &ServeArgs) -> Result<(), ConfigError> {
     let entry = args.max_entry_bytes;
     let entry_range = ByteSize::kib(1)..=ByteSize::mib(4);
     require(entry_range.contains(&entry), "max-entry-bytes", entry, || "1 KiB to 4 MiB".into())?;
+    if let Some(line) = args.max_line_bytes {
+        let longest = options::longest_line(args);
+        let rule =
+            || format!("max-entry-bytes, {entry}, to {longest}, for which ingest-bytes has memory");
+        require((entry..=longest).contains(&line), "max-line-bytes", line, rule)?;
+    }
     let counts = [
         ("max-push-streams", args.max_push_streams),
         ("max-registered-workers", args.max_registered_workers),

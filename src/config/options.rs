@@ -1,5 +1,6 @@
 //! What the flags mean to the parts of the server: the options that each is started with.
 
+use bytesize::ByteSize;
 use http::Uri;
 
 use super::args::{AuthMode, PullMode, ServeArgs};
@@ -8,6 +9,9 @@ use crate::hub::hub_blocks_bytes;
 use crate::ingest::Limits;
 use crate::pull::{Mode, Polling, PullOptions};
 use crate::store::StoreOptions;
+
+/// The longest line where nothing is said.
+const LINE_BYTES: ByteSize = ByteSize::mib(16);
 
 pub(super) fn store(args: &ServeArgs) -> StoreOptions {
     StoreOptions {
@@ -40,12 +44,26 @@ pub(super) fn http(args: &ServeArgs) -> HttpOptions {
 }
 
 pub(super) fn limits(args: &ServeArgs) -> Limits {
+    let line_bytes = args.max_line_bytes.unwrap_or_else(|| default_line_bytes(args));
     Limits {
         entry_bytes: args.max_entry_bytes.as_u64() as usize,
+        line_bytes: line_bytes.as_u64() as usize,
         streams: args.max_push_streams,
         stall_timeout: args.store_stall_timeout,
         budget_bytes: args.ingest_bytes.as_u64().saturating_sub(args.queue_bytes.as_u64()) as usize,
     }
+}
+
+/// The longest line that may be asked for: with the rest of its entry it takes half of the memory for
+/// what is not in the append queue yet.
+pub(super) fn longest_line(args: &ServeArgs) -> ByteSize {
+    let room = args.ingest_bytes.as_u64().saturating_sub(args.queue_bytes.as_u64());
+    let longest = (room / 2).saturating_sub(args.max_entry_bytes.as_u64());
+    ByteSize(longest.max(args.max_entry_bytes.as_u64()))
+}
+
+fn default_line_bytes(args: &ServeArgs) -> ByteSize {
+    longest_line(args).min(LINE_BYTES.max(args.max_entry_bytes))
 }
 
 /// `None` where nothing is pulled.
@@ -88,6 +106,16 @@ mod tests {
             let mode = pull(&args(flags), from).map(|options| options.mode);
             assert_eq!(mode, expected, "{flags:?}");
         }
+    }
+
+    #[test]
+    fn a_line_may_have_16_mib_or_what_there_is_memory_for() {
+        let line_mib = |flags: &[&str]| limits(&args(flags)).line_bytes >> 20;
+        assert_eq!(line_mib(&[]), 16);
+        assert_eq!(line_mib(&["--ingest-bytes=24MiB", "--queue-bytes=8MiB"]), 7);
+        assert_eq!(line_mib(&["--ingest-bytes=24MiB", "--max-entry-bytes=4MiB"]), 4);
+        assert_eq!(line_mib(&["--max-line-bytes=2MiB"]), 2);
+        assert_eq!(limits(&args(&[])).message_bytes() >> 20, 17);
     }
 
     #[test]

@@ -7,14 +7,19 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::ids::{TaskId, WorkerId};
 use super::summary::WorkerState;
 
-/// The longest record body, in bytes; the record head has 29 bits for it.
-pub const MAX_BODY_BYTES: usize = (1 << 29) - 1;
+/// How many bits a record's head has for the length of the body.
+const LENGTH_BITS: u32 = 28;
+
+/// The longest record body, in bytes.
+pub const MAX_BODY_BYTES: usize = (1 << LENGTH_BITS) - 1;
 
 /// What a record is. A number for it is in the record's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A log line; the only kind that has a line number.
+    /// A log line, or the first part of a long one; the only kind that gets a line number.
     Log,
+    /// A further part of the line before it. All parts of a line follow each other in the log.
+    Part,
     /// Lines that were refused or could not be kept; the body has `lines` and `reason`.
     Gap,
     /// A worker's status notification.
@@ -24,29 +29,32 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Even for the first kinds that there were: the head had 29 bits for the length then.
     pub(super) const fn code(self) -> u32 {
         match self {
             Self::Log => 0,
-            Self::Gap => 1,
-            Self::Status(WorkerState::Created) => 2,
-            Self::Status(WorkerState::Running) => 3,
-            Self::Status(WorkerState::Completed) => 4,
-            Self::Status(WorkerState::Failed) => 5,
-            Self::Status(WorkerState::Terminated) => 6,
-            Self::End => 7,
+            Self::Part => 1,
+            Self::Gap => 2,
+            Self::Status(WorkerState::Created) => 4,
+            Self::Status(WorkerState::Running) => 6,
+            Self::Status(WorkerState::Completed) => 8,
+            Self::Status(WorkerState::Failed) => 10,
+            Self::Status(WorkerState::Terminated) => 12,
+            Self::End => 14,
         }
     }
 
     pub(super) const fn from_code(code: u32) -> Option<Self> {
         Some(match code {
             0 => Self::Log,
-            1 => Self::Gap,
-            2 => Self::Status(WorkerState::Created),
-            3 => Self::Status(WorkerState::Running),
-            4 => Self::Status(WorkerState::Completed),
-            5 => Self::Status(WorkerState::Failed),
-            6 => Self::Status(WorkerState::Terminated),
-            7 => Self::End,
+            1 => Self::Part,
+            2 => Self::Gap,
+            4 => Self::Status(WorkerState::Created),
+            6 => Self::Status(WorkerState::Running),
+            8 => Self::Status(WorkerState::Completed),
+            10 => Self::Status(WorkerState::Failed),
+            12 => Self::Status(WorkerState::Terminated),
+            14 => Self::End,
             _ => return None,
         })
     }
@@ -63,7 +71,7 @@ pub struct Records {
 }
 
 impl Records {
-    /// Bytes of a record's head: the kind in the top 3 bits, the body's length below.
+    /// Bytes of a record's head: the kind in the top 4 bits, the body's length below.
     pub const HEAD_BYTES: usize = 4;
 
     /// Appends one record whose body `write` puts into the buffer; returns what `write` returns.
@@ -83,7 +91,7 @@ impl Records {
     fn write_head(&mut self, head_at: usize, kind: Kind) {
         let body_bytes = self.bytes.len() - head_at - Self::HEAD_BYTES;
         assert!(body_bytes <= MAX_BODY_BYTES, "a record body is {body_bytes} bytes");
-        let head = (kind.code() << 29) | body_bytes as u32;
+        let head = (kind.code() << LENGTH_BITS) | body_bytes as u32;
         self.bytes[head_at..head_at + Self::HEAD_BYTES].copy_from_slice(&head.to_le_bytes());
     }
 
@@ -162,7 +170,7 @@ impl Records {
 pub(super) fn split_record<'a>(rest: &mut &'a [u8]) -> Option<(Kind, &'a [u8])> {
     let (head, after) = rest.split_first_chunk::<{ Records::HEAD_BYTES }>()?;
     let head = u32::from_le_bytes(*head);
-    let kind = Kind::from_code(head >> 29)?;
+    let kind = Kind::from_code(head >> LENGTH_BITS)?;
     let (body, after) = after.split_at_checked((head & MAX_BODY_BYTES as u32) as usize)?;
     *rest = after;
     Some((kind, body))
@@ -173,7 +181,7 @@ pub(super) fn split_record<'a>(rest: &mut &'a [u8]) -> Option<(Kind, &'a [u8])> 
 pub struct ProducerSession {
     /// Entry metadata `otto.session`.
     pub id: Arc<str>,
-    /// Entry metadata `otto.seq` of each record of the run, in order.
+    /// Entry metadata `otto.seq` of each record of the run, in order; the parts of a line share one.
     pub seqs: Vec<u64>,
 }
 

@@ -4,7 +4,7 @@
 //! ```text
 //! payload := run*
 //! run     := len worker | len session | [seq] | count | bytes | record{count}
-//! record  := u32 LE (kind << 29 | length) | body
+//! record  := u32 LE (kind << 28 | length) | body
 //! ```
 //! `len`, `seq`, `count` and `bytes` are LEB128. `len session` is 0 where the producer
 //! does not number its entries, and only then `seq`, the last number of the run, is absent.
@@ -55,7 +55,7 @@ pub struct RunSession<'a> {
 pub struct Entry<'a> {
     /// Its offset in the store.
     pub offset: Offset,
-    /// Its line number in the task; only log lines have one.
+    /// Its line number in the task. All parts of a line have the same; what is no line has none.
     pub line: Option<u64>,
     /// What it is.
     pub kind: Kind,
@@ -99,7 +99,7 @@ impl Block {
         let (mut count, mut lines) = (0, 0);
         for entry in &mut entries {
             count += 1;
-            lines += u32::from(entry.line.is_some());
+            lines += u32::from(entry.kind == Kind::Log);
         }
         let whole = entries.rest.is_empty() && count == self.count && lines == self.lines;
         if whole {
@@ -137,8 +137,13 @@ impl<'a> Iterator for Entries<'a> {
         }
         let (kind, body) = split_record(&mut self.rest)?;
         self.run.left -= 1;
-        let line = (kind == Kind::Log).then_some(self.line);
-        self.line += u64::from(line.is_some());
+        let line = match kind {
+            Kind::Log => Some(self.line),
+            // Of the line before it, which may stand in the block before.
+            Kind::Part => self.line.checked_sub(1).filter(|line| *line > 0),
+            Kind::Gap | Kind::Status(_) | Kind::End => None,
+        };
+        self.line += u64::from(kind == Kind::Log);
         let offset = self.offset;
         self.offset = offset.next();
         let RunHead { worker, session, .. } = self.run;
@@ -275,6 +280,17 @@ mod tests {
         assert_eq!(seen, expected);
         assert_eq!(block.check(), Ok(()));
         assert_eq!(block.last(), Offset(13));
+    }
+
+    #[test]
+    fn the_parts_of_a_line_have_its_number_also_when_they_begin_a_block() {
+        let kinds = [(Kind::Part, "\"a\":1}"), (Kind::Log, "\"a\":2}"), (Kind::Part, "\"a\":3}")];
+        let mut payload = Vec::new();
+        encode_run(&mut payload, &run("w", None, &kinds));
+        let block = Block { count: 3, lines: 1, payload: payload.into(), ..block() };
+        let lines: Vec<_> = block.entries().map(|entry| entry.line).collect();
+        assert_eq!(lines, [Some(4), Some(5), Some(5)]);
+        assert_eq!(block.check(), Ok(()));
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub struct Fields<'a> {
     /// RFC 3339 in UTC.
     #[serde(borrow)]
     pub received_at: Cow<'a, str>,
+    /// Which part of its line it is, from 1; 0 where the line is one entry.
+    pub part: u32,
+    /// How many parts the line has; 0 where it is one entry.
+    pub parts: u32,
 }
 
 impl Fields<'_> {

@@ -83,10 +83,7 @@ fn key_and_value(number: u32) -> Shape {
 fn repair(message: &[u8], shape: fn(u32) -> Shape, metadata: u32) -> Result<Vec<u8>, Malformed> {
     let mut out = Vec::with_capacity(message.len() + message.len() / 8 + 64);
     repair_fields(&mut out, message, shape, 0)?;
-    let mut mark = Vec::new();
-    put(&mut mark, 1, UTF8_KEY.as_bytes());
-    put(&mut mark, 2, REPAIRED.as_bytes());
-    put(&mut out, metadata, &mark);
+    put_pair(&mut out, metadata, UTF8_KEY, REPAIRED);
     Ok(out)
 }
 
@@ -103,8 +100,7 @@ fn repair_fields(
         let inner = match shape(field.number) {
             Shape::Raw => None,
             Shape::Text => {
-                let text = String::from_utf8_lossy(field.bytes()?);
-                put(out, field.number, text.as_bytes());
+                put_text(out, field.number, field.bytes()?);
                 continue;
             }
             Shape::Pair if is_numbering(&field, depth + 1)? => None,
@@ -116,7 +112,7 @@ fn repair_fields(
             Some(inner) => {
                 let mut nested = Vec::new();
                 repair_fields(&mut nested, field.bytes()?, inner, depth + 1)?;
-                put(out, field.number, &nested);
+                put_bytes(out, field.number, &nested);
             }
         }
     }
@@ -134,11 +130,34 @@ fn is_numbering(pair: &Field<'_>, depth: u32) -> Result<bool, Malformed> {
     Ok(key == SESSION_KEY.as_bytes() || key == SEQ_KEY.as_bytes())
 }
 
+/// Appends a map's entry, in the field `number`.
+pub(super) fn put_pair(out: &mut Vec<u8>, number: u32, key: &str, value: &str) {
+    let mut pair = Vec::new();
+    put_bytes(&mut pair, 1, key.as_bytes());
+    put_bytes(&mut pair, 2, value.as_bytes());
+    put_bytes(out, number, &pair);
+}
+
 /// Appends a length-delimited field.
-fn put(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
-    put_varint(out, u64::from(number) << 3 | 2);
-    put_varint(out, bytes.len() as u64);
+pub(super) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+    put_head(out, number, bytes.len());
     out.extend_from_slice(bytes);
+}
+
+/// Appends a text with U+FFFD for what is not UTF-8 in `bytes`, without a copy on the way: it may
+/// be long.
+fn put_text(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+    let replacement = |invalid: &[u8]| if invalid.is_empty() { "" } else { "\u{fffd}" };
+    let texts =
+        || bytes.utf8_chunks().flat_map(|chunk| [chunk.valid(), replacement(chunk.invalid())]);
+    put_head(out, number, texts().map(str::len).sum());
+    texts().for_each(|text| out.extend_from_slice(text.as_bytes()));
+}
+
+fn put_head(out: &mut Vec<u8>, number: u32, bytes: usize) {
+    put_varint(out, u64::from(number) << 3 | 2);
+    put_varint(out, bytes as u64);
+    out.reserve(bytes);
 }
 
 fn put_varint(out: &mut Vec<u8>, mut value: u64) {

@@ -3,6 +3,3 @@
 
 /// What stands before each message, in bytes: whether it is compressed, and its length.
 pub(super) const PREFIX_BYTES: usize = 5;
-
-/// A pushed message above this many bytes ends its call, before anything is allocated for it.
-pub(super) const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;

@@ -21,7 +21,9 @@ use super::message_counter::MessageCounter;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 use crate::encode::WireLayout;
-use crate::ingest::{Ack, IncomingEntry, Intake, PushSession, SessionEnd, StreamPermit};
+use crate::ingest::{
+    Ack, EntryReader, IncomingEntry, Intake, PushSession, SessionEnd, StreamPermit,
+};
 
 const ENCODING: &str = "grpc-encoding";
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
@@ -140,7 +142,10 @@ impl PushContext {
         match request.headers().get(ENCODING).map(HeaderValue::as_bytes) {
             None | Some(b"identity") => {
                 let budget = stream_budget(&self.intake, &request);
-                Ok(RequestBody::new(request.into_body(), layout, self.messages.clone(), budget))
+                let limits = self.intake.limits();
+                let reader = EntryReader::new(layout, limits.line_limits());
+                let (body, messages) = (request.into_body(), self.messages.clone());
+                Ok(RequestBody::new(body, reader, limits.message_bytes(), messages, budget))
             }
             Some(other) => Err(unknown_encoding(other)),
         }

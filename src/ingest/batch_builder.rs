@@ -1,5 +1,6 @@
 //! Puts the entries of a stream that have arrived into one batch.
 
+use std::iter::repeat_n;
 use std::sync::Arc;
 
 use super::acks::PendingAcks;
@@ -97,18 +98,14 @@ impl BatchBuilder {
         Reservation::merge(&mut self.budget, budget);
     }
 
-    /// Adds one message; an entry of more than `max_bytes` is dropped.
-    pub(super) fn add(&mut self, incoming: IncomingEntry, max_bytes: usize) {
-        let IncomingEntry { wire_bytes, entry, budget } = incoming;
+    /// Adds one message.
+    pub(super) fn add(&mut self, incoming: IncomingEntry) {
+        let IncomingEntry { entry, budget, .. } = incoming;
         if let Some(budget) = budget {
             self.add_budget(budget);
         }
         match entry {
-            Ok(entry) if wire_bytes <= max_bytes => self.add_accepted(entry),
-            Ok(entry) => {
-                let reason = format!("entry is {wire_bytes} bytes, the limit is {max_bytes}");
-                self.add_refused(Refusal { ids: Some(Ids::clone(&entry.ids)), reason });
-            }
+            Ok(entry) => self.add_accepted(entry),
             Err(refusal) => self.add_refused(refusal),
         }
     }
@@ -198,7 +195,7 @@ fn continues(run: &Run, entry: &Accepted) -> bool {
 
 fn extend(run: &mut Run, entry: Accepted) {
     if let (Some(session), Some(producer_seq)) = (&mut run.session, entry.producer_seq) {
-        session.seqs.push(producer_seq.seq);
+        session.seqs.extend(repeat_n(producer_seq.seq, entry.records.count() as usize));
     }
     run.records.append(entry.records);
 }
@@ -206,8 +203,11 @@ fn extend(run: &mut Run, entry: Accepted) {
 fn start(entry: Accepted) -> Run {
     let Accepted { ids, producer_seq, records } = entry;
     let Ids { task, worker } = Ids::clone(&ids);
-    let session = producer_seq
-        .map(|ProducerSeq { session, seq }| ProducerSession { id: session, seqs: vec![seq] });
+    let count = records.count() as usize;
+    let session = producer_seq.map(|ProducerSeq { session, seq }| ProducerSession {
+        id: session,
+        seqs: vec![seq; count],
+    });
     Run { task, worker, session, records }
 }
 

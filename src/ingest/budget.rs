@@ -25,8 +25,8 @@ pub const FREE_BYTES: usize = 8 * 1024;
 /// One connection may hold this part of the memory for unfinished messages.
 const CONNECTION_DIVISOR: usize = 4;
 
-/// A connection's part has memory for the largest message, whatever the budget is, in bytes.
-const LEAST_CONNECTION_BYTES: usize = 4 * 1024 * 1024;
+/// The largest message is at least this long, whatever the budget is, in bytes.
+pub(super) const LEAST_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The memory budget of all streams. Clones share it.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub struct IngestBudget(Arc<SharedBudget>);
 #[derive(Debug)]
 struct SharedBudget {
     bytes: usize,
+    /// The largest message, for which a connection's part has memory.
+    message_bytes: usize,
     unfinished: BytePermits,
     encoded: BytePermits,
     /// Messages that got no memory in time.
@@ -47,11 +49,11 @@ struct SharedBudget {
 pub type Reservation = BytePermit;
 
 impl IngestBudget {
-    /// Reservation for `bytes`.
-    pub fn new(bytes: usize) -> Self {
+    /// A budget of `bytes`, for messages of `message_bytes` at most.
+    pub fn new(bytes: usize, message_bytes: usize) -> Self {
         let (unfinished, encoded) = (BytePermits::new(bytes / 2), BytePermits::new(bytes / 2));
         let (refused, late) = Default::default();
-        Self(Arc::new(SharedBudget { bytes, unfinished, encoded, refused, late }))
+        Self(Arc::new(SharedBudget { bytes, message_bytes, unfinished, encoded, refused, late }))
     }
 
     /// How many bytes are held now.
@@ -74,7 +76,7 @@ impl IngestBudget {
         let part = self.0.bytes / 2 / CONNECTION_DIVISOR;
         ConnectionBudget {
             all: self.clone(),
-            part: BytePermits::new(part.max(LEAST_CONNECTION_BYTES)),
+            part: BytePermits::new(part.max(self.0.message_bytes)),
         }
     }
 
@@ -241,7 +243,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_takes_its_part_leaves_the_rest_to_others() {
-        let budget = IngestBudget::new(64 * MIB);
+        let budget = IngestBudget::new(64 * MIB, 4 * MIB);
         let (greedy, other) = (budget.connection(), budget.connection());
         let mut held = Vec::new();
         for _ in 0..2 {
@@ -264,7 +266,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn encoded_entries_have_a_half_of_their_own_and_a_larger_one_takes_all_of_it() {
-        let budget = IngestBudget::new(8 * MIB);
+        let budget = IngestBudget::new(8 * MIB, 4 * MIB);
         let connection = budget.connection();
         let mut message = stream(&connection);
         unfinished(&mut message, 4 * MIB).await.unwrap();

@@ -7,8 +7,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::IngestBudget;
+use super::budget::{IngestBudget, LEAST_MESSAGE_BYTES};
 use super::counters::IntakeCounters;
+use crate::encode::LineLimits;
 use crate::permits::{Permit, Permits};
 use crate::store::Log;
 use crate::tasks::Tasks;
@@ -16,8 +17,10 @@ use crate::tasks::Tasks;
 /// Bounds on what producers may do.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// The largest entry, in bytes on the wire.
+    /// The largest entry, in bytes on the wire; a longer line is kept in parts.
     pub entry_bytes: usize,
+    /// The longest line, in bytes; of a longer one its head is kept.
+    pub line_bytes: usize,
     /// How many streams may push at once.
     pub streams: usize,
     /// How long a batch waits while the log's queue is full, before its entries are acknowledged
@@ -25,6 +28,21 @@ pub struct Limits {
     pub stall_timeout: Duration,
     /// What messages and entries may take in memory before they are in the log's queue, in bytes.
     pub budget_bytes: usize,
+}
+
+impl Limits {
+    /// The largest message of a push, in bytes: a whole line and what an entry has beside it, as far
+    /// as half of the memory holds that.
+    pub fn message_bytes(&self) -> usize {
+        let largest = self.line_bytes + self.entry_bytes;
+        largest.min(self.budget_bytes / 2).max(LEAST_MESSAGE_BYTES)
+    }
+
+    /// How long entries and lines may be. The parts of a line take half of the memory at most.
+    pub fn line_limits(&self) -> LineLimits {
+        let Self { entry_bytes, line_bytes, budget_bytes, .. } = *self;
+        LineLimits { entry_bytes, line_bytes, encoded_bytes: budget_bytes / 2 }
+    }
 }
 
 /// The way in. Clones share it.
@@ -73,7 +91,7 @@ impl Intake {
         let streams = Permits::new(limits.streams);
         let counters = IntakeCounters::default();
         let pushes = Arc::new(watch::Sender::new(Pushes { open: 0, last_end: Instant::now() }));
-        let budget = IngestBudget::new(limits.budget_bytes);
+        let budget = IngestBudget::new(limits.budget_bytes, limits.message_bytes());
         Self(Arc::new(IntakeShared {
             log,
             tasks,

@@ -6,7 +6,7 @@ use super::intake::Intake;
 use super::reader::IncomingEntry;
 use super::status::{Notified, StatusError};
 use crate::domain::Cursor;
-use crate::encode::StatusParts;
+use crate::encode::{LineLimits, StatusParts};
 use crate::store::AppendError;
 
 /// What became of pulled entries.
@@ -39,12 +39,17 @@ impl PullWriter {
         Self { intake, builder: BatchBuilder::starting_at(1), cursor: None, active_tasks }
     }
 
+    /// How long the lines that are added may be.
+    pub fn line_limits(&self) -> LineLimits {
+        self.intake.limits().line_limits()
+    }
+
     /// Adds an entry; `cursor` is its place in the source.
     pub fn add(&mut self, incoming: IncomingEntry, cursor: Cursor) {
         if let Ok(accepted) = &incoming.entry {
             self.active_tasks.activate(&self.intake.shared().tasks, &accepted.ids.task);
         }
-        self.builder.add(incoming, self.intake.limits().entry_bytes);
+        self.builder.add(incoming);
         self.cursor = Some(cursor);
     }
 

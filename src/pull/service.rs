@@ -191,8 +191,13 @@ mod tests {
     fn intake() -> (Intake, Arc<dyn Log>) {
         let store = store::open(store::StoreOptions::in_memory(), Box::new(|_, _| {})).unwrap();
         let log: Arc<dyn Log> = Arc::new(store);
-        let limits =
-            Limits { entry_bytes: 1024, streams: 8, stall_timeout: AFTER, budget_bytes: 1 << 24 };
+        let limits = Limits {
+            entry_bytes: 1024,
+            line_bytes: 4096,
+            streams: 8,
+            stall_timeout: AFTER,
+            budget_bytes: 1 << 24,
+        };
         let tasks =
             Tasks::new(Arc::clone(&log), Hub::new(1 << 20), LifeCycle::without_grace(AFTER));
         (Intake::new(Arc::clone(&log), tasks, limits, CancellationToken::new()), log)

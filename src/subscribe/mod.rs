@@ -8,12 +8,14 @@
 mod filter;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod line_filter;
 mod session;
 mod source;
 mod start;
 mod ticks;
 
-pub use filter::Filter;
+pub use filter::{Filter, LineParts};
+pub use line_filter::LineFilter;
 pub use session::{Event, ReaderSession};
 pub use source::Source;
 pub use start::Start;

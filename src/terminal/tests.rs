@@ -6,7 +6,6 @@ use super::*;
 #[derive(Deserialize)]
 struct Fixture {
     cases: Vec<Case>,
-    #[serde(default)]
     widths: Vec<(u32, u32, usize)>,
 }
 
@@ -34,11 +33,6 @@ enum FixtureSpan {
 
 fn fixture() -> Fixture {
     serde_json::from_str(include_str!("../../tests/fixtures/terminal.json")).unwrap()
-}
-
-/// What the viewer's model shows of generated messages, which is held against xterm.js.
-fn generated() -> Fixture {
-    serde_json::from_str(include_str!("../../tests/fixtures/terminal-generated.json")).unwrap()
 }
 
 fn flag(name: &str) -> Flags {
@@ -100,9 +94,10 @@ fn texts(rows: &[Vec<Span>]) -> Vec<String> {
     rows.iter().map(|row| row.iter().map(|span| span.text.as_str()).collect()).collect()
 }
 
-fn assert_shown(cases: Vec<Case>) {
+#[test]
+fn every_case_of_the_fixture_shows_what_it_says() {
     let mut wrong = Vec::new();
-    for Case { name, messages, shows } in cases {
+    for Case { name, messages, shows } in fixture().cases {
         assert_eq!(messages.len(), shows.len(), "{name}");
         let mut terminal = Terminal::default();
         for (message, rows) in messages.iter().zip(&shows) {
@@ -114,16 +109,6 @@ fn assert_shown(cases: Vec<Case>) {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn every_case_of_the_fixture_shows_what_it_says() {
-    assert_shown(fixture().cases);
-}
-
-#[test]
-fn generated_messages_show_what_the_viewer_shows() {
-    assert_shown(generated().cases);
 }
 
 /// The viewer's table is held against the same list.

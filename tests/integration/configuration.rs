@@ -37,6 +37,12 @@ async fn impossible_settings_are_refused_with_the_value_and_the_rule() {
     refused(&[secret, "--grpc-addr=0.0.0.0:0"], "set --push-auth none to allow that").await;
     let entry = "max-entry-bytes is 8.0 MiB, it needs 1 KiB to 4 MiB";
     refused(&[secret, "--max-entry-bytes=8MiB"], entry).await;
+    let line =
+        "max-line-bytes is 64.0 MiB, it needs max-entry-bytes, 1.0 MiB, to 23.0 MiB, for which";
+    refused(&[secret, "--max-line-bytes=64MiB"], line).await;
+    let line =
+        "max-line-bytes is 1.0 KiB, it needs max-entry-bytes, 1.0 MiB, to 23.0 MiB, for which";
+    refused(&[secret, "--max-line-bytes=1KiB"], line).await;
     refused(&[secret, "--heartbeat=0s"], "heartbeat is 0, it needs a positive duration").await;
     refused(&[secret, "--durability=paper"], "\"paper\"").await;
     let source = "pull-from is \"ftp://ottoscaler\", expected http://host:port";

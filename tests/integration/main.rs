@@ -11,6 +11,7 @@ mod configuration;
 mod data_dir;
 mod fixture;
 mod lifecycle;
+mod long_lines;
 mod memory;
 mod memory_mode;
 mod pipeline;

@@ -84,19 +84,20 @@ async fn a_push_survives_a_kill_of_the_server_and_loses_and_doubles_nothing() {
 #[tokio::test]
 async fn tail_ends_with_1_when_a_worker_failed_and_push_with_2_when_a_line_was_dropped() {
     let dir = tempfile::tempdir().unwrap();
-    let flags = ["--max-entry-bytes=1KiB"];
+    let flags = ["--max-entry-bytes=1KiB", "--max-line-bytes=1KiB"];
     let server = Process::start(&dir.path().join("data"), &flags, None).await;
-    let input = format!("short\n{}\nshort again\n", "x".repeat(2000));
+    // Above what the transport takes.
+    let input = format!("short\n{}\nshort again\n", "x".repeat(5 << 20));
     let pushed = push(&server, &["--status", "failed"], input.as_bytes()).await;
     let said = String::from_utf8_lossy(&pushed.stderr);
     assert_eq!(pushed.status.code(), Some(2), "{said}");
-    assert!(said.contains("the limit is 1024"), "{said}");
+    assert!(said.contains("the limit is 4194304"), "{said}");
     let url = format!("http://{}", server.http);
     let tailed = run(&["tail", "--url", &url, "--task", "t"], b"").await;
     assert_eq!(tailed.status.code(), Some(1));
     assert_eq!(String::from_utf8_lossy(&tailed.stdout), "short\nshort again\n");
     let said = String::from_utf8_lossy(&tailed.stderr);
-    assert!(said.contains("the limit is 1024"), "the gap is not reported: {said}");
+    assert!(said.contains("the limit is 4194304"), "the gap is not reported: {said}");
 }
 
 #[tokio::test]

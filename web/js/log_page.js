@@ -6,6 +6,7 @@ import { count, plural, shortId } from './format.js';
 import { workerStateText } from './log/entry_row.js';
 import { LogStream } from './log/log_stream.js';
 import { LogWindow } from './log/log_window.js';
+import { PartJoiner } from './log/parts.js';
 
 const FIRST_LINES = 2000;
 const TYPING_PAUSE_MS = 400;
@@ -23,6 +24,7 @@ class LogPage {
   #filter = filterOf(location.search);
   #stream = null;
   #window = null;
+  #joiner = new PartJoiner();
   #workers = new Set();
   #lastLine = 0;
   #taskState = '';
@@ -102,6 +104,7 @@ class LogPage {
   #start() {
     this.#stream?.close();
     this.#window?.stop();
+    this.#joiner.flush();
     this.#workers.clear();
     this.#lastLine = 0;
     this.#parts.scroller.classList.remove('many-workers', 'levels', 'sources');
@@ -149,11 +152,16 @@ class LogPage {
   }
 
   #onEvent(type, data) {
-    if (type === 'complete') return this.#showVerdict(data);
+    if (type === 'complete') return this.#onComplete(data);
     if (type === 'reset') return this.#onReset();
     this.#showColumnsFor(data);
     if (type === 'log') this.#onLine(data);
-    this.#window.push({ ...data, kind: type });
+    for (const entry of this.#joiner.push({ ...data, kind: type })) this.#window.push(entry);
+  }
+
+  #onComplete(task) {
+    for (const entry of this.#joiner.flush()) this.#window.push(entry);
+    this.#showVerdict(task);
   }
 
   #onLine({ line }) {
@@ -169,6 +177,7 @@ class LogPage {
   }
 
   #onReset() {
+    this.#joiner.flush();
     this.#window.clear();
     this.#lastLine = 0;
     this.#reopenTask();

@@ -8,7 +8,7 @@ mod slow;
 
 use libfuzzer_sys::fuzz_target;
 use otto_handler::domain::{Kind, Records};
-use otto_handler::encode::{EntryEncoder, WireLayout};
+use otto_handler::encode::{EntryEncoder, LineLimits, WireLayout};
 use otto_handler::ingest::{Accepted, EntryReader, Ids, Refusal};
 use serde_json::Value;
 use slow::{KeptEntry, Verdict};
@@ -19,6 +19,7 @@ fuzz_target!(|wire: &[u8]| {
     for layout in [WireLayout::WorkerLogEntry, WireLayout::LogEntry] {
         check_encoder(layout, wire);
         check_reader(layout, wire);
+        check_parts(layout, wire);
     }
 });
 
@@ -55,7 +56,8 @@ fn check_encoder(layout: WireLayout, wire: &[u8]) {
 
 /// One reader reads a stream of messages, none of which depends on those before it.
 fn check_reader(layout: WireLayout, wire: &[u8]) {
-    let mut reader = EntryReader::new(layout);
+    let limits = limits(usize::MAX / 2);
+    let mut reader = EntryReader::new(layout, limits);
     let (mut kept, mut bodies) = (Records::default(), Vec::new());
     for message in messages(wire) {
         let item = reader.read(message, RECEIVED_AT);
@@ -68,6 +70,34 @@ fn check_reader(layout: WireLayout, wire: &[u8]) {
     let read: Vec<_> = kept.iter().map(|(_, body)| body.to_vec()).collect();
     assert_eq!(read, bodies, "the records change when they are in one buffer");
     assert_eq!(kept.count() as usize, bodies.len());
+}
+
+/// A line that is kept in parts is the same line, and what is refused for another reason stays so.
+fn check_parts(layout: WireLayout, wire: &[u8]) {
+    let mut reader = EntryReader::new(layout, limits(32));
+    for message in messages(wire) {
+        let read = reader.read(message, RECEIVED_AT).entry;
+        match (slow::verdict(layout, message), read) {
+            (Verdict::Keep(kept), Ok(accepted)) => {
+                let parts = accepted.records.iter().map(|(_, body)| parse_line(body));
+                let text = |part: Value| part["message"].as_str().map(str::to_owned);
+                let joined: Option<String> = parts.map(text).collect();
+                assert_eq!(joined, Some(kept.entry.message));
+                assert_eq!(texts(&accepted.ids), kept.ids);
+            }
+            (Verdict::Keep(_), Err(refusal)) => {
+                assert!(refusal.reason.contains("without its message"), "{}", refusal.reason);
+            }
+            (Verdict::Refuse { ids }, Err(refusal)) => {
+                assert_eq!(refusal.ids.as_ref().map(texts), ids);
+            }
+            (slow, fast) => panic!("expected {slow:?}, the reader returned {fast:?}"),
+        }
+    }
+}
+
+fn limits(entry_bytes: usize) -> LineLimits {
+    LineLimits { entry_bytes, line_bytes: usize::MAX / 2, encoded_bytes: usize::MAX / 2 }
 }
 
 /// The reader's verdict on one message must be that of the slow way; returns what it keeps.

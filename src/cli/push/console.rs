@@ -103,9 +103,10 @@ impl InputReport {
             let lines = self.invalid_lines;
             warnings.push(format!("{lines} lines had invalid UTF-8, which was replaced by U+FFFD"));
         }
-        if self.oversized_lines > 0 {
-            let lines = self.oversized_lines;
-            warnings.push(format!("{lines} lines are longer than 16 MiB and were left out"));
+        if self.cut_lines > 0 {
+            let lines = self.cut_lines;
+            warnings
+                .push(format!("{lines} lines are longer than 16 MiB, only their heads were sent"));
         }
         if let Some(failure) = &self.failure {
             warnings.push(format!("standard input cannot be read: {failure}"));

@@ -13,8 +13,9 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Chunks that wait to be cut into lines; while the window is full, reading stops here.
 const QUEUED_CHUNKS: usize = 4;
 
-/// The longest line that is held; servers refuse far shorter ones.
-const MAX_LINE_BYTES: usize = 16 << 20;
+/// Of a longer line the head is sent, with a mark; a little less than servers keep, so that they keep
+/// the mark too.
+const MAX_LINE_BYTES: usize = (16 << 20) - 1024;
 
 /// The result of one read.
 pub(super) type Chunk = io::Result<Bytes>;
@@ -31,8 +32,8 @@ pub(super) struct Input {
 pub(super) struct InputReport {
     /// Lines with invalid UTF-8.
     pub(super) invalid_lines: u64,
-    /// Lines too long to be held.
-    pub(super) oversized_lines: u64,
+    /// Lines of which only the head was sent.
+    pub(super) cut_lines: u64,
     /// Why reading ended early.
     pub(super) failure: Option<io::Error>,
 }
@@ -86,10 +87,10 @@ fn copy_to<W: Write>(mut output: W, bytes: &[u8]) -> Option<W> {
 #[derive(Debug, Default)]
 pub(super) struct Splitter {
     partial: Vec<u8>,
-    /// The current line was too long and is being skipped.
-    skipping: bool,
+    /// How many bytes of the current line were too many.
+    left_out: usize,
     invalid_lines: u64,
-    oversized_lines: u64,
+    cut_lines: u64,
 }
 
 impl Splitter {
@@ -98,7 +99,7 @@ impl Splitter {
         let mut lines = Vec::new();
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', chunk) {
-            lines.extend(self.complete(&chunk[start..end]));
+            lines.push(self.complete(&chunk[start..end]));
             start = end + 1;
         }
         self.hold(&chunk[start..]);
@@ -107,39 +108,39 @@ impl Splitter {
 
     /// The text after the last `\n`, if there is any.
     pub(super) fn last_line(&mut self) -> Option<String> {
-        let has_text = self.skipping || !self.partial.is_empty();
-        has_text.then(|| self.complete(b"")).flatten()
+        (!self.partial.is_empty()).then(|| self.complete(b""))
     }
 
     pub(super) fn invalid_lines(&self) -> u64 {
         self.invalid_lines
     }
 
-    pub(super) fn oversized_lines(&self) -> u64 {
-        self.oversized_lines
+    pub(super) fn cut_lines(&self) -> u64 {
+        self.cut_lines
     }
 
-    fn complete(&mut self, end: &[u8]) -> Option<String> {
-        if self.partial.is_empty() && !self.skipping {
-            return Some(self.text(end));
+    fn complete(&mut self, end: &[u8]) -> String {
+        if self.partial.is_empty() {
+            return self.text(end);
         }
         self.hold(end);
-        let whole = std::mem::take(&mut self.partial);
-        let was_skipped = std::mem::take(&mut self.skipping);
-        (!was_skipped).then(|| self.text(&whole))
+        let mut line = std::mem::take(&mut self.partial);
+        let left_out = std::mem::take(&mut self.left_out);
+        if left_out == 0 {
+            return self.text(&line);
+        }
+        self.cut_lines += 1;
+        let bytes = line.len() + left_out;
+        line.truncate(whole_characters(&line));
+        let mark =
+            format!(" [… cut: the line has {bytes} bytes, of which {} are kept]", line.len());
+        self.text(&line) + &mark
     }
 
     fn hold(&mut self, bytes: &[u8]) {
-        if self.skipping {
-            return;
-        }
-        if self.partial.len() + bytes.len() > MAX_LINE_BYTES {
-            self.partial = Vec::new();
-            self.skipping = true;
-            self.oversized_lines += 1;
-            return;
-        }
-        self.partial.extend_from_slice(bytes);
+        let held = bytes.len().min(MAX_LINE_BYTES - self.partial.len());
+        self.partial.extend_from_slice(&bytes[..held]);
+        self.left_out += bytes.len() - held;
     }
 
     fn text(&mut self, line: &[u8]) -> String {
@@ -150,6 +151,16 @@ impl Splitter {
                 String::from_utf8_lossy(line).into_owned()
             }
         }
+    }
+}
+
+/// How many bytes of `line` are left without a character that was cut at its end.
+fn whole_characters(line: &[u8]) -> usize {
+    let is_first = |byte: &u8| *byte & 0xc0 != 0x80;
+    let last = line.iter().rev().take(4).position(is_first).map_or(0, |back| line.len() - 1 - back);
+    match str::from_utf8(&line[last..]) {
+        Err(error) if error.error_len().is_none() => last + error.valid_up_to(),
+        _ => line.len(),
     }
 }
 
@@ -183,16 +194,19 @@ mod tests {
     }
 
     #[test]
-    fn a_line_too_long_to_be_held_is_skipped_and_counted() {
+    fn of_a_line_that_is_too_long_the_head_is_sent_with_a_mark() {
         let mut splitter = Splitter::default();
-        let half = vec![b'x'; MAX_LINE_BYTES / 2 + 1];
         assert_eq!(splitter.split(b"before\n"), ["before"]);
-        for _ in 0..4 {
-            assert!(splitter.split(&half).is_empty());
-        }
-        assert_eq!(splitter.split(b"xx\nafter\n"), ["after"]);
-        assert_eq!(splitter.oversized_lines(), 1);
-        assert_eq!(splitter.last_line(), None);
+        assert!(splitter.split(&vec![b'x'; MAX_LINE_BYTES - 2]).is_empty());
+        assert!(splitter.split("🎉".as_bytes()).is_empty());
+        assert!(splitter.split(&vec![b'y'; 1 << 20]).is_empty());
+        let lines = splitter.split(b"y\nafter\n");
+        let (bytes, kept) = (MAX_LINE_BYTES + 2 + (1 << 20) + 1, MAX_LINE_BYTES - 2);
+        let mark = format!(" [… cut: the line has {bytes} bytes, of which {kept} are kept]");
+        assert_eq!(lines[0].strip_suffix(&mark).unwrap().len(), kept);
+        assert!(lines[0].len() <= 16 << 20);
+        assert_eq!((&lines[1..], splitter.cut_lines()), (&["after".to_owned()][..], 1));
+        assert_eq!((splitter.invalid_lines(), splitter.last_line()), (0, None));
     }
 
     #[test]

@@ -169,7 +169,7 @@ async fn feed(
     let was_stopped = stop.is_cancelled() && status != LastStatus::None;
     pusher.finish(if was_stopped { Some(WorkerState::Terminated) } else { status.last_state() });
     input.invalid_lines = splitter.invalid_lines();
-    input.oversized_lines = splitter.oversized_lines();
+    input.cut_lines = splitter.cut_lines();
     input
 }
 
@@ -254,7 +254,7 @@ fn exit_code(result: &Result<Report, Error>, input: &InputReport, signal: Option
         (Err(_), _) => 1,
         (Ok(_), Some(signal)) => SIGNAL_EXIT_BASE + signal,
         (Ok(_), None) if input.failure.is_some() => 1,
-        (Ok(report), None) if report.is_clean() && input.oversized_lines == 0 => 0,
+        (Ok(report), None) if report.is_clean() => 0,
         (Ok(_), None) => 2,
     }
 }
@@ -277,8 +277,8 @@ mod tests {
         assert_eq!(exit_code(&report(3), &input, Some(SIGTERM)), 143);
         let refused = Err(Error::Refused("no".into()));
         assert_eq!(exit_code(&refused, &input, Some(SIGINT)), 1);
-        let oversized = InputReport { oversized_lines: 1, ..InputReport::default() };
-        assert_eq!(exit_code(&report(3), &oversized, None), 2);
+        let cut = InputReport { cut_lines: 1, ..InputReport::default() };
+        assert_eq!(exit_code(&report(3), &cut, None), 0);
         let unreadable =
             InputReport { failure: Some(std::io::Error::other("x")), ..InputReport::default() };
         assert_eq!(exit_code(&report(3), &unreadable, None), 1);

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use serde::Deserialize;
 
+use super::parts::PartJoiner;
 use super::render::{LogLine, Renderer};
 use crate::client::sse::Event;
 use crate::domain::{TaskId, describe_gap};
@@ -54,17 +55,22 @@ struct Failure {
 pub(super) struct Tail<W> {
     task: TaskId,
     renderer: Renderer,
+    joiner: PartJoiner,
     output: W,
     states: BTreeMap<String, String>,
 }
 
 impl<W: Write> Tail<W> {
     pub(super) fn new(task: TaskId, renderer: Renderer, output: W) -> Self {
-        Self { task, renderer, output, states: BTreeMap::new() }
+        let joiner = PartJoiner::default();
+        Self { task, renderer, joiner, output, states: BTreeMap::new() }
     }
 
     /// Prints one event; why the tail ends when it was the last.
     pub(super) fn on_event(&mut self, event: &Event) -> io::Result<Option<TailEnd>> {
+        if !matches!(event.event.as_str(), "log" | "heartbeat") {
+            self.print_unfinished()?;
+        }
         match event.event.as_str() {
             "log" => return self.on_log(&event.data).map(|()| None),
             "status" => self.on_status(&event.data),
@@ -94,12 +100,24 @@ impl<W: Write> Tail<W> {
 
     fn on_log(&mut self, data: &str) -> io::Result<()> {
         match serde_json::from_str::<LogLine<'_>>(data) {
-            Ok(line) => self.renderer.write(&line, data, &mut self.output),
+            Ok(line) if self.renderer.is_verbatim() || self.joiner.lets_pass(&line) => {
+                self.renderer.write(&line, data, &mut self.output)
+            }
+            Ok(line) => {
+                let lines = self.joiner.add(line);
+                lines.iter().try_for_each(|line| self.renderer.write(line, data, &mut self.output))
+            }
             Err(error) => {
                 print_notice(&format!("a log event cannot be read: {error}"));
                 Ok(())
             }
         }
+    }
+
+    /// Prints a line whose other parts will not come.
+    fn print_unfinished(&mut self) -> io::Result<()> {
+        let unfinished = self.joiner.take();
+        unfinished.map_or(Ok(()), |line| self.renderer.write(&line, "", &mut self.output))
     }
 
     fn on_status(&mut self, data: &str) {

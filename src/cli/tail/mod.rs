@@ -1,6 +1,7 @@
 //! `tail`: follows a task's log in a terminal.
 
 mod events;
+mod parts;
 mod render;
 
 use std::io::{self, IsTerminal, Write};

@@ -32,7 +32,34 @@ pub(super) struct LogLine<'a> {
     #[serde(borrow, default)]
     source: Cow<'a, str>,
     #[serde(borrow, default)]
-    message: Cow<'a, str>,
+    pub(super) message: Cow<'a, str>,
+    #[serde(default)]
+    line: Option<u64>,
+    /// Which part of its line it is, from 1; 0 where the line is one entry.
+    #[serde(default)]
+    pub(super) part: u32,
+    #[serde(default)]
+    pub(super) parts: u32,
+}
+
+impl LogLine<'_> {
+    /// Whether `next` is the part that comes next.
+    pub(super) fn is_followed_by(&self, next: &LogLine<'_>) -> bool {
+        self.line == next.line && self.part + 1 == next.part
+    }
+
+    pub(super) fn into_owned(self) -> LogLine<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        LogLine {
+            worker_id: owned(self.worker_id),
+            level: owned(self.level),
+            source: owned(self.source),
+            message: owned(self.message),
+            line: self.line,
+            part: self.part,
+            parts: self.parts,
+        }
+    }
 }
 
 const RESET: &str = "\x1b[0m";
@@ -52,6 +79,11 @@ pub(super) struct Renderer {
 impl Renderer {
     pub(super) fn new(format: Format) -> Self {
         Self { format, first_worker: None, has_several_workers: false, terminals: HashMap::new() }
+    }
+
+    /// Whether lines are printed as the server sends them.
+    pub(super) fn is_verbatim(&self) -> bool {
+        self.format == Format::Json
     }
 
     /// Prints `line`, whose event data is `data`.

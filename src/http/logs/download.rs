@@ -10,19 +10,19 @@ use super::format::Format;
 use super::line_reader::LineReader;
 use super::missing::MissingLines;
 use super::pieces::{Pieces, Writer};
-use crate::domain::Entry;
+use crate::domain::{Entry, Kind};
 use crate::encode::{Fields, write_json};
 use crate::http::reader_budget::ReaderBudget;
-use crate::subscribe::Filter;
 use crate::terminal::{plain_text, without_line_end};
 
 /// Writes lines one after another.
 struct Lines {
     format: Format,
-    filter: Filter,
     tells_gaps: bool,
     /// How many lines may still be sent.
     left: u64,
+    /// Whether the last line of a text still has parts to come.
+    is_open: bool,
 }
 
 /// Up to `limit` of the lines that `reader` reads. Where the log cannot be read the body is cut
@@ -34,8 +34,8 @@ pub(super) fn body(
     limit: Option<u64>,
     budget: ReaderBudget,
 ) -> Body {
-    let filter = reader.filter.clone();
-    let writer = Lines { format, filter, tells_gaps, left: limit.unwrap_or(u64::MAX) };
+    let left = limit.unwrap_or(u64::MAX);
+    let writer = Lines { format, tells_gaps, left, is_open: false };
     let pieces = Box::new(Pieces::new(reader, writer, budget));
     let chunks = stream::try_unfold(pieces, async |mut pieces| {
         let chunk = next(&mut pieces).await?;
@@ -61,28 +61,44 @@ impl Writer for Lines {
     }
 
     fn write(&mut self, out: &mut Vec<u8>, _: u64, entry: &Entry<'_>) {
-        if !self.filter.matches(entry) {
-            return;
+        let is_next = entry.kind == Kind::Log;
+        self.left -= u64::from(is_next);
+        if matches!(self.format, Format::Json | Format::Ndjson) {
+            write_json(out, entry);
+            return out.push(b'\n');
         }
-        match self.format {
-            // A line end that the message has at its end is the one that is written.
-            Format::Text => Fields::read(entry, |fields| {
-                out.extend_from_slice(without_line_end(&fields.message).as_bytes());
-            }),
-            Format::Plain => Fields::read(entry, |fields| {
-                out.extend_from_slice(plain_text(&fields.message).as_bytes());
-            }),
-            Format::Json | Format::Ndjson => write_json(out, entry),
+        if is_next {
+            self.end(out);
         }
-        out.push(b'\n');
-        self.left -= 1;
+        Fields::read(entry, |fields| {
+            self.is_open = fields.part < fields.parts;
+            match self.format {
+                Format::Plain => out.extend_from_slice(plain_text(&fields.message).as_bytes()),
+                _ if self.is_open => out.extend_from_slice(fields.message.as_bytes()),
+                // A line end that the message has at its end is the one that is written.
+                _ => out.extend_from_slice(without_line_end(&fields.message).as_bytes()),
+            }
+        });
+        if !self.is_open {
+            out.push(b'\n');
+        }
     }
 
+    fn hide(&mut self, _: u64, _: &Entry<'_>) {}
+
     fn write_missing(&mut self, out: &mut Vec<u8>, missing: &MissingLines) {
+        self.end(out);
         match self.format {
             _ if !self.tells_gaps => {}
             Format::Text | Format::Plain => missing.write_text(out),
             Format::Json | Format::Ndjson => missing.write_ndjson(out),
+        }
+    }
+
+    /// Ends a line whose last parts are missing.
+    fn end(&mut self, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.is_open) {
+            out.push(b'\n');
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::missing::MissingLines;
 use crate::domain::{Block, Gap, Offset, Scope, TaskId};
 use crate::store::{Log, ReadError};
-use crate::subscribe::Filter;
+use crate::subscribe::{Filter, LineFilter, LineParts};
 
 /// Payload bytes taken in one read, which bounds what a reader holds of the log.
 const READ_BYTES: usize = 256 * 1024;
@@ -74,6 +74,15 @@ impl LineReader {
     /// A reader of another range of the same lines.
     pub(super) async fn reopen(self, range: LineRange) -> Result<Self, ReadError> {
         Self::open(self.log, self.task, range, self.filter, self.first_kept).await
+    }
+
+    /// Lets `filter` find out about a line in parts.
+    pub(super) async fn look_up(
+        &self,
+        filter: &mut LineFilter,
+        parts: LineParts,
+    ) -> Result<(), ReadError> {
+        filter.look_up(&*self.log, &self.task, parts).await
     }
 
     /// The block of the next entry that is wanted, where it may hold lines of the range or gaps

@@ -14,12 +14,11 @@ use super::download::report;
 use super::line_reader::{LineRange, LineReader};
 use super::missing::MissingLines;
 use super::pieces::{Pieces, Writer};
-use crate::domain::{Entry, TaskSummary};
+use crate::domain::{Entry, Kind, TaskSummary};
 use crate::encode::write_json;
 use crate::http::problem::Problem;
 use crate::http::reader_budget::{PIECE_BYTES, ReaderBudget};
 use crate::store::ReadError;
-use crate::subscribe::Filter;
 
 /// A page holds no more bytes than this, but at least one line, however long.
 const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
@@ -45,7 +44,6 @@ pub(super) enum Anchor {
 
 /// How far a page has come.
 struct Progress {
-    filter: Filter,
     limit: u64,
     max_bytes: usize,
     bytes: usize,
@@ -58,8 +56,7 @@ struct Progress {
 impl Progress {
     fn new(reader: &LineReader, limit: u64, max_bytes: usize) -> Self {
         let last_scanned = reader.range.start.saturating_sub(1);
-        let filter = reader.filter.clone();
-        Self { filter, limit, max_bytes, bytes: 0, taken: 0, scanned: 0, last_scanned }
+        Self { limit, max_bytes, bytes: 0, taken: 0, scanned: 0, last_scanned }
     }
 
     fn is_full(&self) -> bool {
@@ -67,17 +64,18 @@ impl Progress {
         self.taken >= self.limit || self.scanned >= MAX_SCANNED_LINES || is_heavy
     }
 
-    /// Examines a line; returns its bytes where the page takes it.
-    fn examine(&mut self, line: u64, entry: &Entry<'_>) -> Option<usize> {
-        self.scanned += 1;
-        self.last_scanned = line;
-        if !self.filter.matches(entry) {
-            return None;
-        }
+    /// Takes a line, or a part of it; returns its bytes.
+    fn take(&mut self, line: u64, entry: &Entry<'_>) -> usize {
+        self.scan(line, entry);
         let bytes = entry.body.len() + ENTRY_OVERHEAD_BYTES;
-        self.taken += 1;
+        self.taken += u64::from(entry.kind == Kind::Log);
         self.bytes += bytes;
-        Some(bytes)
+        bytes
+    }
+
+    fn scan(&mut self, line: u64, entry: &Entry<'_>) {
+        self.scanned += u64::from(entry.kind == Kind::Log);
+        self.last_scanned = line;
     }
 
     /// The line after which the next page begins.
@@ -105,13 +103,20 @@ impl Writer for Measure {
     }
 
     fn write(&mut self, _: &mut Vec<u8>, line: u64, entry: &Entry<'_>) {
-        let Some(bytes) = self.progress.examine(line, entry) else { return };
-        self.fitting.push_back((line, bytes));
+        let bytes = self.progress.take(line, entry);
+        match self.fitting.back_mut() {
+            Some((last, of_line)) if *last == line => *of_line += bytes,
+            _ => self.fitting.push_back((line, bytes)),
+        }
         self.bytes += bytes;
         while self.bytes > MAX_PAGE_BYTES && self.fitting.len() > 1 {
             self.bytes -= self.fitting.pop_front().map_or(0, |(_, bytes)| bytes);
             self.is_cut = true;
         }
+    }
+
+    fn hide(&mut self, line: u64, entry: &Entry<'_>) {
+        self.progress.scan(line, entry);
     }
 
     fn write_missing(&mut self, _: &mut Vec<u8>, _: &MissingLines) {}
@@ -132,15 +137,17 @@ impl Writer for PageLines {
     }
 
     fn write(&mut self, out: &mut Vec<u8>, line: u64, entry: &Entry<'_>) {
-        if self.progress.examine(line, entry).is_none() {
-            return;
-        }
+        self.progress.take(line, entry);
         if self.first.is_some() {
             out.push(b',');
         }
         write_json(out, entry);
         self.first.get_or_insert(line);
         self.last = Some(line);
+    }
+
+    fn hide(&mut self, line: u64, entry: &Entry<'_>) {
+        self.progress.scan(line, entry);
     }
 
     /// Gaps at one place and for one reason become one; so do all at one place once there are many,

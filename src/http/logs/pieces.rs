@@ -8,6 +8,7 @@ use crate::domain::{Block, Entry, Kind};
 use crate::http::reader_budget::{PIECE_BYTES, ReaderBudget, with_budget};
 use crate::permits::BytePermit;
 use crate::store::ReadError;
+use crate::subscribe::{LineFilter, LineParts};
 
 /// What the lines of a range become.
 pub(super) trait Writer: Send {
@@ -17,17 +18,24 @@ pub(super) trait Writer: Send {
     /// Whether nothing more is wanted.
     fn is_full(&self) -> bool;
 
-    /// Appends what becomes of `entry`, which has this line number.
+    /// Appends what becomes of `entry`, a line of this number or a part of it.
     fn write(&mut self, out: &mut Vec<u8>, line: u64, entry: &Entry<'_>);
+
+    /// Notes a line, or a part of it, that the filter hides.
+    fn hide(&mut self, line: u64, entry: &Entry<'_>);
 
     /// Appends what tells that lines are missing here.
     fn write_missing(&mut self, out: &mut Vec<u8>, missing: &MissingLines);
+
+    /// Appends what stands behind the last line.
+    fn end(&mut self, _: &mut Vec<u8>) {}
 }
 
 /// Makes pieces of what a reader reads.
 pub(super) struct Pieces<W> {
     pub(super) reader: LineReader,
     pub(super) writer: W,
+    filter: LineFilter,
     budget: ReaderBudget,
     /// Reservation for what was read and not written yet.
     ahead: Option<BytePermit>,
@@ -43,13 +51,16 @@ enum End {
     Piece,
     /// The next line needs memory for so many bytes.
     LargeLine(usize),
+    /// The filter must look up the next line.
+    UnknownLine(LineParts),
     /// The next line is not wanted.
     Done,
 }
 
 impl<W: Writer> Pieces<W> {
     pub(super) fn new(reader: LineReader, writer: W, budget: ReaderBudget) -> Self {
-        Self { reader, writer, budget, ahead: None, for_line: None, is_done: false }
+        let filter = LineFilter::new(reader.filter.clone());
+        Self { reader, writer, filter, budget, ahead: None, for_line: None, is_done: false }
     }
 
     /// The next piece, which is empty where a filter hid a whole block; `None` once all is
@@ -65,7 +76,7 @@ impl<W: Writer> Pieces<W> {
             let block = self.reader.block().await?;
             self.write_missing_before(&mut out, block.as_deref());
             let Some(block) = block.filter(|_| !self.is_done) else {
-                self.is_done = true;
+                self.end(&mut out);
                 break;
             };
             let end = self.write(&mut out, &block);
@@ -79,11 +90,20 @@ impl<W: Writer> Pieces<W> {
                     self.ahead = None;
                     self.for_line = Some(self.budget.large(bytes).await);
                 }
-                End::Done => self.is_done = true,
+                End::UnknownLine(parts) => {
+                    let _reading = self.budget.read().await;
+                    self.reader.look_up(&mut self.filter, parts).await?;
+                }
+                End::Done => self.end(&mut out),
                 End::Piece => return Ok(Some(self.piece(out))),
             }
         }
         Ok((!out.is_empty()).then(|| self.piece(out)))
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        self.is_done = true;
+        self.writer.end(out);
     }
 
     /// Tells what is missing before `block`, unless the page before the missing lines is full.
@@ -111,15 +131,27 @@ impl<W: Writer> Pieces<W> {
             if line < self.reader.range.start {
                 continue;
             }
-            if line >= self.reader.range.end || self.writer.is_full() {
+            let is_next = entry.kind == Kind::Log;
+            if line >= self.reader.range.end || (is_next && self.writer.is_full()) {
                 return End::Done;
             }
-            let is_large = W::KEEPS_ENTRIES && entry.body.len() > PIECE_BYTES;
+            let passes = match self.filter.passes(&entry) {
+                Ok(passes) => passes,
+                Err(parts) => {
+                    self.reader.go_on_at(entry.offset);
+                    return End::UnknownLine(parts);
+                }
+            };
+            let is_large = passes && W::KEEPS_ENTRIES && entry.body.len() > PIECE_BYTES;
             if is_large && self.for_line.is_none() {
                 self.reader.go_on_at(entry.offset);
                 return End::LargeLine(entry.body.len());
             }
-            self.writer.write(out, line, &entry);
+            if passes {
+                self.writer.write(out, line, &entry);
+            } else {
+                self.writer.hide(line, &entry);
+            }
             self.reader.note_line(line);
             self.reader.go_on_at(entry.offset.next());
             if self.for_line.is_some() {

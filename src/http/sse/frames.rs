@@ -118,7 +118,7 @@ pub(super) fn likely_bytes(block: &Block) -> usize {
 /// Appends the frame of `entry`.
 pub(super) fn write_entry(out: &mut Vec<u8>, id_line: &[u8], entry: &Entry<'_>) {
     out.extend_from_slice(match entry.kind {
-        Kind::Log => b"event: log",
+        Kind::Log | Kind::Part => b"event: log",
         Kind::Gap => b"event: gap",
         Kind::Status(_) => b"event: status",
         Kind::End => b"event: end",

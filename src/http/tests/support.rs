@@ -328,7 +328,13 @@ impl Events {
 
 fn limits() -> Limits {
     let stall_timeout = Duration::from_secs(30);
-    Limits { entry_bytes: 1 << 20, streams: 1, stall_timeout, budget_bytes: 1 << 24 }
+    Limits {
+        entry_bytes: 1 << 20,
+        line_bytes: 1 << 22,
+        streams: 1,
+        stall_timeout,
+        budget_bytes: 1 << 24,
+    }
 }
 
 /// The connections of `listener`.

@@ -258,7 +258,6 @@ where
 
     /// Reads what is ready, up to a full batch.
     fn read_ready(&mut self, context: &mut Context<'_>) {
-        let max_bytes = self.intake.shared().limits.entry_bytes;
         while !self.builder.is_full()
             && self.poll_budget(context).is_ready()
             && let Some(inbound) = &mut self.inbound
@@ -266,7 +265,7 @@ where
             match inbound.poll_next_unpin(context) {
                 Poll::Ready(Some(Ok(incoming))) => {
                     self.activate(&incoming);
-                    self.builder.add(incoming, max_bytes);
+                    self.builder.add(incoming);
                 }
                 Poll::Ready(Some(Err(error))) => {
                     self.stop_reading(Some(SessionEnd::Inbound(error)))

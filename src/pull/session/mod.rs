@@ -50,7 +50,7 @@ impl PullSession {
             responses,
             next: Some(first),
             numbering,
-            reader: EntryReader::new(WireLayout::WorkerLogEntry),
+            reader: EntryReader::new(WireLayout::WorkerLogEntry, writer.line_limits()),
             clock: CachedClock::now(),
             writer,
             reporter,

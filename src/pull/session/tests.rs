@@ -69,8 +69,13 @@ async fn pull(responses: Vec<PulledLogEntry>) -> Pulled {
     let store = store::open(StoreOptions::new(dir.path()), Box::new(|_, _| {})).unwrap();
     let log: Arc<dyn Log> = Arc::new(store);
     let timeout = Duration::from_secs(30);
-    let limits =
-        Limits { entry_bytes: 1024, streams: 1, stall_timeout: timeout, budget_bytes: 1 << 24 };
+    let limits = Limits {
+        entry_bytes: 1024,
+        line_bytes: 4096,
+        streams: 1,
+        stall_timeout: timeout,
+        budget_bytes: 1 << 24,
+    };
     let tasks = Tasks::new(Arc::clone(&log), Hub::new(1 << 20), LifeCycle::without_grace(timeout));
     let intake = Intake::new(Arc::clone(&log), tasks, limits, CancellationToken::new());
     let options = PullOptions::new(serve(responses).await, Mode::Always, Polling::Off);

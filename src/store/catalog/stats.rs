@@ -50,6 +50,7 @@ impl RecordStats {
         self.last = offset;
         match kind {
             Kind::Log => self.lines += 1,
+            Kind::Part => {}
             Kind::Gap => self.note_gap(&GapBody::read(body)),
             Kind::Status(state) => self.note_status(Notified::of_record(state, body, offset)),
             Kind::End => self.note_end(body, offset),
@@ -88,7 +89,7 @@ impl RecordStats {
 /// Whether a record of this kind shows that its task goes on.
 fn goes_on(kind: Kind) -> bool {
     match kind {
-        Kind::Log => true,
+        Kind::Log | Kind::Part => true,
         Kind::Status(state) => !state.has_ended(),
         Kind::Gap | Kind::End => false,
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::domain::{
-    Batch, Block, IdMap, Offset, ProducerSession, Records, Run, TaskId, WorkerId, encode_run,
+    Batch, Block, IdMap, Kind, Offset, ProducerSession, Records, Run, TaskId, WorkerId, encode_run,
     encoded_run_bytes,
 };
 use crate::store::catalog::{Catalog, CommittedChunk, RecordStats, RunStats, Task};
@@ -262,6 +262,7 @@ impl Staging {
 }
 
 /// The run without the records whose numbers are not greater than `last` and those before them.
+/// A line's parts stay with it.
 fn increasing(run: Run, last: Option<u64>) -> Run {
     let Some(session) = &run.session else { return run };
     let is_after = |last: Option<u64>, seq: u64| last.is_none_or(|last| seq > last);
@@ -273,8 +274,10 @@ fn increasing(run: Run, last: Option<u64>) -> Run {
     let mut last = last;
     let mut seqs = Vec::new();
     let mut records = Records::default();
+    let mut is_new = false;
     for (&seq, (kind, body)) in session.seqs.iter().zip(run.records.iter()) {
-        if is_after(last, seq) {
+        is_new = if kind == Kind::Part { is_new } else { is_after(last, seq) };
+        if is_new {
             last = Some(seq);
             seqs.push(seq);
             records.push(kind, body);
@@ -315,7 +318,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{Entry, Kind, WorkerState};
+    use crate::domain::{Entry, WorkerState};
 
     /// Task, worker, whether numbered, and the records' kinds and sizes.
     type Spec = (u8, u8, bool, Vec<(u8, usize)>);

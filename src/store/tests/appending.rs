@@ -180,3 +180,23 @@ async fn closing_answers_what_is_queued_and_refuses_what_comes_after() {
     assert_eq!(bodies(&store, "a").await.len(), 100);
     store.close().await;
 }
+
+#[tokio::test]
+async fn a_line_in_parts_that_is_sent_again_is_a_repeat_with_all_its_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, part) = ((Kind::Log, "\"l\":1}"), (Kind::Part, "\"p\":1}"));
+    let session = |seqs: &[u64]| Some(ProducerSession { id: "s".into(), seqs: seqs.into() });
+    let first = || run("a", "w", session(&[1, 2, 2, 2]), &[log, log, part, part]);
+    let kinds = [log, log, part, part, log, part];
+    let more = run("a", "w", session(&[1, 2, 2, 2, 3, 3]), &kinds);
+    let store = open_store(StoreOptions::new(dir.path()));
+    let committed = keep(&store, Batch::of(vec![first(), more])).await;
+    assert_eq!(committed, Committed { kept: 6, repeated: 4 });
+    store.close().await;
+    let store = open_store(StoreOptions::new(dir.path()));
+    assert_eq!(keep(&store, Batch::of(vec![first()])).await, Committed { kept: 0, repeated: 4 });
+    let (_, all) = read_all(&store, Scope::Task(task("a")), 1, 1).await.unwrap();
+    let lines: Vec<_> = all.iter().map(|(offset, _, line, _)| (*offset, line.unwrap())).collect();
+    assert_eq!(lines, [(1, 1), (2, 2), (3, 2), (4, 2), (5, 3), (6, 3)]);
+    assert_eq!(known(&store, "a").await.unwrap().last_line, 3);
+}

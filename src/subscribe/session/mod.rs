@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::filter::LineParts;
+use super::line_filter::LineFilter;
 use super::source::Source;
 use super::start::{Start, StartPoint};
 use super::ticks::Tick;
-use crate::domain::{Gap, Offset, Scope};
+use crate::domain::{Gap, Offset, Scope, TaskId};
 use crate::hub::{BlockRange, RANGE_BYTES, Subscription, WindowRead};
 use crate::store::ReadError;
 use crate::tasks::{Task, TaskState};
@@ -75,6 +77,19 @@ impl ReaderSession {
     /// The next offset that the session wants.
     pub fn cursor(&self) -> Offset {
         self.cursor
+    }
+
+    /// Lets `filter` find out about a line of `task` in parts.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn look_up(
+        &self,
+        filter: &mut LineFilter,
+        task: &TaskId,
+        parts: LineParts,
+    ) -> Result<(), ReadError> {
+        filter.look_up(&*self.source.log, task, parts).await
     }
 
     /// Yields the entries from `offset` on again, which it has yielded.

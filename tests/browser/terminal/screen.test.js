@@ -2,16 +2,34 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Screen } from '../../../web/js/terminal/screen.js';
 import { widthOf } from '../../../web/js/terminal/widths.js';
-import { fixture, fixtureRow, randomOf, shownAlone } from './support.js';
+import { fixture, fixtureRow, randomOf } from './support.js';
 
 const shown = (rows) => rows.map((row) => fixtureRow(row.spans()));
 const texts = (rows) => rows.map((row) => row.spans().map(({ text }) => text).join(''));
 
+/** Text that sets `style`. */
+function sequenceOf(style) {
+  const codes = { bold: 1, dim: 2, italic: 3, underline: 4, inverse: 7, strike: 9 };
+  const flags = Object.keys(codes).filter((flag) => style?.[flag]).map((flag) => codes[flag]);
+  const colours = [['fg', 38], ['bg', 48]].filter(([layer]) => style?.[layer] !== undefined).map(([layer, code]) => {
+    const colour = style[layer];
+    if (typeof colour === 'number') return `${code};5;${colour}`;
+    return `${code};2;${colour.slice(1).match(/../g).map((part) => Number.parseInt(part, 16)).join(';')}`;
+  });
+  return `\x1b[${[0, ...flags, ...colours].join(';')}m`;
+}
+
 for (const { name, messages, shows, screen = shows.flat() } of fixture.cases) {
   test(`the fixture: ${name}`, () => {
-    assert.deepEqual(shownAlone(messages), shows);
     const whole = new Screen();
-    messages.forEach((message) => whole.write(message));
+    for (const [at, message] of messages.entries()) {
+      const alone = new Screen();
+      alone.write(sequenceOf(whole.style));
+      alone.begin();
+      const { rows } = alone.write(message).shown;
+      assert.deepEqual(rows.length > 0 ? shown(rows) : [''], shows[at], JSON.stringify(message));
+      whole.write(message);
+    }
     assert.deepEqual(shown(whole.rows), screen);
   });
 }

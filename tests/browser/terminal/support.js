@@ -1,7 +1,6 @@
 // What the tests of the terminal share: the fixture, and rows in its form.
 
 import { readFileSync } from 'node:fs';
-import { Screen } from '../../../web/js/terminal/screen.js';
 
 export const fixture = JSON.parse(readFileSync(new URL('../../fixtures/terminal.json', import.meta.url), 'utf8'));
 
@@ -13,31 +12,6 @@ export function fixtureRow(spans) {
     if (link !== null) return [text, style?.key ?? '', link];
     return style === null ? text : [text, style.key];
   });
-}
-
-/** What each message of a worker shows by itself, with the style that the one before it left. */
-export function shownAlone(messages) {
-  let style = null;
-  return messages.map((message) => {
-    const screen = new Screen();
-    screen.write(sequenceOf(style));
-    screen.begin();
-    const { rows } = screen.write(message).shown;
-    ({ style } = screen);
-    return rows.length > 0 ? rows.map((row) => fixtureRow(row.spans())) : [''];
-  });
-}
-
-/** Text that sets `style`. */
-function sequenceOf(style) {
-  const codes = { bold: 1, dim: 2, italic: 3, underline: 4, inverse: 7, strike: 9 };
-  const flags = Object.keys(codes).filter((flag) => style?.[flag]).map((flag) => codes[flag]);
-  const colours = [['fg', 38], ['bg', 48]].filter(([layer]) => style?.[layer] !== undefined).map(([layer, code]) => {
-    const colour = style[layer];
-    if (typeof colour === 'number') return `${code};5;${colour}`;
-    return `${code};2;${colour.slice(1).match(/../g).map((part) => Number.parseInt(part, 16)).join(';')}`;
-  });
-  return `\x1b[${[0, ...flags, ...colours].join(';')}m`;
 }
 
 /** Random numbers of a seed: equal seeds give equal tests (mulberry32). */

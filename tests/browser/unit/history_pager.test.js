@@ -88,14 +88,6 @@ test('one page is loaded at a time', async () => {
   assert.equal(pager.totalLines, 5000);
 });
 
-test('a page does not wait long for the lines before it', async (context) => {
-  context.mock.timers.enable({ apis: ['setTimeout'] });
-  const pager = new HistoryPager(() => new Promise(() => {}), assert.fail);
-  const lines = pager.contextBefore(20);
-  context.mock.timers.tick(3000);
-  assert.deepEqual(await lines, []);
-});
-
 test('a failure is reported, and the next page can be loaded', async () => {
   const problems = [];
   let fails = true;

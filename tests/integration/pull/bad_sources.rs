@@ -20,7 +20,8 @@ async fn what_is_wrong_with_responses_is_reported_and_what_is_right_with_them_is
     let no_task = WorkerLogEntry { task_id: String::new(), ..entry("t", "lost") };
     let mut half_numbered = entry("t", "lost");
     half_numbered.metadata.insert("otto.seq".into(), "1".into());
-    let huge = entry("t", &"x".repeat(2 << 20));
+    let mut huge = entry("t", "lost");
+    huge.metadata.insert("key".into(), "x".repeat(2 << 20));
     let status = |worker_id: &str, status| WorkerStatusNotification {
         worker_id: worker_id.into(),
         task_id: "t".into(),

@@ -1,14 +1,14 @@
 // Pages of lines that the server keeps, as entries with a gap marker wherever the server says that lines are missing. One page is
 // loaded at a time. Knows nothing of the DOM.
 
+import { joinParts } from './parts.js';
+
 const PAGE_LINES = 1000;
 const LARGE_PAGE_LINES = 3000;
 const MAX_PAGE_LINES = 10_000;
 const LINES_BEFORE_TARGET = 200;
 /** So many lines before a page are loaded for what they leave the terminals with. */
 const CONTEXT_LINES = 500;
-/** Lines that have come already do not wait longer for what was before them. */
-const CONTEXT_WAIT_MS = 3000;
 /** Gaps before which lines may be kept; all others begin with the first line. */
 const GAPS_WITHIN = ['damage', 'task_bytes', 'unknown'];
 
@@ -86,15 +86,11 @@ export class HistoryPager {
 
   /** Some lines right before `line`. */
   async contextBefore(line) {
-    let timer;
-    const tooLate = new Promise((resolve) => (timer = setTimeout(() => resolve({ lines: [] }), CONTEXT_WAIT_MS)));
     try {
-      const { lines } = await Promise.race([this.#load({ beforeLine: line, limit: CONTEXT_LINES, gaps: 'omit' }), tooLate]);
+      const { lines } = await this.#load({ beforeLine: line, limit: CONTEXT_LINES, gaps: 'omit' });
       return lines;
     } catch {
       return []; // The page is shown without knowing what came before it.
-    } finally {
-      clearTimeout(timer);
     }
   }
 
@@ -124,7 +120,7 @@ export class HistoryPager {
   async #load(query) {
     const { lines, gaps = [], totalLines } = await this.#loadPage(query);
     this.#totalLines = totalLines;
-    return { lines, gaps };
+    return { lines: joinParts(lines), gaps };
   }
 
   async #exclusively(load) {

@@ -90,9 +90,8 @@ export class RowList {
       this.#fill(chunk, entries.slice(from, from + CHUNK_ROWS), terminals);
       chunks.push(chunk);
     }
-    const hasLines = entries.some((entry) => entry.kind === 'log');
-    if (hasLines && this.#first && !terminals.isFollowedBy(this.#first.beginning)) return false;
-    if (hasLines) this.#first = terminals;
+    if (this.#first && !terminals.isFollowedBy(this.#first.beginning)) return false;
+    this.#first = terminals;
     this.#chunks.unshift(...chunks);
     this.node.prepend(...chunks.map((chunk) => chunk.node));
     this.#afterAdding();

@@ -16,7 +16,7 @@ use futures_util::stream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::domain::{Block, Entry, Epoch, Gap, Offset};
+use crate::domain::{Block, Entry, Epoch, Gap, Offset, TaskId};
 use crate::http::auth::access::Access;
 use crate::http::reader_budget::{PIECE_BYTES, ReaderBudget, with_budget};
 use crate::http::sse::frames::{self, Frames};
@@ -24,7 +24,7 @@ use crate::http::viewer_permits::ViewerPermit;
 use crate::hub::BlockRange;
 use crate::permits::BytePermit;
 use crate::store::ReadError;
-use crate::subscribe::{Event, Filter, ReaderSession};
+use crate::subscribe::{Event, Filter, LineFilter, LineParts, ReaderSession};
 
 /// The least time between two frames that only move the point to resume from.
 const ID_ONLY_INTERVAL: Duration = Duration::from_secs(1);
@@ -52,7 +52,9 @@ pub(in crate::http) struct ViewerOptions {
 pub(in crate::http) struct Viewer {
     session: ReaderSession,
     frames: Frames,
-    filter: Option<Filter>,
+    filter: Option<LineFilter>,
+    /// A line that the filter must look up.
+    unknown_line: Option<(TaskId, LineParts)>,
     access: Access,
     unsent: Option<Unsent>,
     budget: ReaderBudget,
@@ -111,7 +113,8 @@ impl Viewer {
         Self {
             session,
             frames,
-            filter: (!filter.is_empty()).then_some(filter),
+            filter: (!filter.is_empty()).then(|| LineFilter::new(filter)),
+            unknown_line: None,
             access,
             unsent: None,
             budget,
@@ -161,6 +164,17 @@ impl Viewer {
 
     async fn wakeup(&mut self) -> Wakeup {
         self.set_timer();
+        if let (Some((task, parts)), Some(filter)) = (self.unknown_line.take(), &mut self.filter) {
+            tokio::select! {
+                biased;
+                () = &mut self.drain => return Wakeup::Drain,
+                found = self.session.look_up(filter, &task, parts) => {
+                    if let Err(error) = found {
+                        return Wakeup::Event(Err(error));
+                    }
+                }
+            }
+        }
         if let LargeEntry::Waits(bytes) = self.large {
             tokio::select! {
                 biased;
@@ -314,7 +328,13 @@ impl Viewer {
             let from = unsent.from;
             let entries = block.entries().filter(|entry| entry.offset >= from);
             for entry in entries {
-                if !self.access.allows(&block.task) || !self.passes(&entry) {
+                let passes = self.access.allows(&block.task).then(|| self.passes(&entry));
+                if let Some(Err(parts)) = passes {
+                    self.unknown_line = Some((block.task.clone(), parts));
+                    unsent.from = entry.offset;
+                    return false;
+                }
+                if !matches!(passes, Some(Ok(true))) {
                     self.hidden = Some(entry.offset);
                     continue;
                 }
@@ -331,8 +351,8 @@ impl Viewer {
         true
     }
 
-    fn passes(&self, entry: &Entry<'_>) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.matches(entry))
+    fn passes(&self, entry: &Entry<'_>) -> Result<bool, LineParts> {
+        self.filter.as_ref().map_or(Ok(true), |filter| filter.passes(entry))
     }
 
     /// Whether there is memory for `entry`; a large one goes alone.
@@ -350,8 +370,8 @@ impl Viewer {
 
     /// Keeps what is unsent where there is memory for it; otherwise it is read again.
     fn keep(&mut self, mut unsent: Unsent) {
-        // Whoever waits for memory holds none.
-        if matches!(self.large, LargeEntry::Waits(_)) {
+        // Whoever waits for memory holds none; nor does who looks up a line.
+        if matches!(self.large, LargeEntry::Waits(_)) || self.unknown_line.is_some() {
             unsent.budget = None;
         } else if unsent.budget.is_none() {
             let bytes = unsent.range.blocks().iter().map(|block| block.payload.len()).sum();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::budget::Reservation;
 use crate::domain::{IdError, Kind, Records, TaskId, WorkerId};
 use crate::encode::{
-    Encoded, EntryEncoder, EntryIds, Malformed, ProducerNumbering, RawIds, SEQ_KEY, SESSION_KEY,
-    WireLayout, repair_entry,
+    Encoded, EntryEncoder, EntryIds, LineLimits, LongLine, Malformed, ProducerNumbering, RawIds,
+    SEQ_KEY, SESSION_KEY, Uncut, WireLayout, repair_entry, write_part,
 };
 
 /// The size of a busy stream's buffer, in bytes. A larger entry gets an allocation of its own.
@@ -62,7 +62,7 @@ pub struct Accepted {
     pub ids: Arc<Ids>,
     /// The producer's own number for it, if it numbers its entries.
     pub producer_seq: Option<ProducerSeq>,
-    /// The encoded record.
+    /// The encoded record; of a long line one for each part.
     pub records: Records,
 }
 
@@ -84,6 +84,17 @@ pub struct Refusal {
     pub reason: String,
 }
 
+/// Why a long line is not kept.
+#[derive(Debug, thiserror::Error)]
+enum NotKept {
+    /// It cannot be cut.
+    #[error(transparent)]
+    Uncut(#[from] Uncut),
+    /// An id or a number breaks a rule.
+    #[error("{0}")]
+    Refused(String),
+}
+
 /// One message of a producer's stream.
 #[derive(Debug)]
 pub struct IncomingEntry {
@@ -95,11 +106,21 @@ pub struct IncomingEntry {
     pub budget: Option<Reservation>,
 }
 
+impl IncomingEntry {
+    /// A message of `bytes`, above the `limit`, of which only the beginning was read.
+    pub fn too_long(bytes: usize, limit: usize, beginning: &[u8]) -> Self {
+        let reason = format!("a message is {bytes} bytes, the limit is {limit}");
+        let entry = Err(Refusal { ids: Ids::of_refused(beginning), reason });
+        Self { wire_bytes: bytes, entry, budget: None }
+    }
+}
+
 /// Reads the messages of one stream. Keeps a buffer that its entries share, and the last ids,
 /// which seldom change within a stream.
 #[derive(Debug)]
 pub struct EntryReader {
     layout: WireLayout,
+    limits: LineLimits,
     encoder: EntryEncoder,
     /// The body of the entry that is being read.
     body: Vec<u8>,
@@ -115,12 +136,13 @@ pub struct EntryReader {
 }
 
 impl EntryReader {
-    /// A reader of messages in `layout`.
-    pub fn new(layout: WireLayout) -> Self {
+    /// A reader of messages in `layout`, which keeps longer lines than `limits` allow in parts.
+    pub fn new(layout: WireLayout, limits: LineLimits) -> Self {
         let (body, buffer, last_session) = Default::default();
         let last_ids = Err("no entry was read yet".to_owned());
         Self {
             layout,
+            limits,
             encoder: EntryEncoder::new(layout),
             body,
             buffer,
@@ -173,6 +195,9 @@ impl EntryReader {
         received_at: &str,
         body: &mut Vec<u8>,
     ) -> Result<Accepted, Refusal> {
+        if message.len() > self.limits.entry_bytes {
+            return self.long_entry(message, received_at, body);
+        }
         match self.encoder.encode(message, received_at, body) {
             Ok(encoded) => self.accept(message, encoded, body),
             Err(Malformed::Utf8 { .. }) => self.repaired_entry(message, received_at, body),
@@ -192,6 +217,51 @@ impl EntryReader {
         body.truncate(Records::HEAD_BYTES);
         let encoded = self.encoder.encode(&repaired, received_at, body).map_err(refuse)?;
         self.accept(message, encoded, body)
+    }
+
+    /// The same for a message that is too long for one entry: its line is kept in parts.
+    fn long_entry(
+        &mut self,
+        message: &[u8],
+        received_at: &str,
+        body: &mut Vec<u8>,
+    ) -> Result<Accepted, Refusal> {
+        let parts = match self.parts(message, received_at, body) {
+            Err(NotKept::Uncut(Uncut::Malformed(Malformed::Utf8 { .. }))) => {
+                let repaired = repair_entry(self.layout, message)
+                    .map_err(|malformed| not_an_entry(message, &malformed))?;
+                self.parts(&repaired, received_at, body)
+            }
+            parts => parts,
+        };
+        let refuse = |reason| Refusal { ids: Ids::of_refused(message), reason };
+        parts.map_err(|why| refuse(why.to_string()))
+    }
+
+    fn parts(
+        &mut self,
+        message: &[u8],
+        received_at: &str,
+        body: &mut Vec<u8>,
+    ) -> Result<Accepted, NotKept> {
+        let line = LongLine::cut(self.layout, message, self.limits)?;
+        let mut records = Records::default();
+        records.reserve(line.encoded_bytes(), 0);
+        let mut producer_seq = None;
+        for (part, wire) in (1..).zip(line.messages()) {
+            body.truncate(Records::HEAD_BYTES);
+            let Encoded { ids, numbering } =
+                self.encoder.encode(&wire, received_at, body).map_err(Uncut::Malformed)?;
+            let kind = if part == 1 { Kind::Log } else { Kind::Part };
+            if kind == Kind::Log {
+                self.ids(ids).map_err(NotKept::Refused)?;
+                producer_seq = self.producer_seq(numbering).map_err(NotKept::Refused)?;
+            }
+            write_part(body, part, line.parts());
+            records.push(kind, &body[Records::HEAD_BYTES..]);
+        }
+        let ids = self.last_ids.clone().map_err(NotKept::Refused)?;
+        Ok(Accepted { ids, producer_seq, records })
     }
 
     fn accept(
@@ -271,116 +341,4 @@ fn not_an_entry(message: &[u8], malformed: &Malformed) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests {
-    use prost::Message;
-
-    use super::*;
-    use crate::proto::ottoscaler::WorkerLogEntry;
-
-    const RECEIVED_AT: &str = "2026-11-24T06:57:29.123Z";
-
-    fn entry(metadata: &[(&str, &str)]) -> WorkerLogEntry {
-        let metadata = metadata.iter().map(|(key, value)| (key.to_string(), value.to_string()));
-        let (worker_id, task_id) = ("w".into(), "t".into());
-        let message = "hello".into();
-        WorkerLogEntry {
-            worker_id,
-            task_id,
-            message,
-            metadata: metadata.collect(),
-            ..Default::default()
-        }
-    }
-
-    fn read(entry: &WorkerLogEntry) -> Result<Accepted, String> {
-        let mut reader = EntryReader::new(WireLayout::WorkerLogEntry);
-        let incoming = reader.read(&entry.encode_to_vec(), RECEIVED_AT);
-        incoming.entry.map_err(|refusal| refusal.reason)
-    }
-
-    #[test]
-    fn the_producers_numbering_is_read_and_hidden_from_readers() {
-        let entry = entry(&[("otto.session", "s1"), ("otto.seq", "7"), ("branch", "main")]);
-        let accepted = read(&entry).unwrap();
-        assert_eq!(accepted.producer_seq, Some(ProducerSeq { session: "s1".into(), seq: 7 }));
-        let (_, body) = accepted.records.iter().next().unwrap();
-        let body = std::str::from_utf8(body).unwrap();
-        assert!(body.contains(r#""metadata":{"branch":"main"}"#), "{body}");
-    }
-
-    #[test]
-    fn a_broken_numbering_is_refused_with_the_value_and_the_rule() {
-        let cases = [
-            (&[("otto.session", "s")][..], "metadata has otto.session without otto.seq"),
-            (&[("otto.seq", "1")], "metadata has otto.seq without otto.session"),
-            (
-                &[("otto.session", "s"), ("otto.seq", "-1")],
-                "metadata otto.seq is \"-1\", it needs a whole number from 0 to 18446744073709551615",
-            ),
-            (
-                &[("otto.session", ""), ("otto.seq", "1")],
-                "metadata otto.session is empty, it needs 1 to 253 bytes",
-            ),
-        ];
-        for (metadata, reason) in cases {
-            assert_eq!(read(&entry(metadata)).unwrap_err(), reason);
-        }
-    }
-
-    #[test]
-    fn an_invalid_id_is_refused_by_its_field() {
-        let no_task = WorkerLogEntry { task_id: String::new(), ..entry(&[]) };
-        assert_eq!(read(&no_task).unwrap_err(), "task_id is empty, it needs 1 to 253 bytes");
-        let control = WorkerLogEntry { worker_id: "a\u{7}".into(), ..entry(&[]) };
-        let reason = read(&control).unwrap_err();
-        assert_eq!(reason, "worker_id holds the control character U+0007 at byte 1");
-    }
-
-    #[test]
-    fn a_text_that_is_not_utf8_is_kept_and_marked() {
-        let wire = b"\x0a\x01w\x12\x01t\x32\x07caf\xe9 \xff\x0a";
-        let mut reader = EntryReader::new(WireLayout::WorkerLogEntry);
-        let accepted = reader.read(wire, RECEIVED_AT).entry.unwrap();
-        let (_, body) = accepted.records.iter().next().unwrap();
-        let body = std::str::from_utf8(body).unwrap();
-        let expected = r#""message":"caf\u{fffd} \u{fffd}\n","metadata":{"otto.utf8":"repaired"}"#;
-        assert!(body.contains(&expected.replace("\\u{fffd}", "\u{fffd}")), "{body}");
-    }
-
-    #[test]
-    fn a_refusal_names_the_task_where_that_can_be_read() {
-        type Named = Option<(&'static str, &'static str)>;
-        let cases: [(&[u8], Named); 6] = [
-            (b"\x0a\x01w\x12\x01t\x32\x05ab", Some(("t", "w"))),
-            (b"\x12\x01t\x32\x01a", Some(("t", "unknown"))),
-            (b"\x12\x01t\x0a\x01\xff", Some(("t", "unknown"))),
-            (b"\x0a\x01w\x12\x01\xff", None),
-            (b"\x0a\x01w\x32\x01a", None),
-            (b"\xff\xff\xff", None),
-        ];
-        for (wire, expected) in cases {
-            let mut reader = EntryReader::new(WireLayout::WorkerLogEntry);
-            let ids = reader.read(wire, RECEIVED_AT).entry.unwrap_err().ids;
-            let found = ids.as_ref().map(|ids| (ids.task.as_str(), ids.worker.as_str()));
-            assert_eq!(found, expected, "{wire:?}");
-        }
-    }
-
-    #[test]
-    fn entries_of_one_stream_keep_their_own_bytes_while_they_share_a_buffer() {
-        let mut reader = EntryReader::new(WireLayout::WorkerLogEntry);
-        let messages: Vec<_> =
-            (0..500).map(|turn| format!("line {turn} {}", "x".repeat(turn))).collect();
-        let mut all = Records::default();
-        for message in &messages {
-            let wire = WorkerLogEntry { message: message.clone(), ..entry(&[]) }.encode_to_vec();
-            all.append(reader.read(&wire, RECEIVED_AT).entry.unwrap().records);
-        }
-        assert_eq!(all.count(), 500);
-        for ((_, body), message) in all.iter().zip(&messages) {
-            assert!(
-                std::str::from_utf8(body).unwrap().contains(&format!("\"message\":\"{message}\""))
-            );
-        }
-    }
-}
+mod tests;

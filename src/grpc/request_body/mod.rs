@@ -13,10 +13,10 @@ use http_body::Body as _;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::arrival::{ArrivalWatch, Progress};
-use super::framing::{MAX_MESSAGE_BYTES, PREFIX_BYTES};
+use super::arrival::{ArrivalWatch, Progress, Skipped};
+use super::framing::PREFIX_BYTES;
 use super::message_counter::MessageCounter;
-use crate::encode::{CachedClock, WireLayout};
+use crate::encode::CachedClock;
 use crate::ingest::{EntryReader, IncomingEntry, Reservation, StreamBudget};
 
 /// The capacity for a message in parts that is kept for the next one, in bytes.
@@ -41,6 +41,10 @@ pub(super) struct RequestBody {
     frame: Bytes,
     /// The beginning of a message that continues in the next frame.
     begun: Vec<u8>,
+    /// A message that is too long, of which more is to come.
+    skipped: Option<Skipped>,
+    /// The longest message that is taken.
+    max_bytes: usize,
     budget: StreamBudget,
     watch: ArrivalWatch,
     /// Messages read in all, and when the transport had nothing more the last time.
@@ -51,12 +55,13 @@ pub(super) struct RequestBody {
 impl RequestBody {
     pub(super) fn new(
         body: Body,
-        layout: WireLayout,
+        reader: EntryReader,
+        max_bytes: usize,
         messages: MessageCounter,
         budget: StreamBudget,
     ) -> Self {
-        let (frame, begun, watch) = Default::default();
-        let (reader, clock) = (EntryReader::new(layout), CachedClock::now());
+        let (frame, begun, skipped, watch) = Default::default();
+        let clock = CachedClock::now();
         let (ticks, read, read_before) = (0, 0, 0);
         Self {
             body,
@@ -66,6 +71,8 @@ impl RequestBody {
             ticks,
             frame,
             begun,
+            skipped,
+            max_bytes,
             budget,
             watch,
             read,
@@ -78,9 +85,9 @@ impl RequestBody {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<IncomingEntry>, Status>> {
-        if self.begun.is_empty() {
+        if self.begun.is_empty() && self.skipped.is_none() {
             match whole(&self.frame)? {
-                Some(end) => {
+                Some(end) if end <= PREFIX_BYTES + self.max_bytes => {
                     let message = &self.frame[PREFIX_BYTES..end];
                     let budget = ready!(poll_entry_budget(&mut self.budget, message, context));
                     let incoming = self.reader.read(message, self.clock.as_str());
@@ -88,7 +95,7 @@ impl RequestBody {
                     return Poll::Ready(Ok(Some(IncomingEntry { budget, ..incoming })));
                 }
                 None if self.frame.is_empty() => return Poll::Ready(Ok(None)),
-                None => {}
+                _ => {}
             }
         }
         self.poll_message_in_parts(context)
@@ -99,10 +106,20 @@ impl RequestBody {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<IncomingEntry>, Status>> {
+        if self.skipped.is_some() {
+            return Poll::Ready(Ok(self.skip()));
+        }
         self.take(PREFIX_BYTES);
         let Some(wanted) = end(&self.begun)? else { return Poll::Ready(Ok(None)) };
+        let length = wanted - PREFIX_BYTES;
+        if length > self.max_bytes {
+            self.begun.clear();
+            self.skipped = Some(Skipped::new(length, self.max_bytes));
+            return Poll::Ready(Ok(self.skip()));
+        }
         let budget = ready!(self.budget.poll_unfinished(wanted, context));
         budget.map_err(|error| Status::resource_exhausted(error.to_string()))?;
+        self.begun.reserve_exact(wanted - self.begun.len());
         self.take(wanted);
         if self.begun.len() < wanted {
             return Poll::Ready(Ok(None));
@@ -116,12 +133,23 @@ impl RequestBody {
         Poll::Ready(Ok(Some(IncomingEntry { budget, ..incoming })))
     }
 
+    /// Reads a message on that is too long; what is told of it once all of it has come.
+    fn skip(&mut self) -> Option<IncomingEntry> {
+        let is_over = self.skipped.as_mut()?.take(&mut self.frame);
+        let skipped = if is_over { self.skipped.take() } else { None };
+        skipped.map(|skipped| skipped.refused())
+    }
+
     /// Called when nothing more has arrived. Ready with why the call ends, when it has waited for
     /// the rest of a message for too long.
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<Status> {
         self.ticks = 0;
         let was_quiet = self.read == self.read_before;
         self.read_before = self.read;
+        if let Some(skipped) = &self.skipped {
+            let seen = Progress { messages: self.read, bytes: skipped.seen() };
+            return self.watch.poll(seen, skipped.length(), context);
+        }
         if !self.begun.is_empty() {
             let length = end(&self.begun).ok().flatten().unwrap_or(PREFIX_BYTES) - PREFIX_BYTES;
             let seen = Progress { messages: self.read, bytes: self.begun.len() };
@@ -165,10 +193,11 @@ impl RequestBody {
     }
 
     fn end(&self) -> Result<bool, Status> {
-        if self.begun.is_empty() {
+        let skipped = self.skipped.as_ref().map_or(0, |skipped| PREFIX_BYTES + skipped.seen());
+        let bytes = self.begun.len().max(skipped);
+        if bytes == 0 {
             return Ok(false);
         }
-        let bytes = self.begun.len();
         Err(Status::internal(format!("the stream ends {bytes} bytes into a message")))
     }
 
@@ -238,13 +267,7 @@ fn end(bytes: &[u8]) -> Result<Option<usize>, Status> {
             )));
         }
     }
-    let length = u32::from_be_bytes(*length) as usize;
-    if length > MAX_MESSAGE_BYTES {
-        return Err(Status::resource_exhausted(format!(
-            "a message is {length} bytes, the limit is {MAX_MESSAGE_BYTES}"
-        )));
-    }
-    Ok(Some(PREFIX_BYTES + length))
+    Ok(Some(PREFIX_BYTES + u32::from_be_bytes(*length) as usize))
 }
 
 /// Where the message at the beginning of `bytes` ends, when all of it is there.
@@ -253,108 +276,4 @@ fn whole(bytes: &[u8]) -> Result<Option<usize>, Status> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::VecDeque;
-
-    use futures_util::StreamExt;
-    use http_body::Frame;
-    use prost::Message;
-
-    use super::*;
-    use crate::ingest::IngestBudget;
-    use crate::proto::ottoscaler::WorkerLogEntry;
-
-    /// A body of these frames.
-    struct Frames(VecDeque<Bytes>);
-
-    impl http_body::Body for Frames {
-        type Data = Bytes;
-        type Error = Status;
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-            Poll::Ready(self.0.pop_front().map(|data| Ok(Frame::data(data))))
-        }
-    }
-
-    fn prefixed(compressed: u8, length: usize, message: &[u8]) -> Vec<u8> {
-        [&[compressed], &(length as u32).to_be_bytes()[..], message].concat()
-    }
-
-    fn entry(message: &str) -> Vec<u8> {
-        let (task_id, worker_id, message) = ("t".into(), "w".into(), message.into());
-        let wire = WorkerLogEntry { task_id, worker_id, message, ..Default::default() };
-        let wire = wire.encode_to_vec();
-        prefixed(0, wire.len(), &wire)
-    }
-
-    /// What was read from a body.
-    #[derive(Debug, Default)]
-    struct ReadBody {
-        /// The messages' sizes, in bytes.
-        sizes: Vec<usize>,
-        /// Whether each message was an entry.
-        accepted: Vec<bool>,
-        error: Option<Status>,
-    }
-
-    /// Reads `wire` in frames of `bytes`.
-    async fn read(wire: &[u8], bytes: usize) -> ReadBody {
-        let frames = wire.chunks(bytes).map(Bytes::copy_from_slice).collect();
-        let (body, counter) = (Body::new(Frames(frames)), MessageCounter::default());
-        let connection = IngestBudget::new(8 << 20).connection();
-        let budget = StreamBudget::new(connection, std::time::Duration::from_secs(30));
-        let mut entries =
-            RequestBody::new(body, WireLayout::WorkerLogEntry, counter.clone(), budget);
-        let mut read = ReadBody::default();
-        while let Some(incoming) = entries.next().await {
-            match incoming {
-                Ok(incoming) => {
-                    read.sizes.push(incoming.wire_bytes);
-                    read.accepted.push(incoming.entry.is_ok());
-                }
-                Err(status) => read.error = Some(status),
-            }
-            if read.error.is_some() {
-                break;
-            }
-        }
-        assert_eq!(counter.get(), read.sizes.len() as u64);
-        read
-    }
-
-    #[tokio::test]
-    async fn messages_come_out_whole_wherever_the_frames_are_cut() {
-        let long = "x".repeat(300);
-        let empty = prefixed(0, 0, b"");
-        let wire = [entry("one"), empty, entry(&long), entry("last")].concat();
-        for bytes in 1..=wire.len() {
-            let read = read(&wire, bytes).await;
-            assert_eq!(read.sizes, [11, 0, 309, 12], "frames of {bytes} bytes");
-            assert_eq!(read.accepted, [true, false, true, true], "frames of {bytes} bytes");
-            assert!(read.error.is_none(), "frames of {bytes} bytes: {:?}", read.error);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_body_that_breaks_a_rule_ends_with_a_status_that_says_which() {
-        let too_long = prefixed(0, MAX_MESSAGE_BYTES + 1, b"");
-        let cut = &entry("cut")[..9];
-        let cases = [
-            (&too_long[..], Code::ResourceExhausted, "a message is 4194305 bytes, the limit is"),
-            (&prefixed(1, 0, b""), Code::Internal, "its compressed flag set"),
-            (&prefixed(7, 0, b""), Code::Internal, "compressed flag is 7, it needs 0 or 1"),
-            (cut, Code::Internal, "the stream ends 9 bytes into a message"),
-        ];
-        for (wire, code, reason) in cases {
-            let wire = [&entry("good"), wire].concat();
-            for bytes in [1, 3, wire.len()] {
-                let read = read(&wire, bytes).await;
-                let status = read.error.expect(reason);
-                assert_eq!((&read.sizes[..], status.code()), (&[12][..], code));
-                assert!(status.message().contains(reason), "{status}");
-            }
-        }
-    }
-}
+mod tests;
