@@ -9,6 +9,7 @@ use crate::config::{ServeArgs, effective, with_file_defaults, with_old_variables
 
 mod data;
 mod demo;
+mod exit;
 mod health;
 mod push;
 mod serve;

@@ -52,7 +52,7 @@ async fn next(signal: &mut Option<Signal>) -> Option<()> {
 }
 
 /// Whether the process ignores `signal`, as Linux tells it; elsewhere it does not.
-fn is_ignored(signal: SignalKind) -> bool {
+pub(super) fn is_ignored(signal: SignalKind) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());

@@ -17,12 +17,26 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(super) struct Console {
     is_terminal: bool,
+    is_quiet: bool,
     drops: AtomicU64,
 }
 
 impl Console {
-    pub(super) fn stderr() -> Self {
-        Self { is_terminal: stderr().is_terminal(), drops: AtomicU64::new(0) }
+    /// A quiet one prints only what went wrong.
+    pub(super) fn stderr(is_quiet: bool) -> Self {
+        Self { is_terminal: stderr().is_terminal(), is_quiet, drops: AtomicU64::new(0) }
+    }
+
+    /// Where the log can be read.
+    pub(super) fn link(&self, url: &str) {
+        if !self.is_quiet {
+            self.print(&format!("follow it at {url}"));
+        }
+    }
+
+    /// Why nothing could be done.
+    pub(super) fn failure(&self, text: &str) {
+        self.print(text);
     }
 
     pub(super) fn notice(&self, notice: Notice) {
@@ -51,7 +65,7 @@ impl Console {
 
     /// Prints the counts until aborted; only on a terminal.
     pub(super) async fn show_progress(self: Arc<Self>, pusher: Pusher) {
-        if !self.is_terminal {
+        if !self.is_terminal || self.is_quiet {
             return;
         }
         let mut ticks = tokio::time::interval(PROGRESS_INTERVAL);
@@ -80,11 +94,18 @@ impl Console {
             self.print(&error.to_string());
         }
         let Progress { pushed, acknowledged, dropped } = progress;
-        let unacked = pushed - acknowledged - dropped;
+        let undelivered = pushed - acknowledged - dropped + input.late_lines;
+        if undelivered > 0 {
+            self.print(&format!("{undelivered} lines were not delivered"));
+        }
+        if self.is_quiet {
+            return;
+        }
+        let read = pushed + input.late_lines;
         let reconnects = result.as_ref().map_or(0, |report| report.reconnects);
         self.print(&format!(
-            "{pushed} lines in {:.1} s: {acknowledged} kept, {dropped} dropped, \
-             {unacked} unacknowledged, {reconnects} reconnects",
+            "{read} lines in {:.1} s: {acknowledged} kept, {dropped} dropped, \
+             {undelivered} not delivered, {reconnects} reconnects",
             elapsed.as_secs_f32()
         ));
     }
@@ -97,6 +118,11 @@ impl Console {
 }
 
 impl InputReport {
+    /// Whether every line of it could be offered.
+    pub(super) fn is_whole(&self) -> bool {
+        self.late_lines == 0 && self.failure.is_none()
+    }
+
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.invalid_lines > 0 {
@@ -109,7 +135,7 @@ impl InputReport {
                 .push(format!("{lines} lines are longer than 16 MiB, only their heads were sent"));
         }
         if let Some(failure) = &self.failure {
-            warnings.push(format!("standard input cannot be read: {failure}"));
+            warnings.push(format!("the input cannot be read: {failure}"));
         }
         warnings
     }

@@ -3,28 +3,26 @@
 //! The thread is never joined, so an input that stays open does not keep the process alive.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 /// How much one read takes at most.
-const CHUNK_BYTES: usize = 64 * 1024;
+pub(super) const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Chunks that wait to be cut into lines; while the window is full, reading stops here.
-const QUEUED_CHUNKS: usize = 4;
+pub(super) const QUEUED_CHUNKS: usize = 4;
 
 /// Of a longer line the head is sent, with a mark; a little less than servers keep, so that they keep
 /// the mark too.
 const MAX_LINE_BYTES: usize = (16 << 20) - 1024;
 
 /// The result of one read.
-pub(super) type Chunk = io::Result<Bytes>;
-
-/// The input as it comes.
-pub(super) struct Input {
-    pub(super) chunks: mpsc::Receiver<Chunk>,
-    /// Resolves once nothing more is read or copied.
-    pub(super) copied: oneshot::Receiver<()>,
+pub(super) struct Chunk {
+    /// Where it was read, where that is a command.
+    pub(super) source: Option<Arc<str>>,
+    pub(super) bytes: io::Result<Bytes>,
 }
 
 /// What was wrong with the input.
@@ -34,22 +32,21 @@ pub(super) struct InputReport {
     pub(super) invalid_lines: u64,
     /// Lines of which only the head was sent.
     pub(super) cut_lines: u64,
+    /// Lines that came after pushing had ended.
+    pub(super) late_lines: u64,
     /// Why reading ended early.
     pub(super) failure: Option<io::Error>,
 }
 
 /// Starts to read standard input, and with `tee` to copy it to standard output.
-pub(super) fn read_stdin(tee: bool) -> io::Result<Input> {
+pub(super) fn read_stdin(tee: bool) -> io::Result<mpsc::Receiver<Chunk>> {
     let (sender, chunks) = mpsc::channel(QUEUED_CHUNKS);
-    let (done, copied) = oneshot::channel();
     let read = move || {
         let output = tee.then(|| io::stdout().lock());
         read_all(io::stdin().lock(), output, &sender);
-        // Nobody waits for it any more when this fails.
-        done.send(()).ok();
     };
     std::thread::Builder::new().name("stdin".into()).spawn(read)?;
-    Ok(Input { chunks, copied })
+    Ok(chunks)
 }
 
 /// Sends what is read from `input`; without a receiver it goes on only to copy.
@@ -62,13 +59,13 @@ fn read_all(mut input: impl Read, mut output: Option<impl Write>, sender: &mpsc:
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => {
-                sender.blocking_send(Err(error)).ok();
+                sender.blocking_send(Chunk { source: None, bytes: Err(error) }).ok();
                 return;
             }
         };
         let bytes = buffer.split_to(length).freeze();
         output = output.and_then(|output| copy_to(output, &bytes));
-        let has_receiver = sender.blocking_send(Ok(bytes)).is_ok();
+        let has_receiver = sender.blocking_send(Chunk { source: None, bytes: Ok(bytes) }).is_ok();
         if !has_receiver && output.is_none() {
             return;
         }
@@ -83,7 +80,7 @@ fn copy_to<W: Write>(mut output: W, bytes: &[u8]) -> Option<W> {
 
 /// Cuts chunks into lines at `\n`, wherever the chunks are cut.
 ///
-/// Only the `\n` is removed; a `\r` before it stays. Invalid UTF-8 becomes U+FFFD.
+/// The `\n` is removed, and one `\r` before it: together they are one line end. Invalid UTF-8 becomes U+FFFD.
 #[derive(Debug, Default)]
 pub(super) struct Splitter {
     partial: Vec<u8>,
@@ -144,6 +141,7 @@ impl Splitter {
     }
 
     fn text(&mut self, line: &[u8]) -> String {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         match std::str::from_utf8(line) {
             Ok(text) => text.to_owned(),
             Err(_) => {
@@ -178,9 +176,9 @@ mod tests {
     }
 
     #[test]
-    fn only_the_line_feed_is_removed() {
-        let (lines, invalid) = split_all(&[b"a\r\n\n b\tc \nlast"]);
-        assert_eq!(lines, ["a\r", "", " b\tc ", "last"]);
+    fn only_the_line_end_is_removed() {
+        let (lines, invalid) = split_all(&[b"a\r", b"\n\n b\tc \n1%\r\r\nlast"]);
+        assert_eq!(lines, ["a", "", " b\tc ", "1%\r", "last"]);
         assert_eq!(invalid, 0);
         assert_eq!(split_all(&[b"a\n"]).0, ["a"]);
         assert_eq!(split_all(&[]).0, [""; 0]);
@@ -233,7 +231,7 @@ mod tests {
         }
 
         #[test]
-        fn joined_lines_are_the_text_again(text in "([^\n]{0,12}\n){0,12}([^\n]{1,12})?") {
+        fn joined_lines_are_the_text_again(text in "([^\r\n]{0,12}\n){0,12}([^\r\n]{1,12})?") {
             let (lines, _) = split_all(&[text.as_bytes()]);
             let mut joined = lines.join("\n");
             if text.ends_with('\n') {

@@ -7,14 +7,16 @@ use serde::Deserialize;
 
 use super::parts::PartJoiner;
 use super::render::{LogLine, Renderer};
+use crate::cli::exit;
 use crate::client::sse::Event;
-use crate::domain::{TaskId, describe_gap};
+use crate::domain::{Outcome, TaskId, describe_gap};
 
 /// How following ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TailEnd {
     Ended,
     Refused(String),
+    GaveUp(String),
 }
 
 #[derive(Debug, Deserialize)]
@@ -33,6 +35,8 @@ struct WorkerStatus {
 struct Complete {
     lines: u64,
     lost_lines: u64,
+    /// Absent where the server is older than outcomes.
+    outcome: Option<String>,
     workers: Vec<WorkerStatus>,
 }
 
@@ -58,12 +62,13 @@ pub(super) struct Tail<W> {
     joiner: PartJoiner,
     output: W,
     states: BTreeMap<String, String>,
+    outcome: Option<Outcome>,
 }
 
 impl<W: Write> Tail<W> {
     pub(super) fn new(task: TaskId, renderer: Renderer, output: W) -> Self {
         let joiner = PartJoiner::default();
-        Self { task, renderer, joiner, output, states: BTreeMap::new() }
+        Self { task, renderer, joiner, output, states: BTreeMap::new(), outcome: None }
     }
 
     /// Prints one event; why the tail ends when it was the last.
@@ -71,15 +76,25 @@ impl<W: Write> Tail<W> {
         if !matches!(event.event.as_str(), "log" | "heartbeat") {
             self.print_unfinished()?;
         }
+        if self.renderer.is_json() {
+            self.write_json(event)?;
+        }
         match event.event.as_str() {
+            "log" if self.renderer.is_json() => {}
             "log" => return self.on_log(&event.data).map(|()| None),
-            "status" => self.on_status(&event.data),
+            // Standard error is not buffered: what came before is to be seen before.
+            "status" => {
+                self.flush()?;
+                self.on_status(&event.data);
+            }
             "gap" => {
+                self.flush()?;
                 let Gap { lines, reason } = parse_or_default(&event.data);
                 print_notice(&describe_gap(lines, &reason));
             }
             "reset" => print_notice("the server has a new store; its log follows from the start"),
             "complete" => {
+                self.flush()?;
                 self.on_complete(parse_or_default(&event.data));
                 return Ok(Some(TailEnd::Ended));
             }
@@ -93,19 +108,41 @@ impl<W: Write> Tail<W> {
         self.output.flush()
     }
 
-    /// Whether a worker failed or was terminated.
-    pub(super) fn has_failed(&self) -> bool {
-        self.states.values().any(|state| matches!(state.as_str(), "FAILED" | "TERMINATED"))
+    /// How it ended, as an exit code. Where the log's end came before the task's, as with
+    /// `--no-follow`, the workers' states say it: nothing bad so far is well.
+    pub(super) fn exit_code(&self) -> u8 {
+        if let Some(outcome) = self.outcome {
+            return exit::of_outcome(outcome);
+        }
+        let has = |wanted: &str| self.states.values().any(|state| state == wanted);
+        match () {
+            () if has("FAILED") => exit::TASK_FAILED,
+            () if has("TERMINATED") => exit::TASK_TERMINATED,
+            () => exit::SUCCESS,
+        }
+    }
+
+    /// The event's data with the event's name and id before it.
+    fn write_json(&mut self, event: &Event) -> io::Result<()> {
+        let Event { event: name, id, data } = event;
+        match data.strip_prefix('{').filter(|_| name != "heartbeat") {
+            Some(rest) => {
+                let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
+                let id = serde_json::Value::from(id.as_str());
+                writeln!(self.output, r#"{{"event":"{name}","id":{id}{comma}{rest}"#)
+            }
+            None => Ok(()),
+        }
     }
 
     fn on_log(&mut self, data: &str) -> io::Result<()> {
         match serde_json::from_str::<LogLine<'_>>(data) {
-            Ok(line) if self.renderer.is_verbatim() || self.joiner.lets_pass(&line) => {
-                self.renderer.write(&line, data, &mut self.output)
+            Ok(line) if self.joiner.lets_pass(&line) => {
+                self.renderer.write(&line, &mut self.output)
             }
             Ok(line) => {
                 let lines = self.joiner.add(line);
-                lines.iter().try_for_each(|line| self.renderer.write(line, data, &mut self.output))
+                lines.iter().try_for_each(|line| self.renderer.write(line, &mut self.output))
             }
             Err(error) => {
                 print_notice(&format!("a log event cannot be read: {error}"));
@@ -117,7 +154,7 @@ impl<W: Write> Tail<W> {
     /// Prints a line whose other parts will not come.
     fn print_unfinished(&mut self) -> io::Result<()> {
         let unfinished = self.joiner.take();
-        unfinished.map_or(Ok(()), |line| self.renderer.write(&line, "", &mut self.output))
+        unfinished.map_or(Ok(()), |line| self.renderer.write(&line, &mut self.output))
     }
 
     fn on_status(&mut self, data: &str) {
@@ -130,14 +167,16 @@ impl<W: Write> Tail<W> {
     }
 
     fn on_complete(&mut self, complete: Complete) {
-        let Complete { lines, lost_lines, workers } = complete;
+        let Complete { lines, lost_lines, outcome, workers } = complete;
+        self.outcome = outcome.and_then(|outcome| outcome.parse().ok());
         workers.into_iter().for_each(|worker| self.remember(worker));
         let ends: Vec<_> =
             self.states.iter().map(|(worker, state)| format!("{worker} {state}")).collect();
         let lost = if lost_lines > 0 { format!(", {lost_lines} lost") } else { String::new() };
         print_notice(&format!(
-            "{} is complete: {lines} lines{lost}; {}",
+            "{} is complete{}: {lines} lines{lost}; {}",
             self.task,
+            self.outcome.map(|outcome| format!(" ({outcome})")).unwrap_or_default(),
             ends.join(", ")
         ));
     }
@@ -186,32 +225,49 @@ mod tests {
     }
 
     #[test]
-    fn json_is_printed_verbatim_and_heartbeats_are_not() {
+    fn json_has_every_event_with_its_id_and_heartbeats_are_not_printed() {
         let mut tail = tail(Format::Json);
         let data = r#"{"offset":3, "line":1,"workerId":"w","message":"a\u001b[1m"}"#;
         assert_eq!(play(&mut tail, "log", data), None);
         assert_eq!(play(&mut tail, "heartbeat", "{}"), None);
-        assert_eq!(printed(tail), format!("{data}\n"));
+        play(&mut tail, "gap", r#"{"lines":2}"#);
+        let log = data.replacen('{', r#"{"event":"log","id":"","#, 1);
+        assert_eq!(
+            printed(tail),
+            format!("{log}\n{{\"event\":\"gap\",\"id\":\"\",\"lines\":2}}\n")
+        );
     }
 
     #[test]
-    fn complete_ends_and_a_failed_worker_in_it_counts() {
+    fn complete_ends_and_each_outcome_has_its_code() {
+        let codes =
+            [("succeeded", 0), ("failed", 1), ("terminated", 6), ("lost", 3), ("unknown", 3)];
+        for (outcome, code) in codes {
+            let mut tail = tail(Format::Plain);
+            let data = format!(r#"{{"lines":5,"outcome":"{outcome}","workers":[]}}"#);
+            assert_eq!(play(&mut tail, "complete", &data), Some(TailEnd::Ended));
+            assert_eq!(tail.exit_code(), code, "{outcome}");
+        }
+    }
+
+    #[test]
+    fn without_an_outcome_a_failed_worker_counts() {
         let mut tail = tail(Format::Plain);
         let data = r#"{"lines":5,"lostLines":0,"workers":[
             {"workerId":"a","state":"COMPLETED"},{"workerId":"b","state":"FAILED"}]}"#;
         assert_eq!(play(&mut tail, "complete", data), Some(TailEnd::Ended));
-        assert!(tail.has_failed());
+        assert_eq!(tail.exit_code(), exit::TASK_FAILED);
     }
 
     #[test]
     fn the_last_status_of_a_worker_counts() {
         let mut tail = tail(Format::Plain);
         play(&mut tail, "status", r#"{"workerId":"a","status":"TERMINATED","reason":"evicted"}"#);
-        assert!(tail.has_failed());
+        assert_eq!(tail.exit_code(), exit::TASK_TERMINATED);
         play(&mut tail, "status", r#"{"workerId":"a","state":"COMPLETED"}"#);
         let without_state = r#"{"lines":0,"workers":[{"workerId":"b","state":null}]}"#;
         assert_eq!(play(&mut tail, "complete", without_state), Some(TailEnd::Ended));
-        assert!(!tail.has_failed());
+        assert_eq!(tail.exit_code(), exit::SUCCESS);
     }
 
     #[test]

@@ -6,11 +6,15 @@ mod render;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::ValueEnum;
 use clap::builder::BoolishValueParser;
 
-use crate::client::follow::{AtEnd, Follow, FollowOptions, Update, task_stream_url};
+use crate::cli::exit;
+use crate::client::follow::{
+    AtEnd, Follow, FollowOptions, Update, is_task_known, task_page_url, task_stream_url,
+};
 use crate::domain::TaskId;
 use events::{Tail, TailEnd};
 use render::{Format, Renderer};
@@ -22,8 +26,8 @@ use render::{Format, Renderer};
 /// wrote to its standard error begin with `! `; once a second worker shows up, each line names
 /// its worker.
 ///
-/// Exit code: 0 when the task is complete, 1 when a worker failed or was terminated, 2 when
-/// the server refused.
+/// Exit code: 0 when the task succeeded, 1 when it failed, 6 when it was terminated, 3 when nothing
+/// told how it ended, 4 when there is no such task, 5 when it gave up, 2 when the server refused.
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
@@ -31,8 +35,23 @@ pub(super) struct Args {
     #[arg(long, env = "OTTO_TAIL_URL", default_value = "http://127.0.0.1:4000")]
     pub url: String,
     /// The task to follow
+    #[arg(value_name = "TASK", required_unless_present = "task")]
+    pub id: Option<TaskId>,
+    /// The same, where TASK is not given
     #[arg(long, env = "OTTO_TAIL_TASK", value_name = "ID")]
-    pub task: TaskId,
+    pub task: Option<TaskId>,
+    /// Wait for a task that is not there yet
+    #[arg(long, env = "OTTO_TAIL_WAIT", value_parser = BoolishValueParser::new())]
+    pub wait: bool,
+    /// Give up when nothing has come from the server for this long; without it, never
+    #[arg(long, env = "OTTO_TAIL_GIVE_UP_AFTER", value_name = "TIME")]
+    pub give_up_after: Option<humantime::Duration>,
+    /// Only what was received at this time or later, in RFC 3339
+    #[arg(long, env = "OTTO_TAIL_SINCE", value_name = "TIME")]
+    pub since: Option<jiff::Timestamp>,
+    /// Print only the log and what goes wrong
+    #[arg(long, short, env = "OTTO_TAIL_QUIET", value_parser = BoolishValueParser::new())]
+    pub quiet: bool,
     /// Bearer token, see `otto-handler token`
     #[arg(long, env = "OTTO_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
@@ -54,7 +73,7 @@ pub(super) struct Args {
     /// Begin with the last N lines
     #[arg(long, env = "OTTO_TAIL_TAIL", value_name = "N", conflicts_with = "from")]
     pub tail: Option<u64>,
-    /// Print the server's JSON, one object a line, instead of text
+    /// Print each event as JSON, one object a line with `event` and `id`, instead of text
     #[arg(long, env = "OTTO_TAIL_JSON", value_parser = BoolishValueParser::new())]
     pub json: bool,
     /// Print messages as they were sent, and nothing else: they may control your terminal
@@ -79,29 +98,46 @@ pub(super) enum ColorChoice {
     Never,
 }
 
-/// The server refused, or sent something other than an event stream.
-const EXIT_REFUSED: u8 = 2;
-
 /// Runs the command.
 ///
 /// # Errors
 /// When the address cannot be used, or standard output cannot be written (but for a closed pipe).
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let mut follow = Follow::new(options(&args)?)?;
+    let task = args.id.as_ref().or(args.task.as_ref()).expect("clap asks for one");
+    let options = match options(&args, task) {
+        Ok(options) => options,
+        Err(error) => return Ok(fail(&error.to_string(), exit::USAGE)),
+    };
+    if !args.wait && is_task_known(&args.url, task, args.token.as_deref()).await == Some(false) {
+        let text = format!("there is no task {task} at {}; --wait waits for it", args.url);
+        return Ok(fail(&text, exit::NO_TASK));
+    }
+    if !args.quiet {
+        eprintln!("otto-handler tail: in a browser: {}", task_page_url(&args.url, task)?);
+    }
+    let mut follow = Follow::new(options)?;
     let output = io::BufWriter::new(io::stdout());
-    let mut tail = Tail::new(args.task.clone(), Renderer::new(format(&args)), output);
-    match follow_to_end(&mut follow, &mut tail).await {
-        Ok(TailEnd::Ended) => Ok(ExitCode::from(u8::from(tail.has_failed()))),
-        Ok(TailEnd::Refused(reason)) => {
-            eprintln!("otto-handler tail: {reason}");
-            Ok(ExitCode::from(EXIT_REFUSED))
-        }
+    let mut tail = Tail::new(task.clone(), Renderer::new(format(&args)), output);
+    match follow_to_end(&mut follow, &mut tail, &args).await {
+        Ok(TailEnd::Ended) => Ok(ExitCode::from(tail.exit_code())),
+        Ok(TailEnd::Refused(reason)) => Ok(fail(&reason, exit::USAGE)),
+        Ok(TailEnd::GaveUp(reason)) => Ok(fail(&reason, exit::GAVE_UP)),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         Err(error) => Err(error.into()),
     }
 }
 
-async fn follow_to_end<W: Write>(follow: &mut Follow, tail: &mut Tail<W>) -> io::Result<TailEnd> {
+fn fail(reason: &str, code: u8) -> ExitCode {
+    eprintln!("otto-handler tail: {reason}");
+    ExitCode::from(code)
+}
+
+async fn follow_to_end<W: Write>(
+    follow: &mut Follow,
+    tail: &mut Tail<W>,
+    args: &Args,
+) -> io::Result<TailEnd> {
+    let mut failing_since: Option<Instant> = None;
     loop {
         let update = match follow.next().await {
             Ok(Some(update)) => update,
@@ -109,8 +145,17 @@ async fn follow_to_end<W: Write>(follow: &mut Follow, tail: &mut Tail<W>) -> io:
             Err(error) => return tail.flush().map(|()| TailEnd::Refused(error.to_string())),
         };
         let end = match update {
-            Update::Event(event) => tail.on_event(&event)?,
+            Update::Event(event) => {
+                failing_since = None;
+                tail.on_event(&event)?
+            }
             Update::Disconnected { reason, retry_in } => {
+                let failing = failing_since.get_or_insert_with(Instant::now).elapsed();
+                if args.give_up_after.is_some_and(|limit| failing >= *limit) {
+                    let seconds = failing.as_secs();
+                    let text = format!("gave up after {seconds} s without an event: {reason}");
+                    return tail.flush().map(|()| TailEnd::GaveUp(text));
+                }
                 let seconds = retry_in.as_secs_f32();
                 eprintln!("otto-handler tail: {reason}; trying again in {seconds:.1} s");
                 None
@@ -125,8 +170,9 @@ async fn follow_to_end<W: Write>(follow: &mut Follow, tail: &mut Tail<W>) -> io:
     }
 }
 
-fn options(args: &Args) -> anyhow::Result<FollowOptions> {
-    let mut url = task_stream_url(&args.url, &args.task)?;
+fn options(args: &Args, task: &TaskId) -> anyhow::Result<FollowOptions> {
+    let mut url = task_stream_url(&args.url, task)?;
+    let since = args.since.map(|time| time.to_string());
     let tail = args.tail.map(|lines| lines.to_string());
     let parameters = [
         ("level", &args.level),
@@ -135,6 +181,7 @@ fn options(args: &Args) -> anyhow::Result<FollowOptions> {
         ("keywords", &args.keywords),
         ("from", &args.from),
         ("tail", &tail),
+        ("since", &since),
         ("follow", &args.no_follow.then(|| "false".to_owned())),
     ];
     for (name, value) in parameters {
@@ -177,9 +224,9 @@ mod tests {
 
     #[test]
     fn the_arguments_become_the_query() {
-        let line = "tail --task a/b --level ERROR,WARN --worker w --tail 10 --no-follow";
+        let line = "tail a/b --level ERROR,WARN --worker w --tail 10 --no-follow";
         let args = Command::parse_from(line.split(' ')).args;
-        let options = options(&args).unwrap();
+        let options = options(&args, args.id.as_ref().unwrap()).unwrap();
         assert_eq!(
             options.url.as_str(),
             "http://127.0.0.1:4000/api/v1/log-streaming/stream/a%2Fb\

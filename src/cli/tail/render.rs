@@ -81,23 +81,17 @@ impl Renderer {
         Self { format, first_worker: None, has_several_workers: false, terminals: HashMap::new() }
     }
 
-    /// Whether lines are printed as the server sends them.
-    pub(super) fn is_verbatim(&self) -> bool {
+    /// Whether events are printed as they came; lines are not for the renderer then.
+    pub(super) fn is_json(&self) -> bool {
         self.format == Format::Json
     }
 
-    /// Prints `line`, whose event data is `data`.
-    pub(super) fn write(
-        &mut self,
-        line: &LogLine<'_>,
-        data: &str,
-        output: &mut impl Write,
-    ) -> io::Result<()> {
+    /// Prints `line`.
+    pub(super) fn write(&mut self, line: &LogLine<'_>, output: &mut impl Write) -> io::Result<()> {
         self.meet(&line.worker_id);
         match self.format {
-            Format::Json => writeln!(output, "{data}"),
             Format::Raw => writeln!(output, "{}", without_line_end(&line.message)),
-            Format::Plain | Format::Colored => self.write_rows(line, output),
+            Format::Json | Format::Plain | Format::Colored => self.write_rows(line, output),
         }
     }
 
@@ -184,7 +178,7 @@ mod tests {
     fn print(renderer: &mut Renderer, data: &str) -> String {
         let mut output = Vec::new();
         let line = serde_json::from_str(data).unwrap();
-        renderer.write(&line, data, &mut output).unwrap();
+        renderer.write(&line, &mut output).unwrap();
         String::from_utf8(output).unwrap()
     }
 

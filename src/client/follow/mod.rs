@@ -6,6 +6,7 @@
 //! server answers 204, or refuses for a reason that another attempt cannot change.
 
 mod error;
+mod known;
 mod options;
 mod response;
 #[cfg(test)]
@@ -24,8 +25,9 @@ use super::backoff::Backoff;
 use super::sse::{Event, Parser};
 
 pub use error::{Error, Refusal};
+pub use known::is_task_known;
 pub use options::{AtEnd, FollowOptions};
-pub use url::{UrlError, task_stream_url};
+pub use url::{UrlError, task_page_url, task_stream_url};
 
 use response::ResponseKind;
 

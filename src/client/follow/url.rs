@@ -20,6 +20,18 @@ pub enum UrlError {
 /// # Errors
 /// When `base` is not an HTTP address, or `task` is `.` or `..`.
 pub fn task_stream_url(base: &str, task: &TaskId) -> Result<Url, UrlError> {
+    task_url(base, &["api", "v1", "log-streaming", "stream"], task)
+}
+
+/// The address of `task`'s page in the viewer at `base`.
+///
+/// # Errors
+/// As [`task_stream_url`].
+pub fn task_page_url(base: &str, task: &TaskId) -> Result<Url, UrlError> {
+    task_url(base, &["tasks"], task)
+}
+
+pub(super) fn task_url(base: &str, before: &[&str], task: &TaskId) -> Result<Url, UrlError> {
     if matches!(task.as_str(), "." | "..") {
         return Err(UrlError::DotSegment(task.to_string()));
     }
@@ -31,7 +43,7 @@ pub fn task_stream_url(base: &str, task: &TaskId) -> Result<Url, UrlError> {
         drop(segments);
         return Err(bad_base());
     }
-    segments.pop_if_empty().extend(["api", "v1", "log-streaming", "stream", task.as_str()]);
+    segments.pop_if_empty().extend(before.iter().copied().chain([task.as_str()]));
     drop(segments);
     Ok(url)
 }

@@ -9,7 +9,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 
 use super::error::Error;
-use super::options::PushOptions;
+use super::options::{PushOptions, WorkerEnd};
 use super::report::{Notice, Observer, Report};
 use super::shared_window::SharedWindow;
 use super::window::{Dropped, UnsentSequence};
@@ -123,31 +123,32 @@ impl Driver {
 
     async fn run_to_end(&mut self) -> Result<(), Error> {
         if let Some(status) = self.options.first_status {
-            self.send_status(status).await?;
+            self.send_status(&status.into()).await?;
         }
-        let final_status = self.deliver().await?;
-        if let Some(status) = final_status {
-            self.send_status(status).await?;
+        if let Some(end) = self.deliver().await? {
+            self.send_status(&end).await?;
         }
         Ok(())
     }
 
-    /// Streams until every line is acknowledged; returns the status to send last.
-    async fn deliver(&mut self) -> Result<Option<WorkerState>, Error> {
+    /// Streams until every line is acknowledged; returns what to notify last.
+    async fn deliver(&mut self) -> Result<Option<WorkerEnd>, Error> {
         loop {
             let ended = self.stream().await;
-            let final_status = self.window.lock().final_status();
-            if let Some(final_status) = final_status {
-                return Ok(final_status);
+            let end = self.window.lock().end();
+            if let Some(end) = end {
+                return Ok(end);
             }
             let unfinished = || StreamError::transient("the server ended the stream");
-            self.recover(ended.err().unwrap_or_else(unfinished)).await?;
+            // A proxy that cuts what is idle is nobody's trouble as long as the next stream opens.
+            let was_idle = self.failing_since.is_none() && self.window.lock().unacked_lines() == 0;
+            self.recover(ended.err().unwrap_or_else(unfinished), was_idle).await?;
             self.report.reconnects += 1;
         }
     }
 
     /// Sends a worker's status until the server has accepted or refused it.
-    async fn send_status(&mut self, status: WorkerState) -> Result<(), Error> {
+    async fn send_status(&mut self, status: &WorkerEnd) -> Result<(), Error> {
         let notification = self.notification(status);
         loop {
             match self.notify(notification.clone()).await {
@@ -156,7 +157,7 @@ impl Driver {
                     self.on_status_ack(response);
                     return Ok(());
                 }
-                Err(error) => self.recover(error).await?,
+                Err(error) => self.recover(error, false).await?,
             }
         }
     }
@@ -193,7 +194,7 @@ impl Driver {
         responses: &mut Streaming<LogForwardResponse>,
     ) -> Result<Option<LogForwardResponse>, StreamError> {
         loop {
-            let is_over = self.window.lock().final_status().is_some();
+            let is_over = self.window.lock().end().is_some();
             let limit = if is_over { END_TIMEOUT } else { self.options.give_up_after };
             match timeout(limit, responses.message()).await {
                 Ok(response) => return response.map_err(|status| self.on_status(status)),
@@ -260,11 +261,11 @@ impl Driver {
         self.backoff.reset();
     }
 
-    /// Waits before the next attempt.
+    /// Waits before the next attempt; `silently` without a notice.
     ///
     /// # Errors
     /// When there is no next attempt: the error is permanent, or the time to give up has come.
-    async fn recover(&mut self, error: StreamError) -> Result<(), Error> {
+    async fn recover(&mut self, error: StreamError, silently: bool) -> Result<(), Error> {
         let (reason, wait) = match error {
             StreamError::Transient { reason, wait } => (reason, wait),
             StreamError::Permanent(error) => return Err(error),
@@ -276,7 +277,9 @@ impl Driver {
             return Err(Error::GaveUp { waited_s: since.elapsed().as_secs(), reason });
         }
         let retry_in = self.backoff.next_delay().max(wait).min(left);
-        (self.observer)(Notice::Disconnected { reason, retry_in });
+        if !silently {
+            (self.observer)(Notice::Disconnected { reason, retry_in });
+        }
         sleep(retry_in).await;
         Ok(())
     }
@@ -302,14 +305,15 @@ impl Driver {
         request
     }
 
-    fn notification(&self, status: WorkerState) -> WorkerStatusNotification {
+    fn notification(&self, status: &WorkerEnd) -> WorkerStatusNotification {
         let window = self.window.lock();
         WorkerStatusNotification {
             worker_id: window.producer().worker.to_string(),
             task_id: window.producer().task.to_string(),
-            status: status_type(status).into(),
+            status: status_type(status.state).into(),
             timestamp: format!("{:.3}", jiff::Timestamp::now()),
-            ..Default::default()
+            reason: status.reason.clone(),
+            metadata: status.metadata(),
         }
     }
 }

@@ -12,6 +12,9 @@ pub enum Error {
     /// The server answers what was not sent.
     #[error("the server broke the protocol: {0}")]
     Protocol(String),
+    /// Somebody asked to end at once.
+    #[error("stopped before everything was delivered")]
+    Interrupted,
     /// No answer came for too long.
     #[error("gave up after {waited_s} s without an answer: {reason}")]
     GaveUp {

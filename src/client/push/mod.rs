@@ -22,11 +22,9 @@ use std::time::Duration;
 
 use tonic::transport::{Endpoint, Uri};
 
-use crate::domain::WorkerState;
-
 pub use driver::Driver;
 pub use error::{Ended, Error};
-pub use options::{Producer, PushOptions};
+pub use options::{Producer, PushOptions, WorkerEnd};
 pub use report::{Notice, Observer, Report};
 pub use window::{Dropped, Line, Progress};
 
@@ -48,9 +46,9 @@ impl Pusher {
         self.window.push(line).await
     }
 
-    /// No more lines: the driver ends once all are acknowledged, and sends `status` then.
-    pub fn finish(&self, status: Option<WorkerState>) {
-        self.window.finish(status);
+    /// No more lines: the driver ends once all are acknowledged, and notifies `end` then.
+    pub fn finish(&self, end: Option<WorkerEnd>) {
+        self.window.finish(end);
     }
 
     /// Counts, as of now.

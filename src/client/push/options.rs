@@ -1,5 +1,6 @@
 //! Where to push, whose lines, and how patiently.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tonic::transport::Uri;
@@ -15,8 +16,33 @@ pub struct Producer {
     pub worker: WorkerId,
     /// Their level, such as `INFO`.
     pub level: String,
-    /// Their source, such as `stdout`.
+    /// The source of lines that have none of their own, such as `stdout`.
     pub source: String,
+}
+
+/// How a worker ended: what is notified last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerEnd {
+    /// Its last state.
+    pub state: WorkerState,
+    /// Why, for people to read; may be empty.
+    pub reason: String,
+    /// Its process's exit code, where one is known.
+    pub exit_code: Option<i32>,
+}
+
+impl WorkerEnd {
+    /// What the status's metadata says of it.
+    pub(super) fn metadata(&self) -> HashMap<String, String> {
+        let code = self.exit_code.map(|code| ("exit_code".to_owned(), code.to_string()));
+        code.into_iter().collect()
+    }
+}
+
+impl From<WorkerState> for WorkerEnd {
+    fn from(state: WorkerState) -> Self {
+        Self { state, reason: String::new(), exit_code: None }
+    }
 }
 
 /// Where to push, and how long to try.

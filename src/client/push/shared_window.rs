@@ -7,8 +7,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::error::Ended;
+use super::options::WorkerEnd;
 use super::window::{Line, NextEntry, Offered, ResendWindow};
-use crate::domain::WorkerState;
 use crate::proto::ottoscaler::WorkerLogEntry;
 
 pub(super) struct SharedWindow {
@@ -46,8 +46,8 @@ impl SharedWindow {
         }
     }
 
-    pub(super) fn finish(&self, status: Option<WorkerState>) {
-        self.lock().finish(status);
+    pub(super) fn finish(&self, end: Option<WorkerEnd>) {
+        self.lock().finish(end);
         self.lines.notify_waiters();
     }
 

@@ -12,7 +12,7 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::*;
-use crate::domain::{TaskId, WorkerId};
+use crate::domain::{TaskId, WorkerId, WorkerState};
 use crate::proto::ottoscaler::log_forward_response::Status as AckStatus;
 use crate::proto::ottoscaler::otto_handler_log_service_server::{
     OttoHandlerLogService, OttoHandlerLogServiceServer,
@@ -204,12 +204,12 @@ async fn push_all(
     let feed = async move {
         let timestamp: Arc<str> = "2026-01-01T00:00:00.000Z".into();
         for message in messages {
-            let line = Line { timestamp: timestamp.clone(), message };
+            let line = Line { timestamp: timestamp.clone(), source: None, message };
             if pusher.push(line).await.is_err() {
                 return;
             }
         }
-        pusher.finish(Some(WorkerState::Completed));
+        pusher.finish(Some(WorkerState::Completed.into()));
     };
     let (result, ()) = tokio::join!(driver.run(), feed);
     let notices = notices.lock().unwrap().clone();

@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::client::push::options::Producer;
-use crate::domain::WorkerState;
+use crate::client::push::options::{Producer, WorkerEnd};
 use crate::proto::ottoscaler::WorkerLogEntry;
 
 /// What a line in the window takes in addition to its message, in bytes.
@@ -23,8 +22,10 @@ const LINE_OVERHEAD_BYTES: usize = 64;
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// When it was read, in RFC 3339. Lines read together share it.
+    /// When it was read, in RFC 3339.
     pub timestamp: Arc<str>,
+    /// Where it came from; `None` for the producer's own source.
+    pub source: Option<Arc<str>>,
     /// Its text, without the line end.
     pub message: String,
 }
@@ -99,7 +100,7 @@ pub(super) struct ResendWindow {
     sent: usize,
     removed: u64,
     throttled_until: Option<Instant>,
-    finished: Option<Option<WorkerState>>,
+    finished: Option<Option<WorkerEnd>>,
     stopped: bool,
     progress: Progress,
 }
@@ -141,8 +142,8 @@ impl ResendWindow {
         Offered::Taken
     }
 
-    pub(super) fn finish(&mut self, status: Option<WorkerState>) {
-        self.finished.get_or_insert(status);
+    pub(super) fn finish(&mut self, end: Option<WorkerEnd>) {
+        self.finished.get_or_insert(end);
     }
 
     /// Nothing more is taken or sent.
@@ -187,7 +188,7 @@ impl ResendWindow {
             task_id: producer.task.to_string(),
             timestamp: unacked.line.timestamp.to_string(),
             level: producer.level.clone(),
-            source: producer.source.clone(),
+            source: unacked.line.source.as_deref().unwrap_or(&producer.source).to_owned(),
             message: unacked.line.message.clone(),
             pod_metadata: None,
             metadata,
@@ -233,9 +234,9 @@ impl ResendWindow {
         self.lines.len()
     }
 
-    /// The status to send last, once no more lines come and all are acknowledged.
-    pub(super) fn final_status(&self) -> Option<Option<WorkerState>> {
-        self.finished.filter(|_| self.lines.is_empty())
+    /// What to notify last, once no more lines come and all are acknowledged.
+    pub(super) fn end(&self) -> Option<Option<WorkerEnd>> {
+        self.finished.clone().filter(|_| self.lines.is_empty())
     }
 
     /// The index of a stream's entry; `None` when it was answered before.

@@ -1,6 +1,7 @@
 //! The window without a network: what is sent, what is acknowledged, what is left.
 
 use super::*;
+use crate::domain::WorkerState;
 use crate::domain::{TaskId, WorkerId};
 
 fn window(limit_bytes: usize) -> ResendWindow {
@@ -14,7 +15,7 @@ fn window(limit_bytes: usize) -> ResendWindow {
 }
 
 fn line(message: &str) -> Line {
-    Line { timestamp: "2026-01-01T00:00:00Z".into(), message: message.into() }
+    Line { timestamp: "2026-01-01T00:00:00Z".into(), source: None, message: message.into() }
 }
 
 fn filled(messages: &[&str]) -> ResendWindow {
@@ -134,12 +135,12 @@ fn a_throttle_holds_lines_back_until_its_time() {
 #[test]
 fn a_finished_window_takes_nothing_and_tells_the_last_status_once_all_is_acknowledged() {
     let mut window = filled(&["a"]);
-    window.finish(Some(WorkerState::Failed));
+    window.finish(Some(WorkerState::Failed.into()));
     assert_eq!(window.offer(line("b")), Offered::Ended);
-    assert_eq!(window.final_status(), None);
+    assert_eq!(window.end(), None);
     let stream = window.begin_stream();
     send_all(&mut window, stream);
     assert!(matches!(window.next_for(stream, Instant::now()), NextEntry::End));
     window.acknowledge(1).unwrap();
-    assert_eq!(window.final_status(), Some(Some(WorkerState::Failed)));
+    assert_eq!(window.end(), Some(Some(WorkerState::Failed.into())));
 }

@@ -36,6 +36,8 @@ async fn a_builds_output_comes_back_byte_for_byte_by_sse_ndjson_text_and_tail() 
     let output = build_output(5000);
     let pushed = push(&server, &[], output.as_bytes()).await;
     assert!(pushed.status.success(), "{}", String::from_utf8_lossy(&pushed.stderr));
+    // Windows' line end is a line end.
+    let output = output.replace("\r\n", "\n");
 
     assert_eq!(text(|path| server.api(path), "t").await, output);
     let message = |line: &Value| line["message"].as_str().unwrap().to_owned() + "\n";
@@ -49,7 +51,12 @@ async fn a_builds_output_comes_back_byte_for_byte_by_sse_ndjson_text_and_tail() 
     let tailed = run(&["tail", "--url", &url, "--task", "t", "--json"], b"").await;
     assert_eq!(tailed.status.code(), Some(0));
     let tailed = String::from_utf8(tailed.stdout).unwrap();
-    let tailed = tailed.lines().map(|line| message(&serde_json::from_str(line).unwrap()));
+    let events = tailed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let (logs, others): (Vec<_>, Vec<_>) = events.partition(|event| event["event"] == "log");
+    assert!(logs.iter().chain(&others).all(|event| event["id"].is_string()));
+    let kinds: Vec<_> = others.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["status", "status", "complete"]);
+    let tailed = logs.iter().map(message);
     assert_eq!(tailed.collect::<String>(), output);
 }
 
@@ -78,19 +85,19 @@ async fn a_push_survives_a_kill_of_the_server_and_loses_and_doubles_nothing() {
     let pushed = within("the push", pushing.wait_with_output()).await.unwrap();
     writing.await.unwrap();
     assert!(pushed.status.success(), "{}", String::from_utf8_lossy(&pushed.stderr));
-    assert_eq!(text(|path| server.api(path), "t").await, output);
+    assert_eq!(text(|path| server.api(path), "t").await, output.replace("\r\n", "\n"));
 }
 
 #[tokio::test]
-async fn tail_ends_with_1_when_a_worker_failed_and_push_with_2_when_a_line_was_dropped() {
+async fn tail_ends_with_1_when_a_task_failed_and_push_with_5_when_a_required_line_was_dropped() {
     let dir = tempfile::tempdir().unwrap();
     let flags = ["--max-entry-bytes=1KiB", "--max-line-bytes=1KiB"];
     let server = Process::start(&dir.path().join("data"), &flags, None).await;
     // Above what the transport takes.
     let input = format!("short\n{}\nshort again\n", "x".repeat(5 << 20));
-    let pushed = push(&server, &["--status", "failed"], input.as_bytes()).await;
+    let pushed = push(&server, &["--status", "failed", "--required"], input.as_bytes()).await;
     let said = String::from_utf8_lossy(&pushed.stderr);
-    assert_eq!(pushed.status.code(), Some(2), "{said}");
+    assert_eq!(pushed.status.code(), Some(5), "{said}");
     assert!(said.contains("the limit is 4194304"), "{said}");
     let url = format!("http://{}", server.http);
     let tailed = run(&["tail", "--url", &url, "--task", "t"], b"").await;
