@@ -37,6 +37,11 @@ impl Gap {
 
 /// Says for people how many lines are missing, where it is known, and why.
 pub fn describe_gap(lines: Option<u64>, reason: &str) -> String {
+    if reason == Gap::CUT {
+        return "the sender cut its stream here: what it had not sent is missing, how many lines is \
+                unknown"
+            .into();
+    }
     match lines {
         Some(1) => format!("1 line is missing here: {reason}"),
         Some(lines) => format!("{lines} lines are missing here: {reason}"),

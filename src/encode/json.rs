@@ -45,17 +45,18 @@ pub fn write_status(out: &mut impl BufMut, status: &StatusParts<'_>, received_at
     write_end(out, received_at);
 }
 
-/// Appends the body of a gap: `lines` of a worker that were sent and are not kept.
+/// Appends the body of a gap: `lines` of a worker that are not kept, `None` where nobody knows how
+/// many.
 pub fn write_gap(
     out: &mut impl BufMut,
     ids: EntryIds<'_>,
-    lines: u64,
+    lines: Option<u64>,
     reason: &str,
     received_at: &str,
 ) {
     write_ids(out, ids);
     out.put_slice(b",\"lines\":");
-    out.put_slice(lines.to_string().as_bytes());
+    out.put_slice(lines.map_or("null".into(), |lines| lines.to_string()).as_bytes());
     member(out, "reason", reason);
     write_end(out, received_at);
 }

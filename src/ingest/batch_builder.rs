@@ -25,7 +25,8 @@ const ITEM_BYTES: usize = 128;
 #[derive(Debug, Clone)]
 pub(super) struct LostLines {
     pub(super) ids: Ids,
-    pub(super) lines: u64,
+    /// How many, where it is known.
+    pub(super) lines: Option<u64>,
     /// Why the first of them was not kept.
     pub(super) reason: String,
 }
@@ -136,16 +137,19 @@ impl BatchBuilder {
     fn add_refused(&mut self, refusal: Refusal) {
         self.bytes += ITEM_BYTES + refusal.reason.len();
         if let Some(ids) = refusal.ids {
-            self.add_loss(LostLines { ids, lines: 1, reason: refusal.reason.clone() });
+            self.add_loss(LostLines { ids, lines: Some(1), reason: refusal.reason.clone() });
         }
         self.pending_acks.add_dropped(refusal.reason);
     }
 
-    /// Adds a gap for lines that could not be kept. Those of one worker make one gap, until an entry
-    /// of its task comes: whoever sends what is refused must not fill the log with gaps.
+    /// Adds a gap for lines that could not be kept. Those of one worker make one gap, where their
+    /// number is known, until an entry of its task comes: whoever sends what is refused must not fill
+    /// the log with gaps.
     pub(super) fn add_loss(&mut self, loss: LostLines) {
-        if let Some(known) = self.losses.iter_mut().rfind(|known| known.ids == loss.ids) {
-            known.lines += loss.lines;
+        if let Some(more) = loss.lines
+            && let Some(lines) = self.growing_loss(&loss.ids)
+        {
+            *lines += more;
             return;
         }
         if self.losses.len() == MAX_GROWING_LOSSES {
@@ -153,6 +157,11 @@ impl BatchBuilder {
             self.note(oldest);
         }
         self.losses.push(loss);
+    }
+
+    fn growing_loss(&mut self, ids: &Ids) -> Option<&mut u64> {
+        let mut losses = self.losses.iter_mut().rev();
+        losses.find_map(|known| known.lines.as_mut().filter(|_| known.ids == *ids))
     }
 
     fn note_losses_of(&mut self, task: &TaskId) {
@@ -218,9 +227,9 @@ pub(super) fn lines_lost_with(batch: &Batch, reason: &str) -> Vec<LostLines> {
         |run: &Run| run.records.iter().filter(|(kind, _)| *kind == Kind::Log).count() as u64;
     let loss = |run: &Run| LostLines {
         ids: Ids { task: run.task.clone(), worker: run.worker.clone() },
-        lines: lines(run),
+        lines: Some(lines(run)),
         reason: reason.to_owned(),
     };
     let unnumbered = batch.runs.iter().filter(|run| run.session.is_none());
-    unnumbered.map(loss).filter(|loss| loss.lines > 0).collect()
+    unnumbered.map(loss).filter(|loss| loss.lines > Some(0)).collect()
 }

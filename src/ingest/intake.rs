@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::budget::{IngestBudget, LEAST_MESSAGE_BYTES};
 use super::counters::IntakeCounters;
+use super::cut::Resumptions;
 use crate::encode::LineLimits;
 use crate::permits::{Permit, Permits};
 use crate::store::Log;
@@ -55,6 +56,7 @@ pub(super) struct IntakeShared {
     pub(super) limits: Limits,
     pub(super) counters: IntakeCounters,
     pub(super) drain: CancellationToken,
+    pub(super) resumptions: Resumptions,
     budget: IngestBudget,
     streams: Permits,
     pushes: Arc<watch::Sender<Pushes>>,
@@ -98,6 +100,7 @@ impl Intake {
             limits,
             counters,
             drain,
+            resumptions: Resumptions::default(),
             budget,
             streams,
             pushes,

@@ -14,6 +14,7 @@ mod active_tasks;
 mod batch_builder;
 mod budget;
 mod counters;
+mod cut;
 mod intake;
 mod pull_writer;
 mod push_session;

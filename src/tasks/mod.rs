@@ -114,6 +114,11 @@ impl Tasks {
         Self(Arc::new(TasksShared { log, hub, life_cycle, started, activity }))
     }
 
+    /// When a task is complete.
+    pub fn life_cycle(&self) -> LifeCycle {
+        self.0.life_cycle
+    }
+
     /// Keeps `task` active until the guard is dropped.
     pub fn activate(&self, task: &TaskId) -> ActiveTaskGuard {
         let mut activity = self.0.lock();

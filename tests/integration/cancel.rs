@@ -1,8 +1,11 @@
 //! ottoscaler cancels right behind its half-close; the last lines are the ones people look for.
 
 use otto_handler::proto::ottoscaler::WorkerLogEntry;
+use serde_json::Value;
 
-use crate::support::{Producer, Reader, TestServer, connect, entry, messages, raw_http2};
+use crate::support::{
+    Producer, Reader, TestServer, connect, entry, json, messages, raw_http2, text, within,
+};
 
 const STREAMS: usize = 20;
 const ENTRIES: usize = 1000;
@@ -72,5 +75,81 @@ async fn a_producer_that_vanishes_leaves_what_it_sent_and_a_task_that_goes_quiet
     let mut reader = Reader::open(&server.api("/stream/t")).await;
     assert_eq!(messages(&reader.logs(1).await), ["the last words"]);
     drop(producer);
-    assert_eq!(reader.event().await.event, "complete");
+    let cut: Value = serde_json::from_str(&reader.event().await.data).unwrap();
+    assert_eq!(cut["reason"], "cut");
+    let complete = reader.event().await;
+    assert_eq!(complete.event, "complete");
+    let complete: Value = serde_json::from_str(&complete.data).unwrap();
+    assert_eq!((&complete["outcome"], &complete["workers"][0]["cut"]), (&"lost".into(), &1.into()));
+}
+
+/// What is told of the first worker of `task`.
+async fn worker(server: &TestServer, task: &str) -> Value {
+    json(&server.api(&format!("/tasks/{task}"))).await["workers"][0].clone()
+}
+
+fn numbered_entry(task: &str, session: &str, seq: u64) -> WorkerLogEntry {
+    let metadata = [("otto.session", session), ("otto.seq", &seq.to_string())];
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    WorkerLogEntry { metadata, ..entry(task, &format!("{seq}")) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_reset_before_its_end_is_told_as_cut_and_one_after_it_is_not() {
+    let server = TestServer::start_with(&["--task-grace=1h"]).await;
+    let mut connection = raw_http2::Connection::open(&server.grpc_addr()).await;
+    connection.push(1, &[short("clean", 1)]);
+    connection.half_close(1);
+    connection.cancel(1);
+    connection
+        .push(3, &[short("cut", 1), WorkerLogEntry { worker_id: "v".into(), ..short("cut", 2) }]);
+    connection.cancel(3);
+    connection.send().await;
+    let mut reader = Reader::open(&server.api("/stream/cut")).await;
+    reader.logs(2).await;
+    let gaps: Vec<Value> = [reader.event().await, reader.event().await]
+        .map(|event| serde_json::from_str(&event.data).unwrap())
+        .into();
+    assert_eq!(gaps[0]["reason"], "cut");
+    assert_eq!(gaps[0]["lines"], Value::Null);
+    assert_eq!([&gaps[0]["workerId"], &gaps[1]["workerId"]], ["w", "v"]);
+    assert_eq!(worker(&server, "cut").await["cut"], 1);
+    let text = text(|path| server.api(path), "cut").await;
+    let told = "--- the sender cut its stream here: what it had not sent is missing, how many lines \
+                is unknown ---";
+    assert!(text.contains(told), "{text}");
+    Reader::open(&server.api("/stream/clean")).await.logs(1).await;
+    within("the clean stream's end", async {
+        while json(&server.api("/health")).await["pushed"]["openStreams"] != 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(worker(&server, "clean").await["cut"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_stream_of_numbered_entries_is_told_only_if_its_producer_does_not_come_back() {
+    let server = TestServer::start_with(&["--task-grace=1h"]).await;
+    let mut connection = raw_http2::Connection::open(&server.grpc_addr()).await;
+    connection.push(1, &[numbered_entry("t", "s", 1)]);
+    connection.cancel(1);
+    connection.send().await;
+    let mut reader = Reader::open(&server.api("/stream/t")).await;
+    reader.logs(1).await;
+    connection.push(3, &[numbered_entry("t", "s", 1), numbered_entry("t", "s", 2)]);
+    connection.half_close(3);
+    connection.send().await;
+    assert_eq!(messages(&reader.logs(1).await), ["2"]);
+    assert_eq!(worker(&server, "t").await["cut"], 0);
+
+    let impatient = TestServer::start().await;
+    let mut connection = raw_http2::Connection::open(&impatient.grpc_addr()).await;
+    connection.push(1, &[numbered_entry("t", "s", 1)]);
+    connection.cancel(1);
+    connection.send().await;
+    let mut reader = Reader::open(&impatient.api("/stream/t")).await;
+    reader.logs(1).await;
+    assert_eq!(reader.event().await.event, "gap");
+    assert_eq!(worker(&impatient, "t").await["cut"], 1);
 }

@@ -146,7 +146,7 @@ async fn strangers_sessions_do_not_make_an_honest_resend_appear_twice() {
 
 #[tokio::test]
 async fn a_resend_is_acknowledged_and_not_kept_twice() {
-    let server = TestServer::start().await;
+    let server = TestServer::start_with(&["--task-grace=1h"]).await;
     let resendable = |seq: usize| resendable("s1", seq);
     let mut first = Producer::open(&mut connect(&server.grpc()).await).await;
     first.push_all(1, (1..=5).map(resendable).collect()).await;

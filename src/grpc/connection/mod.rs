@@ -1,9 +1,10 @@
-//! A producer's connection: it is read in turns, closed with some delay, and ended by force when
-//! the server cannot wait any longer.
+//! A producer's connection: it is read in turns, its resets are told from ends, it is closed with
+//! some delay, and ended by force when the server cannot wait any longer.
 
 mod closing;
 mod disconnecting;
 mod pacing;
+mod resets;
 
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -13,9 +14,11 @@ use crate::ingest::ConnectionBudget;
 use closing::ClosingConnection;
 use disconnecting::DisconnectingConnection;
 use pacing::PacedConnection;
+use resets::ResetWatch;
 
 /// What tonic serves.
-pub(super) type Connection = DisconnectingConnection<PacedConnection<ClosingConnection>>;
+pub(super) type Connection =
+    DisconnectingConnection<PacedConnection<ResetWatch<ClosingConnection>>>;
 
 /// Serves `stream`, whose streams share `budget`, until its end, or until `disconnect` is cancelled.
 pub(super) fn new(
@@ -24,6 +27,6 @@ pub(super) fn new(
     permit: ConnectionPermit,
     disconnect: CancellationToken,
 ) -> Connection {
-    let connection = PacedConnection::new(ClosingConnection::new(stream), budget);
+    let connection = PacedConnection::new(ResetWatch::new(ClosingConnection::new(stream)), budget);
     DisconnectingConnection::new(connection, permit, disconnect)
 }

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
 use http_body::Body as _;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Code, Status};
 
 use super::arrival::{ArrivalWatch, Progress, Skipped};
 use super::framing::PREFIX_BYTES;
@@ -29,7 +29,7 @@ const LARGE_BYTES: usize = 2 * 1024;
 /// The clock is read once for this many messages, while they come without a pause.
 const MESSAGES_PER_TICK: u32 = 16;
 
-/// The entries of one request. Ends with the body, or where the peer cancels.
+/// The entries of one request. Ends with the body; where the peer cuts it, with an error.
 pub(super) struct RequestBody {
     body: Body,
     reader: EntryReader,
@@ -183,9 +183,7 @@ impl RequestBody {
                     // Trailers: nothing comes behind them.
                     Err(_) => self.end(),
                 },
-                // The peer cancelled. What arrived before is kept; an error for a message that is
-                // not whole would reach nobody.
-                Some(Err(status)) if status.code() == Code::Cancelled => Ok(false),
+                // The peer cut the stream: see `connection::resets`.
                 Some(Err(status)) => Err(status),
                 None => self.end(),
             });

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use futures_util::StreamExt;
 use http_body::Frame;
 use prost::Message;
+use tonic::Code;
 
 use super::*;
 use crate::encode::{LineLimits, WireLayout};

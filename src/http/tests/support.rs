@@ -195,7 +195,7 @@ impl Server {
     pub(super) async fn push_gap(&self, task: &str, lines: u64) {
         let mut records = Records::default();
         let ids = EntryIds { task_id: task, worker_id: "w" };
-        records.push_with(Kind::Gap, |out| write_gap(out, ids, lines, "too_large", TIME));
+        records.push_with(Kind::Gap, |out| write_gap(out, ids, Some(lines), "too_large", TIME));
         self.append(task, "w", records).await;
     }
 

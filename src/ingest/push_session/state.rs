@@ -13,6 +13,7 @@ use super::super::acks::{Ack, AckMode, AckStatus, Acks, PendingAcks};
 use super::super::active_tasks::ActiveTasks;
 use super::super::batch_builder::{BatchBuilder, BuiltBatch, LostLines, lines_lost_with};
 use super::super::budget::{FREE_BYTES, Reservation};
+use super::super::cut::{self, CarriedWorkers};
 use super::super::intake::{Intake, StreamPermit};
 use super::super::reader::IncomingEntry;
 use super::gap_interval::GapInterval;
@@ -76,6 +77,7 @@ pub(super) struct SessionState<S, E> {
     intake: Intake,
     // Before the permit: whoever waits for the last permit finds no task active any more.
     active_tasks: ActiveTasks,
+    carried: CarriedWorkers,
     _permit: StreamPermit,
     mode: AckMode,
     /// `None` once nothing more is read.
@@ -106,6 +108,7 @@ where
         Self {
             intake,
             active_tasks: ActiveTasks::default(),
+            carried: CarriedWorkers::default(),
             _permit: permit,
             mode,
             inbound: Some(inbound),
@@ -268,7 +271,8 @@ where
                     self.builder.add(incoming);
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    self.stop_reading(Some(SessionEnd::Inbound(error)))
+                    self.stop_reading(Some(SessionEnd::Inbound(error)));
+                    cut::note_cut(self.carried.take(), &self.intake, &mut self.builder);
                 }
                 Poll::Ready(None) => self.stop_reading(None),
                 Poll::Pending => return self.poll_drain(context),
@@ -309,12 +313,14 @@ where
         self.end = end;
     }
 
-    /// Notes which tasks the stream keeps active; nearly always one.
+    /// Notes which tasks the stream keeps active, and which workers it carries; nearly always one.
     fn activate(&mut self, incoming: &IncomingEntry) {
         if let Ok(accepted) = &incoming.entry
             && !self.builder.is_of(&accepted.ids)
         {
-            self.active_tasks.activate(&self.intake.shared().tasks, &accepted.ids.task);
+            let shared = self.intake.shared();
+            self.active_tasks.activate(&shared.tasks, &accepted.ids.task);
+            self.carried.note(accepted, &shared.resumptions);
         }
     }
 

@@ -250,14 +250,9 @@ impl Catalog {
         self.tasks.contains(task) || self.deletions.of(task).is_some()
     }
 
-    /// The last kept number of a session of a resident task.
-    pub(in crate::store) fn last_seq(
-        &self,
-        task: &TaskId,
-        worker: &WorkerId,
-        session: &str,
-    ) -> Option<u64> {
-        self.tasks.get(task)?.workers.last_seq(worker.as_str(), session)
+    /// A worker of a resident task.
+    pub(in crate::store) fn worker(&self, task: &TaskId, worker: &WorkerId) -> Option<&Worker> {
+        self.tasks.get(task)?.workers.get(worker.as_str())
     }
 
     /// The segment that begins with `base`, where it is still there.

@@ -19,7 +19,7 @@ pub(in crate::store) struct RunStats<'a> {
 pub(in crate::store) struct RecordStats {
     pub(in crate::store) lines: u64,
     /// Lines that could not be kept, by `gap` records.
-    pub(super) lost_lines: u64,
+    pub(in crate::store) lost_lines: u64,
     /// Those of them that the producer's numbers left out.
     pub(super) missing: u64,
     /// Streams that were cut.
@@ -59,10 +59,11 @@ impl RecordStats {
     }
 
     fn note_gap(&mut self, gap: &GapBody) {
-        self.lost_lines += gap.lines;
+        let lines = gap.lines.unwrap_or_default();
+        self.lost_lines = self.lost_lines.saturating_add(lines);
         match &*gap.reason {
             Gap::CUT => self.cut += 1,
-            Gap::NUMBERING => self.missing += gap.lines,
+            Gap::NUMBERING => self.missing = self.missing.saturating_add(lines),
             _ => {}
         }
     }
@@ -127,7 +128,8 @@ impl<'a> RunStats<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct GapBody {
-    lines: u64,
+    /// `null` where nobody knows how many.
+    lines: Option<u64>,
     reason: String,
 }
 

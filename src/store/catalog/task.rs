@@ -242,7 +242,7 @@ impl Task {
 
     /// Notes what a run says of its worker; returns the bytes it added.
     pub(super) fn note_run(&mut self, run: &RunStats<'_>) -> usize {
-        self.lost_lines += run.records.lost_lines;
+        self.lost_lines = self.lost_lines.saturating_add(run.records.lost_lines);
         self.told_end = run.records.told_end.or(self.told_end);
         if let Some(told_end) = &mut self.told_end {
             told_end.is_reopened |= run.records.goes_on;

@@ -28,6 +28,8 @@ pub(in crate::store) struct Worker {
     last_status: Option<Offset>,
     cut: u32,
     missing: u64,
+    /// Lines that were refused and told since its last numbered one, as far as this process knows.
+    pub(in crate::store) refused: u64,
     /// Its last entry.
     pub(super) last: Offset,
     /// The session used last stands at the end.
@@ -51,6 +53,7 @@ impl Worker {
             last_status: None,
             cut: 0,
             missing: 0,
+            refused: 0,
             last: Offset(0),
             sessions: Vec::new(),
         }
@@ -73,6 +76,7 @@ impl Worker {
             last_status: facts.outranked.or(status.map(|status| status.offset)),
             cut: facts.cut,
             missing: facts.missing,
+            refused: 0,
             last: record.last,
             sessions: Vec::with_capacity(record.sessions.len()),
         };
@@ -92,7 +96,9 @@ impl Worker {
         };
         self.last_status = run.records.last_status.or(self.last_status);
         self.cut += run.records.cut;
-        self.missing += run.records.missing;
+        self.missing = self.missing.saturating_add(run.records.missing);
+        let refused = run.records.lost_lines - run.records.missing;
+        self.refused = run.session.map_or(self.refused.saturating_add(refused), |_| 0);
         run.session.map_or(0, |(session, seq)| self.note_session(session, seq))
     }
 
@@ -114,7 +120,7 @@ impl Worker {
     }
 
     /// The last kept number of a session.
-    pub(super) fn last_seq(&self, session: &str) -> Option<u64> {
+    pub(in crate::store) fn last_seq(&self, session: &str) -> Option<u64> {
         let known = self.sessions.iter().find(|known| *known.session == *session);
         known.map(|known| known.seq)
     }

@@ -31,9 +31,8 @@ impl Workers {
         self.counts
     }
 
-    /// The last kept number of a worker's session.
-    pub(in crate::store) fn last_seq(&self, worker: &str, session: &str) -> Option<u64> {
-        self.rows[self.position(worker)?].last_seq(session)
+    pub(super) fn get(&self, worker: &str) -> Option<&Worker> {
+        Some(&self.rows[self.position(worker)?])
     }
 
     pub(in crate::store) fn summary(&self, worker: &str) -> Option<WorkerSummary> {

@@ -182,6 +182,30 @@ async fn closing_answers_what_is_queued_and_refuses_what_comes_after() {
 }
 
 #[tokio::test]
+async fn numbers_that_a_producer_left_out_are_told_by_a_gap_and_counted_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_store(StoreOptions::new(dir.path()));
+    let numbered = |seqs: &[u64]| {
+        let session = ProducerSession { id: "s".into(), seqs: seqs.to_vec() };
+        let lines: Vec<_> = seqs.iter().map(|_| (Kind::Log, "}")).collect();
+        Batch::of(vec![run("a", "w", Some(session), &lines)])
+    };
+    let refused = [(Kind::Gap, "\"lines\":2,\"reason\":\"too_large\"}")];
+    keep(&store, numbered(&[1, 2, 5])).await;
+    keep(&store, numbered(&[4, 6])).await;
+    keep(&store, Batch::of(vec![run("a", "w", None, &refused)])).await;
+    keep(&store, numbered(&[9, 11])).await;
+    let check = async |store: &Store| {
+        let task = store.task(&task("a")).await.unwrap().unwrap();
+        assert_eq!((task.workers[0].lines, task.workers[0].missing), (6, 3));
+        assert_eq!((task.last_line, task.lost_lines), (6, 5));
+    };
+    check(&store).await;
+    store.close().await;
+    check(&open_store(StoreOptions::new(dir.path()))).await;
+}
+
+#[tokio::test]
 async fn a_line_in_parts_that_is_sent_again_is_a_repeat_with_all_its_parts() {
     let dir = tempfile::tempdir().unwrap();
     let (log, part) = ((Kind::Log, "\"l\":1}"), (Kind::Part, "\"p\":1}"));

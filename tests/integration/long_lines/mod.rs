@@ -78,7 +78,9 @@ async fn every_reader_gets_the_parts_in_a_row_under_one_number_also_after_a_rest
     // What is sent again is kept once, with all its parts.
     let mut again = Producer::open(&mut client).await;
     again.push_all(1, vec![numbered(&long, 2), numbered("behind", 3)]).await;
-    drop((producer, other, again, client));
+    for producer in [producer, other, again] {
+        producer.finish().await;
+    }
 
     let expected = format!("before\n{long}\n{}\nbehind\n", line(1200));
     let all = [(1, 0, 0), (2, 1, 3), (2, 2, 3), (2, 3, 3), (3, 1, 2), (3, 2, 2), (4, 0, 0)];

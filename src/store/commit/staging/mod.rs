@@ -1,10 +1,15 @@
 //! Makes the blocks of one commit: groups runs by task, drops repeats, bounds chunks.
 
+mod holes;
+mod numbering;
+
 use std::ops::Range;
 use std::sync::Arc;
 
+use numbering::{Numbered, SessionNumbers};
+
 use crate::domain::{
-    Batch, Block, IdMap, Kind, Offset, ProducerSession, Records, Run, TaskId, WorkerId, encode_run,
+    Batch, Block, IdMap, Offset, ProducerSession, Records, Run, TaskId, encode_run,
     encoded_run_bytes,
 };
 use crate::store::catalog::{Catalog, CommittedChunk, RecordStats, RunStats, Task};
@@ -27,8 +32,7 @@ pub(super) struct Staging {
     runs: Vec<StagedRun>,
     tasks: Vec<TaskRuns>,
     by_task: IdMap<TaskId, usize>,
-    /// The last staged number of each session.
-    sessions: IdMap<(usize, WorkerId, Arc<str>), u64>,
+    numbering: SessionNumbers,
     blocks: Vec<StagedBlock>,
     /// What the commit advances.
     cursors: Cursors,
@@ -96,17 +100,26 @@ impl Staging {
         for run in batch.runs {
             let offered = run.records.count();
             let task = self.task_index(&run.task);
-            let run = self.without_repeats(task, run, known);
+            let Numbered { run, with_gaps } = self.numbering.settle(task, run, known);
             let kept = run.records.count();
             committed.kept += kept;
             committed.repeated += offered - kept;
-            if run.records.as_bytes().len() > CHUNK_BYTES {
-                parts(&run).into_iter().for_each(|part| self.push(task, part));
+            if let Some(runs) = with_gaps {
+                runs.into_iter().for_each(|run| self.push_whole(task, run));
             } else if kept > 0 {
-                self.push(task, run);
+                self.push_whole(task, run);
             }
         }
         committed
+    }
+
+    /// Takes a run in, in parts where it is too long for a chunk.
+    fn push_whole(&mut self, task: usize, run: Run) {
+        if run.records.as_bytes().len() > CHUNK_BYTES {
+            parts(&run).into_iter().for_each(|part| self.push(task, part));
+        } else {
+            self.push(task, run);
+        }
     }
 
     /// Whether nothing is taken in.
@@ -137,23 +150,6 @@ impl Staging {
             Some(last) => self.runs[last].next = Some(index),
             None => of_task.first = Some(index),
         }
-    }
-
-    fn without_repeats(&mut self, task: usize, run: Run, known: &Catalog) -> Run {
-        let Some(session) = &run.session else { return run };
-        let key = (task, run.worker.clone(), session.id.clone());
-        let staged = self.sessions.get(&key).copied();
-        let kept_before = || known.last_seq(&run.task, &run.worker, &session.id);
-        let last = staged.or_else(kept_before);
-        self.note(key, increasing(run, last))
-    }
-
-    fn note(&mut self, key: (usize, WorkerId, Arc<str>), run: Run) -> Run {
-        let last = run.session.as_ref().and_then(|session| session.seqs.last());
-        if let Some(&last) = last {
-            self.sessions.insert(key, last);
-        }
-        run
     }
 
     /// Makes the blocks of what was taken in, each task's together.
@@ -255,36 +251,10 @@ impl Staging {
         self.runs.shrink_to(MAX_SPARE_RUNS);
         self.tasks.clear();
         self.by_task.clear();
-        self.sessions.clear();
+        self.numbering.clear();
         self.blocks.clear();
         self.cursors = Cursors::default();
     }
-}
-
-/// The run without the records whose numbers are not greater than `last` and those before them.
-/// A line's parts stay with it.
-fn increasing(run: Run, last: Option<u64>) -> Run {
-    let Some(session) = &run.session else { return run };
-    let is_after = |last: Option<u64>, seq: u64| last.is_none_or(|last| seq > last);
-    let all_new = session.seqs.first().is_none_or(|&first| is_after(last, first))
-        && session.seqs.is_sorted_by(|a, b| a < b);
-    if all_new {
-        return run;
-    }
-    let mut last = last;
-    let mut seqs = Vec::new();
-    let mut records = Records::default();
-    let mut is_new = false;
-    for (&seq, (kind, body)) in session.seqs.iter().zip(run.records.iter()) {
-        is_new = if kind == Kind::Part { is_new } else { is_after(last, seq) };
-        if is_new {
-            last = Some(seq);
-            seqs.push(seq);
-            records.push(kind, body);
-        }
-    }
-    let session = Some(ProducerSession { id: session.id.clone(), seqs });
-    Run { session, records, ..run }
 }
 
 /// A run that is too long for a chunk, in parts.
@@ -318,10 +288,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::{Entry, WorkerState};
+    use crate::domain::{Entry, Kind, WorkerId, WorkerState};
 
     /// Task, worker, whether numbered, and the records' kinds and sizes.
     type Spec = (u8, u8, bool, Vec<(u8, usize)>);
+
+    type SeqsOf = std::collections::HashMap<(u8, u8), u64>;
 
     fn specs() -> impl Strategy<Value = Vec<Spec>> {
         let size = prop_oneof![12 => 0..200_usize, 1 => 100_000..300_000_usize];
@@ -329,7 +301,9 @@ mod tests {
         prop::collection::vec((0..3_u8, 0..3_u8, any::<bool>(), records), 1..12)
     }
 
-    fn run((task, worker, is_numbered, kinds): &Spec, seq: &mut u64) -> Run {
+    /// Each worker's numbers leave none out.
+    fn run((task, worker, is_numbered, kinds): &Spec, seqs_of: &mut SeqsOf) -> Run {
+        let seq = seqs_of.entry((*task, *worker)).or_default();
         let mut records = Records::default();
         let mut seqs = Vec::new();
         for (kind, size) in kinds {
@@ -340,7 +314,7 @@ mod tests {
             };
             let body = format!("\"lines\":{size},\"text\":\"{}\"}}", "x".repeat(*size));
             records.push(kind, body.as_bytes());
-            *seq += 1;
+            *seq += u64::from(*is_numbered);
             seqs.push(*seq);
         }
         let session = is_numbered.then(|| ProducerSession { id: "s".into(), seqs });
@@ -354,8 +328,8 @@ mod tests {
         fn blocks_hold_what_was_added_and_their_stats_are_those_of_a_reader(specs in specs()) {
             let known = Catalog::new();
             let mut staging = Staging::default();
-            let mut seq = 0;
-            let runs: Vec<_> = specs.iter().map(|spec| run(spec, &mut seq)).collect();
+            let mut seqs_of = SeqsOf::new();
+            let runs: Vec<_> = specs.iter().map(|spec| run(spec, &mut seqs_of)).collect();
             let offered: u32 = runs.iter().map(|run| run.records.count()).sum();
             let committed = staging.add(Batch::of(runs.clone()), &known);
             prop_assert_eq!(committed, Committed { kept: offered, repeated: 0 });
