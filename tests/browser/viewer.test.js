@@ -120,7 +120,7 @@ describe('the viewer', { timeout: 180_000 }, () => {
     await waitForLine(page, 3);
     await server.push('verdict', lines(2, 'done'), { status: 'completed' });
     await page.locator('.verdict').waitFor();
-    assert.match(await page.locator('.verdict').textContent(), /Complete5 linesnone lostworker-1 completed, 5 lines/);
+    assert.match(await page.locator('.verdict').textContent(), /Succeeded5 linesnone lostworker-1 completed, 5 lines/);
     await page.waitForSelector('.connection.ended');
     await screenshots(page, 'complete');
 
@@ -130,8 +130,32 @@ describe('the viewer', { timeout: 180_000 }, () => {
     assert.deepEqual(await shownLines(page), numbered([...lines(3), ...lines(2, 'done')]));
 
     await page.goto(server.url);
-    await page.locator('tr', { hasText: 'verdict' }).getByText('complete').waitFor();
+    await page.locator('tr', { hasText: 'verdict' }).getByText('succeeded').waitFor();
     await screenshots(page, 'tasks');
+  });
+
+  test('only a success is green, and a finished task that goes on is shown again without a reload', async () => {
+    await server.push('ends', ['one'], { status: 'completed' });
+    const told = (outcome) => server.tellEnd('ends', outcome);
+    await open('ends');
+    await page.locator('.verdict.succeeded').waitFor();
+    const green = await page.locator('.verdict strong').evaluate((word) => getComputedStyle(word).color);
+    for (const [outcome, words] of [['failed', 'Failed'], ['terminated', 'Terminated'], ['lost', 'Lost'], ['unknown', 'Ended: nobody']]) {
+      await told(outcome);
+      await page.reload();
+      await page.locator(`.verdict.${outcome}`).waitFor();
+      assert.ok((await page.locator('.verdict strong').textContent()).startsWith(words));
+      assert.notEqual(await page.locator('.verdict strong').evaluate((word) => getComputedStyle(word).color), green);
+      assert.equal(await page.locator('.badge').textContent(), outcome);
+      await screenshots(page, `outcome-${outcome}`);
+    }
+    await server.push('ends', ['two'], { worker: 'worker-2', status: 'none' });
+    await page.locator('.badge.running').waitFor();
+    await waitForLine(page, 2);
+    await server.push('ends', ['three'], { worker: 'worker-2', status: 'failed' });
+    await told('failed');
+    await page.locator('.verdict.failed').waitFor();
+    assert.deepEqual(await shownLines(page), numbered(['one', 'two', 'three']));
   });
 
   test('a failed worker makes the task failed', async () => {

@@ -3,13 +3,15 @@
 import { apiUrl, getJson } from './api.js';
 import { element, setText } from './dom.js';
 import { count, plural, shortId } from './format.js';
-import { workerStateText } from './log/entry_row.js';
+import { exitText, workerEndText } from './log/entry_row.js';
 import { LogStream } from './log/log_stream.js';
 import { LogWindow } from './log/log_window.js';
 import { PartJoiner } from './log/parts.js';
+import { outcomeText, taskWord } from './outcome.js';
 
 const FIRST_LINES = 2000;
 const TYPING_PAUSE_MS = 400;
+const REOPENING_POLL_MS = 3000;
 const LEVELS = [['', 'All levels'], ['INFO,WARN,WARNING,ERROR,FATAL', 'Info and up'], ['WARN,WARNING,ERROR,FATAL', 'Warnings and up'], ['ERROR,FATAL', 'Errors']];
 
 /** Shows the log of `taskId`; returns the function that ends it. */
@@ -30,6 +32,7 @@ class LogPage {
   #taskState = '';
   #typing;
   #ticker;
+  #reopeningTimer;
   #parts;
   #listeners = new AbortController();
 
@@ -50,6 +53,7 @@ class LogPage {
   stop() {
     this.#listeners.abort();
     clearInterval(this.#ticker);
+    clearTimeout(this.#reopeningTimer);
     clearTimeout(this.#typing);
     this.#stream.close();
     this.#window.stop();
@@ -210,6 +214,7 @@ class LogPage {
     retry.hidden = state.phase !== 'waiting' && state.phase !== 'refused';
     this.#showCountdown();
     if (state.gaveUp) this.#endIfComplete();
+    if (state.phase === 'ended') this.#watchReopening();
   }
 
   #showCountdown() {
@@ -229,9 +234,24 @@ class LogPage {
   async #onVisible() {
     if (document.hidden) return;
     this.#stream.wake();
+    await this.#openIfReopened();
+  }
+
+  /** A finished task's stream is closed, so the page asks now and then whether the task goes on. */
+  #watchReopening() {
+    clearTimeout(this.#reopeningTimer);
+    this.#reopeningTimer = setTimeout(async () => {
+      if (!document.hidden) await this.#openIfReopened();
+      if (this.#stream.state.phase === 'ended' && !this.#listeners.signal.aborted) this.#watchReopening();
+    }, REOPENING_POLL_MS);
+  }
+
+  async #openIfReopened() {
     if (this.#stream.state.phase !== 'ended') return;
     const task = await this.#task();
-    if (task?.state === 'running' && this.#stream.state.phase === 'ended') this.#stream.open();
+    if (task?.state !== 'running' || this.#stream.state.phase !== 'ended') return;
+    this.#reopenTask();
+    this.#stream.open();
   }
 
   async #task() {
@@ -243,12 +263,12 @@ class LogPage {
     }
   }
 
-  #showVerdict({ lines, lostLines, failed, workers = [] }) {
-    this.#setTaskState(failed ? 'failed' : 'complete');
+  #showVerdict({ lines, lostLines, outcome, workers = [] }) {
+    this.#setTaskState(taskWord({ outcome }));
     const lost = lostLines ? `${plural(lostLines, 'line')} lost` : 'none lost';
-    this.#parts.verdict.className = `verdict ${failed ? 'failed' : 'complete'}`;
+    this.#parts.verdict.className = `verdict ${outcome}`;
     this.#parts.verdict.replaceChildren(
-      element('strong', {}, failed ? 'Failed' : 'Complete'),
+      element('strong', {}, outcomeText(outcome)),
       element('span', {}, plural(lines, 'line')),
       element('span', { class: lostLines ? 'lost' : '' }, lost),
       element('ul', {}, ...workers.map(workerVerdict)));
@@ -345,7 +365,10 @@ function connectionText({ phase, reason }) {
   }[phase];
 }
 
-function workerVerdict({ workerId, state, lines }) {
+function workerVerdict({ workerId, state, lines, exitCode, cut, missing }) {
+  const parts = [`${workerEndText(state)}${exitText(exitCode)}`, plural(lines, 'line')];
+  if (missing) parts.push(`${plural(missing, 'line')} missing`);
+  if (cut) parts.push('its sender cut the stream, what it had not sent is missing');
   return element('li', { class: (state ?? '').toLowerCase() },
-    element('span', { class: 'name', title: workerId }, workerId), ` ${workerStateText(state)}, ${plural(lines, 'line')}`);
+    element('span', { class: 'name', title: workerId }, workerId), ` ${parts.join(', ')}`);
 }

@@ -3,6 +3,7 @@
 import { getJson } from './api.js';
 import { element, setText } from './dom.js';
 import { ago, bytes, count, plural } from './format.js';
+import { taskWord } from './outcome.js';
 
 const POLL_MS = 2000;
 const COLUMNS = ['Task', 'State', 'Workers', 'Lines', 'Size', 'Last line'];
@@ -91,10 +92,10 @@ class TasksPage {
   #row(task) {
     let cells = this.#rows.get(task.taskId);
     if (!cells) this.#rows.set(task.taskId, (cells = taskRow(task.taskId)));
-    const state = taskState(task);
+    const state = taskWord(task);
     cells.state.className = `badge ${state}`;
     setText(cells.state, state);
-    setText(cells.workers, workersText(task.workers ?? []));
+    setText(cells.workers, workersText(task.workerCounts));
     setText(cells.lines, count(task.lines));
     setText(cells.lost, task.lostLines ? ` ${count(task.lostLines)} lost` : '');
     setText(cells.size, bytes(task.bytes));
@@ -117,14 +118,8 @@ function taskRow(taskId) {
   return cells;
 }
 
-function taskState({ state, failed }) {
-  if (failed) return state === 'complete' ? 'failed' : 'failing';
-  return state;
-}
-
-function workersText(workers) {
-  const failed = workers.filter((worker) => worker.state === 'FAILED').length;
-  return plural(workers.length, 'worker') + (failed ? `, ${count(failed)} failed` : '');
+function workersText({ total, failed }) {
+  return plural(total, 'worker') + (failed ? `, ${count(failed)} failed` : '');
 }
 
 function emptyState() {

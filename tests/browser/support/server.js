@@ -62,6 +62,13 @@ export class Server {
     await output(pushing);
   }
 
+  /** Tells that `task` is over. */
+  async tellEnd(task, outcome) {
+    const url = `${this.url}/api/v1/log-streaming/tasks/${encodeURIComponent(task)}/end`;
+    const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ outcome }) });
+    if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
+  }
+
   /** Pushes messages of several workers in their order, `[worker, message]`, whatever is in them. */
   async forward(task, messages) {
     await forward(this.#addresses.grpc, messages.map(([worker, message]) => ({ task, worker, message })));

@@ -1,7 +1,8 @@
 // One entry as one row.
 
 import { element } from '../dom.js';
-import { clock, plural, shortId } from '../format.js';
+import { clock, shortId } from '../format.js';
+import { gapText, outcomeText } from '../outcome.js';
 import { drawRows } from './row_text.js';
 
 const WORKER_HUES = 6;
@@ -12,6 +13,7 @@ const LEVEL_CLASSES = {
 const WORKER_STATES = {
   CREATED: 'was created', RUNNING: 'is running', COMPLETED: 'completed', FAILED: 'failed', TERMINATED: 'was terminated',
 };
+const ENDS = ['COMPLETED', 'FAILED', 'TERMINATED'];
 
 /** The row of a line, of which its terminal shows `rows`; a line without a number is not finished. */
 export function renderLine(entry, rows) {
@@ -25,16 +27,22 @@ export function redrawLine(node, rows) {
   drawRows(node.lastElementChild, rows.map((row) => row.spans()));
 }
 
-/** The row of an entry `{kind: 'status' | 'gap' | 'note', ...data}`. */
+/** The row of an entry `{kind: 'status' | 'gap' | 'end' | 'note', ...data}`. */
 export function renderMarker(entry) {
   if (entry.kind === 'status') return statusRow(entry);
   if (entry.kind === 'gap') return markerRow('gap', gapText(entry));
+  if (entry.kind === 'end') return endRow(entry);
   return markerRow('note', entry.text);
 }
 
 /** How a worker ended, in words. */
-export function workerStateText(state) {
-  return WORKER_STATES[state] ?? 'did not report its end';
+export function workerEndText(state) {
+  return ENDS.includes(state) ? WORKER_STATES[state] : 'did not report its end';
+}
+
+/** The exit code of a worker's process, as the end of a sentence; nothing where it is not known. */
+export function exitText(exitCode) {
+  return exitCode == null ? '' : ` with exit code ${exitCode}`;
 }
 
 function lineRow({ line, workerId = '', timestamp, level = 'INFO', source }) {
@@ -50,19 +58,19 @@ function lineRow({ line, workerId = '', timestamp, level = 'INFO', source }) {
     element('span', { class: 'text' }));
 }
 
-function statusRow({ workerId, status, reason, timestamp }) {
-  const tone = { FAILED: 'failed', TERMINATED: 'failed', COMPLETED: 'complete' }[status] ?? 'note';
-  const text = `${workerId} ${workerStateText(status)}${reason ? `: ${reason}` : ''}`;
+function statusRow({ workerId, status, reason, timestamp, metadata }) {
+  const tone = { FAILED: 'failed', TERMINATED: 'terminated', COMPLETED: 'succeeded' }[status] ?? 'note';
+  const text = `${workerId} ${WORKER_STATES[status]}${exitText(metadata?.exit_code)}${reason ? `: ${reason}` : ''}`;
   return markerRow(`status ${tone}`, text, clock(timestamp));
+}
+
+function endRow({ outcome, receivedAt }) {
+  const text = outcome ? `The end was told. ${outcomeText(outcome)}` : 'The end was told';
+  return markerRow(`end ${outcome ?? 'note'}`, text, clock(receivedAt));
 }
 
 function markerRow(kind, text, time) {
   return element('div', { class: `marker ${kind}` }, element('span', {}, text), time && element('span', { class: 'when' }, time));
-}
-
-function gapText({ lines, reason }) {
-  const what = lines == null ? 'Some lines are missing' : `${plural(lines, 'line')} missing`;
-  return `${what}: ${reason ?? 'no reason given'}`;
 }
 
 function hue(workerId) {

@@ -12,7 +12,7 @@ export const FIRST_DELAY_MS = 500;
 export const LONGEST_DELAY_MS = 30_000;
 export const SILENCE_MS = 45_000;
 
-const EVENTS_WITH_OFFSET = ['log', 'status', 'gap'];
+const EVENTS_WITH_OFFSET = ['log', 'status', 'gap', 'end'];
 const SIGNED_OUT = new Set(['401', 'unauthorized', 'unauthenticated', 'token_expired', 'expired']);
 
 /** The delay before try `attempt` (from 0): half of it is fixed, half is drawn by `random`. */
@@ -41,7 +41,7 @@ export class LogStream {
 
   /**
    * @param {{urlFor: (lastEventId: string) => string, onEvent: (type: string, data: object) => void, onState: (state: object) => void}} options
-   *   `onEvent` gets `log`, `status`, `gap`, `reset` and `complete`. `onState` gets `{phase}`: `connecting`, `live`,
+   *   `onEvent` gets `log`, `status`, `gap`, `end`, `reset` and `complete`. `onState` gets `{phase}`: `connecting`, `live`,
    *   `waiting` (with `retryAtMs`, `reason`, and `gaveUp` when EventSource did: any status but 200, such as the
    *   204 of a finished task), `ended`, `refused` and `signed-out` (with `reason`).
    * @param {object} [platform] EventSource, timers, clock and random numbers, replaced in tests
