@@ -41,3 +41,9 @@ pub(super) fn of_outcome(outcome: Outcome) -> u8 {
         Outcome::Terminated => TASK_TERMINATED,
     }
 }
+
+/// The one of two that says more about what went wrong.
+pub(super) fn worse(one: u8, other: u8) -> u8 {
+    let order = [USAGE, GAVE_UP, NO_TASK, TASK_FAILED, TASK_TERMINATED, END_UNKNOWN];
+    order.into_iter().find(|code| [one, other].contains(code)).unwrap_or(SUCCESS)
+}

@@ -16,6 +16,7 @@ mod serve;
 mod signals;
 mod simulate;
 mod tail;
+mod tasks;
 mod token;
 mod verify;
 
@@ -35,7 +36,8 @@ enum Command {
     Serve(Box<ServeArgs>),
     Demo(demo::Args),
     Push(push::Args),
-    Tail(tail::Args),
+    Tail(Box<tail::Args>),
+    Tasks(tasks::Args),
     Token(token::Args),
     Simulate(simulate::Args),
     Health(health::Args),
@@ -74,7 +76,8 @@ impl Cli {
             Command::Serve(args) => serve::run(*args).await,
             Command::Demo(args) => demo::run(args).await,
             Command::Push(args) => push::run(args).await,
-            Command::Tail(args) => tail::run(args).await,
+            Command::Tail(args) => tail::run(*args).await,
+            Command::Tasks(args) => tasks::run(args).await,
             Command::Token(args) => token::run(args).await,
             Command::Simulate(args) => simulate::run(args).await,
             Command::Health(args) => health::run(args).await,

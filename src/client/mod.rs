@@ -2,9 +2,11 @@
 //!
 //! - [`push`]: sends lines over gRPC and resends what was not acknowledged.
 //! - [`follow`]: reads a server-sent event stream and resumes it where it broke off.
+//! - [`tasks`]: asks for tasks without their logs.
 //! - [`sse`]: the event stream parser beneath `follow`.
 
 pub mod backoff;
 pub mod follow;
 pub mod push;
 pub mod sse;
+pub mod tasks;

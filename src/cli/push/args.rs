@@ -54,6 +54,9 @@ pub(in crate::cli) struct Args {
     /// this is `none`
     #[arg(long, env = "OTTO_PUSH_STATUS", default_value = "completed")]
     pub status: LastStatus,
+    /// Tell that the task is over when the worker ends, so that nobody waits for another worker
+    #[arg(long, env = "OTTO_PUSH_END_TASK", value_parser = BoolishValueParser::new())]
+    pub end_task: bool,
     /// Bearer token, for servers that ask producers for one
     #[arg(long, env = "OTTO_PUSH_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
@@ -119,6 +122,7 @@ pub(super) fn options(args: &Args) -> PushOptions {
     let mut options = PushOptions::new(args.to.clone());
     options.token.clone_from(&args.token);
     options.first_status = args.status.first_state();
+    options.ends_task = args.end_task;
     options.give_up_after = args.give_up_after.into();
     options.window_bytes = usize::try_from(args.window.as_u64()).unwrap_or(usize::MAX);
     options

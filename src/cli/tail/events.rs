@@ -1,33 +1,39 @@
-//! Prints each event of a task's stream.
+//! Prints what happens to a task.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Deserialize;
 
 use super::parts::PartJoiner;
+use super::printable::printable;
 use super::render::{LogLine, Renderer};
-use crate::cli::exit;
 use crate::client::sse::Event;
 use crate::domain::{Outcome, TaskId, describe_gap};
 
-/// How following ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum TailEnd {
-    Ended,
-    Refused(String),
-    GaveUp(String),
-}
-
+/// A worker in a `status` or `complete` event.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct WorkerStatus {
+struct Worker {
     worker_id: String,
     /// Absent for a worker that never sent one.
     #[serde(alias = "status", default)]
     state: Option<String>,
     #[serde(default)]
     reason: String,
+    #[serde(default)]
+    exit_code: Option<i64>,
+    #[serde(default)]
+    metadata: Metadata,
+    #[serde(default)]
+    cut: u64,
+    #[serde(default)]
+    missing: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Metadata {
+    exit_code: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -35,9 +41,8 @@ struct WorkerStatus {
 struct Complete {
     lines: u64,
     lost_lines: u64,
-    /// Absent where the server is older than outcomes.
-    outcome: Option<String>,
-    workers: Vec<WorkerStatus>,
+    outcome: Option<Outcome>,
+    workers: Vec<Worker>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -49,235 +54,231 @@ struct Gap {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+struct End {
+    outcome: Option<Outcome>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Failure {
     code: String,
     message: String,
     retryable: bool,
 }
 
-/// Prints a task's events and remembers its workers' states.
-pub(super) struct Tail<W> {
+/// Prints one task's events. Lines and notices go to two outputs, in the order of the log.
+pub(super) struct Printer {
     task: TaskId,
     renderer: Renderer,
     joiner: PartJoiner,
-    output: W,
-    states: BTreeMap<String, String>,
-    outcome: Option<Outcome>,
 }
 
-impl<W: Write> Tail<W> {
-    pub(super) fn new(task: TaskId, renderer: Renderer, output: W) -> Self {
-        let joiner = PartJoiner::default();
-        Self { task, renderer, joiner, output, states: BTreeMap::new(), outcome: None }
+/// Where a printer prints to.
+pub(super) struct Outputs<L, N> {
+    /// Lines.
+    pub(super) lines: L,
+    /// What is said about them.
+    pub(super) notices: N,
+}
+
+impl<L: Write, N: Write> Outputs<L, N> {
+    /// Says something to people. Lines that were printed before are shown first.
+    pub(super) fn notice(&mut self, text: &str) -> io::Result<()> {
+        self.lines.flush()?;
+        // Following goes on when nobody listens.
+        writeln!(self.notices, "otto-handler tail: {}", printable(text)).ok();
+        Ok(())
+    }
+}
+
+impl Printer {
+    pub(super) fn new(task: TaskId, renderer: Renderer) -> Self {
+        Self { task, renderer, joiner: PartJoiner::default() }
     }
 
-    /// Prints one event; why the tail ends when it was the last.
-    pub(super) fn on_event(&mut self, event: &Event) -> io::Result<Option<TailEnd>> {
-        if !matches!(event.event.as_str(), "log" | "heartbeat") {
-            self.print_unfinished()?;
+    /// Prints one event.
+    pub(super) fn on_event<L: Write, N: Write>(
+        &mut self,
+        event: &Event,
+        outputs: &mut Outputs<L, N>,
+    ) -> io::Result<()> {
+        if event.event == "heartbeat" {
+            return Ok(());
         }
         if self.renderer.is_json() {
-            self.write_json(event)?;
+            return write_json(event, &mut outputs.lines);
         }
-        match event.event.as_str() {
-            "log" if self.renderer.is_json() => {}
-            "log" => return self.on_log(&event.data).map(|()| None),
-            // Standard error is not buffered: what came before is to be seen before.
-            "status" => {
-                self.flush()?;
-                self.on_status(&event.data);
-            }
-            "gap" => {
-                self.flush()?;
-                let Gap { lines, reason } = parse_or_default(&event.data);
-                print_notice(&describe_gap(lines, &reason));
-            }
-            "reset" => print_notice("the server has a new store; its log follows from the start"),
-            "complete" => {
-                self.flush()?;
-                self.on_complete(parse_or_default(&event.data));
-                return Ok(Some(TailEnd::Ended));
-            }
-            "error" => return Ok(on_failure(parse_or_default(&event.data))),
-            _ => {}
+        if event.event == "log" {
+            return self.on_log(&event.data, outputs);
         }
-        Ok(None)
-    }
-
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.output.flush()
-    }
-
-    /// How it ended, as an exit code. Where the log's end came before the task's, as with
-    /// `--no-follow`, the workers' states say it: nothing bad so far is well.
-    pub(super) fn exit_code(&self) -> u8 {
-        if let Some(outcome) = self.outcome {
-            return exit::of_outcome(outcome);
-        }
-        let has = |wanted: &str| self.states.values().any(|state| state == wanted);
-        match () {
-            () if has("FAILED") => exit::TASK_FAILED,
-            () if has("TERMINATED") => exit::TASK_TERMINATED,
-            () => exit::SUCCESS,
-        }
-    }
-
-    /// The event's data with the event's name and id before it.
-    fn write_json(&mut self, event: &Event) -> io::Result<()> {
-        let Event { event: name, id, data } = event;
-        match data.strip_prefix('{').filter(|_| name != "heartbeat") {
-            Some(rest) => {
-                let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
-                let id = serde_json::Value::from(id.as_str());
-                writeln!(self.output, r#"{{"event":"{name}","id":{id}{comma}{rest}"#)
-            }
+        self.print_unfinished(outputs)?;
+        match self.describe(event) {
+            Some(text) => outputs.notice(&text),
             None => Ok(()),
         }
     }
 
-    fn on_log(&mut self, data: &str) -> io::Result<()> {
-        match serde_json::from_str::<LogLine<'_>>(data) {
-            Ok(line) if self.joiner.lets_pass(&line) => {
-                self.renderer.write(&line, &mut self.output)
+    fn describe(&self, event: &Event) -> Option<String> {
+        let data = &event.data;
+        match event.event.as_str() {
+            "status" => describe_status(serde_json::from_str(data).ok()?),
+            "gap" => {
+                let Gap { lines, reason } = parse_or_default(data);
+                Some(describe_gap(lines, &reason))
             }
+            "end" => Some(match parse_or_default::<End>(data).outcome {
+                Some(outcome) => format!("the end of {} was told: {outcome}", self.task),
+                None => format!("the end of {} was told", self.task),
+            }),
+            "reset" => Some("the server has a new store; its log follows from the start".into()),
+            "complete" => Some(self.describe_complete(&parse_or_default(data))),
+            "error" => {
+                let Failure { code, message, retryable } = parse_or_default(data);
+                retryable.then(|| format!("the server reports {code}: {message}"))
+            }
+            _ => None,
+        }
+    }
+
+    fn describe_complete(&self, complete: &Complete) -> String {
+        let Complete { lines, lost_lines, outcome, workers } = complete;
+        let lost = if *lost_lines > 0 { format!(", {lost_lines} lost") } else { String::new() };
+        let workers: Vec<_> = workers.iter().map(describe_worker).collect();
+        let outcome = outcome.unwrap_or(Outcome::Unknown);
+        let workers = workers.join(", ");
+        format!("{} is complete, {outcome}: {lines} lines{lost}; {workers}", self.task)
+    }
+
+    fn on_log<L: Write, N: Write>(
+        &mut self,
+        data: &str,
+        outputs: &mut Outputs<L, N>,
+    ) -> io::Result<()> {
+        let output = &mut outputs.lines;
+        match serde_json::from_str::<LogLine<'_>>(data) {
+            Ok(line) if self.joiner.lets_pass(&line) => self.renderer.write(&line, output),
             Ok(line) => {
                 let lines = self.joiner.add(line);
-                lines.iter().try_for_each(|line| self.renderer.write(line, &mut self.output))
+                lines.iter().try_for_each(|line| self.renderer.write(line, output))
             }
-            Err(error) => {
-                print_notice(&format!("a log event cannot be read: {error}"));
-                Ok(())
-            }
+            Err(error) => outputs.notice(&format!("a log event cannot be read: {error}")),
         }
     }
 
     /// Prints a line whose other parts will not come.
-    fn print_unfinished(&mut self) -> io::Result<()> {
+    fn print_unfinished<L: Write, N>(&mut self, outputs: &mut Outputs<L, N>) -> io::Result<()> {
         let unfinished = self.joiner.take();
-        unfinished.map_or(Ok(()), |line| self.renderer.write(&line, &mut self.output))
-    }
-
-    fn on_status(&mut self, data: &str) {
-        let Ok(status) = serde_json::from_str::<WorkerStatus>(data) else { return };
-        let state = status.state.as_deref().unwrap_or("UNKNOWN");
-        let reason = &status.reason;
-        let separator = if reason.is_empty() { "" } else { ": " };
-        print_notice(&format!("worker {} is {state}{separator}{reason}", status.worker_id));
-        self.remember(status);
-    }
-
-    fn on_complete(&mut self, complete: Complete) {
-        let Complete { lines, lost_lines, outcome, workers } = complete;
-        self.outcome = outcome.and_then(|outcome| outcome.parse().ok());
-        workers.into_iter().for_each(|worker| self.remember(worker));
-        let ends: Vec<_> =
-            self.states.iter().map(|(worker, state)| format!("{worker} {state}")).collect();
-        let lost = if lost_lines > 0 { format!(", {lost_lines} lost") } else { String::new() };
-        print_notice(&format!(
-            "{} is complete{}: {lines} lines{lost}; {}",
-            self.task,
-            self.outcome.map(|outcome| format!(" ({outcome})")).unwrap_or_default(),
-            ends.join(", ")
-        ));
-    }
-
-    fn remember(&mut self, status: WorkerStatus) {
-        if let Some(state) = status.state {
-            self.states.insert(status.worker_id, state);
-        }
+        unfinished.map_or(Ok(()), |line| self.renderer.write(&line, &mut outputs.lines))
     }
 }
 
-fn on_failure(failure: Failure) -> Option<TailEnd> {
-    let text = format!("the server reports {}: {}", failure.code, failure.message);
-    if failure.retryable {
-        print_notice(&text);
-        return None;
-    }
-    Some(TailEnd::Refused(text))
+fn describe_status(status: Worker) -> Option<String> {
+    let state = status.state.as_deref()?;
+    let exit_code = &status.metadata.exit_code;
+    let exit = if exit_code.is_empty() { String::new() } else { format!(" ({exit_code})") };
+    let separator = if status.reason.is_empty() { "" } else { ": " };
+    Some(format!("worker {} is {state}{exit}{separator}{}", status.worker_id, status.reason))
+}
+
+fn describe_worker(worker: &Worker) -> String {
+    let state = worker.state.as_deref().unwrap_or("UNKNOWN");
+    let exit = worker.exit_code.map_or(String::new(), |code| format!(" ({code})"));
+    let missing = match worker.missing {
+        0 => String::new(),
+        missing => format!(", {missing} lines missing"),
+    };
+    let cut = if worker.cut > 0 { ", cut by its sender" } else { "" };
+    format!("{} {state}{exit}{missing}{cut}", worker.worker_id)
+}
+
+/// One event as one line of JSON: its data with its name and id before it.
+fn write_json(event: &Event, output: &mut impl Write) -> io::Result<()> {
+    let Event { event: name, id, data } = event;
+    let Some(rest) = data.trim_start().strip_prefix('{') else { return Ok(()) };
+    let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
+    let (name, id) = (serde_json::to_string(name)?, serde_json::to_string(id)?);
+    writeln!(output, "{{\"event\":{name},\"id\":{id}{comma}{rest}")
 }
 
 fn parse_or_default<T: Default + for<'a> Deserialize<'a>>(data: &str) -> T {
     serde_json::from_str(data).unwrap_or_default()
 }
 
-fn print_notice(text: &str) {
-    // Following goes on when standard error is closed.
-    writeln!(io::stderr(), "otto-handler tail: {text}").ok();
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::render::Format;
+    use super::super::render::{Format, Look};
     use super::*;
 
-    fn tail(format: Format) -> Tail<Vec<u8>> {
-        Tail::new(TaskId::new("t").unwrap(), Renderer::new(format), Vec::new())
+    fn printer(format: Format) -> Printer {
+        let look = Look { format, ..Look::default() };
+        Printer::new(TaskId::new("t").unwrap(), Renderer::new(look))
     }
 
-    fn play(tail: &mut Tail<Vec<u8>>, event: &str, data: &str) -> Option<TailEnd> {
-        let event = Event { event: event.into(), id: String::new(), data: data.into() };
-        tail.on_event(&event).unwrap()
+    /// What is printed, lines and notices into one file, as a shell does with `2>&1`.
+    fn printed(format: Format, events: &[(&str, &str)]) -> String {
+        let file = std::cell::RefCell::new(Vec::new());
+        let shared = || OneFile(&file);
+        let lines = io::BufWriter::new(shared());
+        let mut outputs = Outputs { lines, notices: shared() };
+        let mut printer = printer(format);
+        for (name, data) in events {
+            let event =
+                Event { event: (*name).into(), id: "0000001f-3".into(), data: (*data).into() };
+            printer.on_event(&event, &mut outputs).unwrap();
+        }
+        drop(outputs);
+        String::from_utf8(file.into_inner()).unwrap()
     }
 
-    fn printed(tail: Tail<Vec<u8>>) -> String {
-        String::from_utf8(tail.output).unwrap()
-    }
+    struct OneFile<'a>(&'a std::cell::RefCell<Vec<u8>>);
 
-    #[test]
-    fn json_has_every_event_with_its_id_and_heartbeats_are_not_printed() {
-        let mut tail = tail(Format::Json);
-        let data = r#"{"offset":3, "line":1,"workerId":"w","message":"a\u001b[1m"}"#;
-        assert_eq!(play(&mut tail, "log", data), None);
-        assert_eq!(play(&mut tail, "heartbeat", "{}"), None);
-        play(&mut tail, "gap", r#"{"lines":2}"#);
-        let log = data.replacen('{', r#"{"event":"log","id":"","#, 1);
-        assert_eq!(
-            printed(tail),
-            format!("{log}\n{{\"event\":\"gap\",\"id\":\"\",\"lines\":2}}\n")
-        );
-    }
-
-    #[test]
-    fn complete_ends_and_each_outcome_has_its_code() {
-        let codes =
-            [("succeeded", 0), ("failed", 1), ("terminated", 6), ("lost", 3), ("unknown", 3)];
-        for (outcome, code) in codes {
-            let mut tail = tail(Format::Plain);
-            let data = format!(r#"{{"lines":5,"outcome":"{outcome}","workers":[]}}"#);
-            assert_eq!(play(&mut tail, "complete", &data), Some(TailEnd::Ended));
-            assert_eq!(tail.exit_code(), code, "{outcome}");
+    impl Write for OneFile<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
         }
     }
 
     #[test]
-    fn without_an_outcome_a_failed_worker_counts() {
-        let mut tail = tail(Format::Plain);
-        let data = r#"{"lines":5,"lostLines":0,"workers":[
-            {"workerId":"a","state":"COMPLETED"},{"workerId":"b","state":"FAILED"}]}"#;
-        assert_eq!(play(&mut tail, "complete", data), Some(TailEnd::Ended));
-        assert_eq!(tail.exit_code(), exit::TASK_FAILED);
+    fn every_event_but_a_heartbeat_is_a_json_object_with_its_name_and_id() {
+        let data = r#"{"offset":3, "line":1,"workerId":"w","message":"a\u001b[1m"}"#;
+        let text = printed(Format::Json, &[("log", data), ("heartbeat", "{}"), ("gap", "{}")]);
+        let log = format!("{{\"event\":\"log\",\"id\":\"0000001f-3\",{}\n", &data[1..]);
+        assert_eq!(text, log + "{\"event\":\"gap\",\"id\":\"0000001f-3\"}\n");
     }
 
     #[test]
-    fn the_last_status_of_a_worker_counts() {
-        let mut tail = tail(Format::Plain);
-        play(&mut tail, "status", r#"{"workerId":"a","status":"TERMINATED","reason":"evicted"}"#);
-        assert_eq!(tail.exit_code(), exit::TASK_TERMINATED);
-        play(&mut tail, "status", r#"{"workerId":"a","state":"COMPLETED"}"#);
-        let without_state = r#"{"lines":0,"workers":[{"workerId":"b","state":null}]}"#;
-        assert_eq!(play(&mut tail, "complete", without_state), Some(TailEnd::Ended));
-        assert_eq!(tail.exit_code(), exit::SUCCESS);
-    }
-
-    #[test]
-    fn an_error_event_ends_unless_it_may_pass() {
-        let mut tail = tail(Format::Plain);
-        let passing = r#"{"code":"draining","message":"restarting","retryable":true}"#;
-        assert_eq!(play(&mut tail, "error", passing), None);
-        let expired = r#"{"code":"token_expired","message":"log in again","retryable":false}"#;
-        let refused = "the server reports token_expired: log in again".to_owned();
-        assert_eq!(play(&mut tail, "error", expired), Some(TailEnd::Refused(refused)));
+    fn lines_and_notices_come_in_the_order_of_the_log() {
+        let line = |message: &str| format!(r#"{{"workerId":"a","message":"{message}"}}"#);
+        let failed = r#"{"workerId":"a","status":"FAILED","metadata":{"exit_code":"3"},"reason":"oh\u001b]0;x\u0007\nno"}"#;
+        let complete = r#"{"lines":2,"lostLines":1,"outcome":"failed","workers":[
+            {"workerId":"a","state":"FAILED","exitCode":3,"cut":1,"missing":4},
+            {"workerId":"b","state":null}]}"#;
+        let text = printed(
+            Format::Plain,
+            &[
+                ("log", &line("one")),
+                ("status", failed),
+                ("log", &line("two")),
+                ("gap", r#"{"lines":1,"reason":"too_large"}"#),
+                ("gap", r#"{"lines":null,"reason":"cut"}"#),
+                ("end", r#"{"outcome":"failed"}"#),
+                ("complete", complete),
+            ],
+        );
+        let expected = "one\n\
+            otto-handler tail: worker a is FAILED (3): oh�]0;x��no\n\
+            two\n\
+            otto-handler tail: 1 line is missing here: too_large\n\
+            otto-handler tail: the sender cut its stream here: what it had not sent is missing, how \
+            many lines is unknown\n\
+            otto-handler tail: the end of t was told: failed\n\
+            otto-handler tail: t is complete, failed: 2 lines, 1 lost; a FAILED (3), 4 lines \
+            missing, cut by its sender, b UNKNOWN\n";
+        assert_eq!(text, expected);
     }
 
     #[test]
@@ -291,9 +292,10 @@ mod tests {
                 Ok(())
             }
         }
-        let mut tail = Tail::new(TaskId::new("t").unwrap(), Renderer::new(Format::Plain), Closed);
+        let mut outputs = Outputs { lines: Closed, notices: io::sink() };
         let data = r#"{"workerId":"w","message":"x"}"#.to_owned();
         let event = Event { event: "log".into(), id: String::new(), data };
-        assert_eq!(tail.on_event(&event).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        let error = printer(Format::Plain).on_event(&event, &mut outputs).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     }
 }

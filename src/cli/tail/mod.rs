@@ -1,57 +1,56 @@
-//! `tail`: follows a task's log in a terminal.
+//! `tail`: follows the logs of tasks in a terminal.
 
 mod events;
+mod follow;
 mod parts;
+mod printable;
 mod render;
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::Duration;
 
+use anyhow::ensure;
 use clap::ValueEnum;
 use clap::builder::BoolishValueParser;
+use tokio::sync::mpsc;
 
-use crate::cli::exit;
-use crate::client::follow::{
-    AtEnd, Follow, FollowOptions, Update, is_task_known, task_page_url, task_stream_url,
-};
-use crate::domain::TaskId;
-use events::{Tail, TailEnd};
-use render::{Format, Renderer};
+use super::exit;
+use crate::client::follow::{AtEnd, FollowOptions, task_page_url, task_stream_url};
+use crate::client::tasks::TasksClient;
+use crate::domain::{TaskId, now_ms};
+use crate::encode::format_ms;
+use events::{Outputs, Printer};
+use follow::{Happening, TailEnd, TaskToFollow, follow};
+use render::{Format, Look, Renderer};
 
-/// Follow a task's log until the task is complete; resumes by itself after a break
+/// What is read ahead of the printing, in events.
+const READ_AHEAD: usize = 256;
+
+/// Follow the logs of tasks until they are complete; resumes by itself after a break
 ///
-/// Lines go to standard output, everything else to standard error. A line is printed as a
-/// terminal would have shown it: it can move no cursor and set no title. Lines that a worker
-/// wrote to its standard error begin with `! `; once a second worker shows up, each line names
-/// its worker.
+///   otto-handler tail build-7
 ///
-/// Exit code: 0 when the task succeeded, 1 when it failed, 6 when it was terminated, 3 when nothing
-/// told how it ended, 4 when there is no such task, 5 when it gave up, 2 when the server refused.
+/// Lines go to standard output, everything else to standard error, in the log's order. A line is
+/// printed as a terminal would have shown it: it can move no cursor and set no title. Lines that a
+/// worker wrote to its standard error begin with `! `; once a second worker shows up, each line
+/// names its worker, and with several tasks its task.
+///
+/// Exit code: 0 every task succeeded (or, with --no-follow, runs without a failure), 1 one failed, 2 the arguments are wrong or the server refused, 3 nothing told how one ended (lost or
+/// unknown), 4 there is no such task, 5 the server could not be reached, 6 one was terminated.
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
     /// The server's HTTP address
     #[arg(long, env = "OTTO_TAIL_URL", default_value = "http://127.0.0.1:4000")]
     pub url: String,
-    /// The task to follow
+    /// The tasks to follow
     #[arg(value_name = "TASK", required_unless_present = "task")]
-    pub id: Option<TaskId>,
-    /// The same, where TASK is not given
-    #[arg(long, env = "OTTO_TAIL_TASK", value_name = "ID")]
-    pub task: Option<TaskId>,
-    /// Wait for a task that is not there yet
-    #[arg(long, env = "OTTO_TAIL_WAIT", value_parser = BoolishValueParser::new())]
-    pub wait: bool,
-    /// Give up when nothing has come from the server for this long; without it, never
-    #[arg(long, env = "OTTO_TAIL_GIVE_UP_AFTER", value_name = "TIME")]
-    pub give_up_after: Option<humantime::Duration>,
-    /// Only what was received at this time or later, in RFC 3339
-    #[arg(long, env = "OTTO_TAIL_SINCE", value_name = "TIME")]
-    pub since: Option<jiff::Timestamp>,
-    /// Print only the log and what goes wrong
-    #[arg(long, short, env = "OTTO_TAIL_QUIET", value_parser = BoolishValueParser::new())]
-    pub quiet: bool,
+    pub tasks: Vec<TaskId>,
+    /// A task to follow; the same as naming it without the flag
+    #[arg(long, env = "OTTO_TAIL_TASK", value_name = "ID", value_delimiter = ',')]
+    pub task: Vec<TaskId>,
     /// Bearer token, see `otto-handler token`
     #[arg(long, env = "OTTO_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
@@ -70,15 +69,33 @@ pub(super) struct Args {
     /// Where to begin: `start`, `now`, or after an event id
     #[arg(long, env = "OTTO_TAIL_FROM", value_name = "start|now|ID")]
     pub from: Option<String>,
-    /// Begin with the last N lines
+    /// Only lines from this time on: RFC 3339, or how long ago, such as `10m`
+    #[arg(long, env = "OTTO_TAIL_SINCE", value_name = "TIME")]
+    pub since: Option<String>,
+    /// Begin with the last N lines that pass the filter
     #[arg(long, env = "OTTO_TAIL_TAIL", value_name = "N", conflicts_with = "from")]
     pub tail: Option<u64>,
-    /// Print each event as JSON, one object a line with `event` and `id`, instead of text
+    /// Print every event as JSON, one object a line with `event`, `id` and `data`
     #[arg(long, env = "OTTO_TAIL_JSON", value_parser = BoolishValueParser::new())]
     pub json: bool,
     /// Print messages as they were sent, and nothing else: they may control your terminal
     #[arg(long, env = "OTTO_TAIL_RAW", value_parser = BoolishValueParser::new(), conflicts_with = "json")]
     pub raw: bool,
+    /// Begin each line with its time
+    #[arg(long, short = 't', env = "OTTO_TAIL_TIMESTAMPS", value_parser = BoolishValueParser::new())]
+    pub timestamps: bool,
+    /// Wait for a task that does not exist yet
+    #[arg(long, env = "OTTO_TAIL_WAIT", value_parser = BoolishValueParser::new())]
+    pub wait: bool,
+    /// Go on when a complete task is reopened by another line; never ends by itself
+    #[arg(long, env = "OTTO_TAIL_FOLLOW_REOPENED", value_parser = BoolishValueParser::new(), conflicts_with = "no_follow")]
+    pub follow_reopened: bool,
+    /// End when the server could not be reached for this long; by default it is tried for ever
+    #[arg(long, env = "OTTO_TAIL_GIVE_UP_AFTER", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub give_up_after: Option<Duration>,
+    /// Do not print the links to the viewer
+    #[arg(long, short, env = "OTTO_TAIL_QUIET", value_parser = BoolishValueParser::new())]
+    pub quiet: bool,
     /// End at the log's current end
     #[arg(long, env = "OTTO_TAIL_NO_FOLLOW", value_parser = BoolishValueParser::new())]
     pub no_follow: bool,
@@ -101,98 +118,146 @@ pub(super) enum ColorChoice {
 /// Runs the command.
 ///
 /// # Errors
-/// When the address cannot be used, or standard output cannot be written (but for a closed pipe).
+/// When standard output cannot be written, but for a closed pipe.
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let task = args.id.as_ref().or(args.task.as_ref()).expect("clap asks for one");
-    let options = match options(&args, task) {
-        Ok(options) => options,
-        Err(error) => return Ok(fail(&error.to_string(), exit::USAGE)),
+    let mut outputs = Outputs { lines: io::BufWriter::new(io::stdout()), notices: io::stderr() };
+    let tasks = match tasks(&args) {
+        Ok(tasks) => tasks,
+        Err(error) => {
+            outputs.notice(&error.to_string())?;
+            return Ok(ExitCode::from(exit::USAGE));
+        }
     };
-    if !args.wait && is_task_known(&args.url, task, args.token.as_deref()).await == Some(false) {
-        let text = format!("there is no task {task} at {}; --wait waits for it", args.url);
-        return Ok(fail(&text, exit::NO_TASK));
+    if !args.quiet && !args.json {
+        for task in &tasks {
+            outputs.notice(&format!("in a browser: {}", task_page_url(&args.url, &task.task)?))?;
+        }
     }
-    if !args.quiet {
-        eprintln!("otto-handler tail: in a browser: {}", task_page_url(&args.url, task)?);
-    }
-    let mut follow = Follow::new(options)?;
-    let output = io::BufWriter::new(io::stdout());
-    let mut tail = Tail::new(task.clone(), Renderer::new(format(&args)), output);
-    match follow_to_end(&mut follow, &mut tail, &args).await {
-        Ok(TailEnd::Ended) => Ok(ExitCode::from(tail.exit_code())),
-        Ok(TailEnd::Refused(reason)) => Ok(fail(&reason, exit::USAGE)),
-        Ok(TailEnd::GaveUp(reason)) => Ok(fail(&reason, exit::GAVE_UP)),
+    match print_all(&args, tasks, &mut outputs).await {
+        Ok(code) => Ok(ExitCode::from(code)),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         Err(error) => Err(error.into()),
     }
 }
 
-fn fail(reason: &str, code: u8) -> ExitCode {
-    eprintln!("otto-handler tail: {reason}");
-    ExitCode::from(code)
-}
-
-async fn follow_to_end<W: Write>(
-    follow: &mut Follow,
-    tail: &mut Tail<W>,
+/// Follows `tasks` and prints what happens; the exit code when all have ended.
+async fn print_all<L: Write, N: Write>(
     args: &Args,
-) -> io::Result<TailEnd> {
-    let mut failing_since: Option<Instant> = None;
-    loop {
-        let update = match follow.next().await {
-            Ok(Some(update)) => update,
-            Ok(None) => return tail.flush().map(|()| TailEnd::Ended),
-            Err(error) => return tail.flush().map(|()| TailEnd::Refused(error.to_string())),
-        };
-        let end = match update {
-            Update::Event(event) => {
-                failing_since = None;
-                tail.on_event(&event)?
-            }
-            Update::Disconnected { reason, retry_in } => {
-                let failing = failing_since.get_or_insert_with(Instant::now).elapsed();
-                if args.give_up_after.is_some_and(|limit| failing >= *limit) {
-                    let seconds = failing.as_secs();
-                    let text = format!("gave up after {seconds} s without an event: {reason}");
-                    return tail.flush().map(|()| TailEnd::GaveUp(text));
+    tasks: Vec<TaskToFollow>,
+    outputs: &mut Outputs<L, N>,
+) -> io::Result<u8> {
+    let (sender, mut happenings) = mpsc::channel(READ_AHEAD);
+    let mut printers = HashMap::new();
+    let client = TasksClient::new(&args.url, args.token.as_deref());
+    let has_several = tasks.len() > 1;
+    for (index, task) in tasks.into_iter().enumerate() {
+        let prefix = has_several.then(|| task.task.to_string());
+        let look = Look { format: format(args), has_times: args.timestamps, task: prefix };
+        printers.insert(
+            index,
+            (Printer::new(task.task.clone(), Renderer::new(look)), task.task.clone()),
+        );
+        let (of_task, mut from_task) = mpsc::channel(1);
+        tokio::spawn(follow(task, client.clone(), of_task));
+        let sender = sender.clone();
+        tokio::spawn(async move {
+            while let Some(happening) = from_task.recv().await {
+                if sender.send((index, happening)).await.is_err() {
+                    break;
                 }
-                let seconds = retry_in.as_secs_f32();
-                eprintln!("otto-handler tail: {reason}; trying again in {seconds:.1} s");
-                None
+            }
+        });
+    }
+    drop(sender);
+    let mut worst = exit::SUCCESS;
+    loop {
+        let next = match happenings.try_recv() {
+            Ok(next) => Some(next),
+            Err(_) => {
+                outputs.lines.flush()?;
+                happenings.recv().await
             }
         };
-        if end.is_some() || !follow.has_ready() {
-            tail.flush()?;
-        }
-        if let Some(end) = end {
-            return Ok(end);
+        let Some((index, happening)) = next else { return Ok(worst) };
+        let Some((printer, task)) = printers.get_mut(&index) else { continue };
+        match happening {
+            Happening::Event(event) => printer.on_event(&event, outputs)?,
+            Happening::Notice(text) => outputs.notice(&text)?,
+            Happening::End(end) => {
+                let (code, text) = exit_code(&end, task);
+                text.map_or(Ok(()), |text| outputs.notice(&text))?;
+                worst = exit::worse(worst, code);
+            }
         }
     }
 }
 
-fn options(args: &Args, task: &TaskId) -> anyhow::Result<FollowOptions> {
+/// The exit code of a task's end, and what is said to it.
+fn exit_code(end: &TailEnd, task: &TaskId) -> (u8, Option<String>) {
+    match end {
+        TailEnd::Complete(outcome) => (exit::of_outcome(*outcome), None),
+        TailEnd::CaughtUp { has_failed: true } => (exit::TASK_FAILED, None),
+        TailEnd::CaughtUp { has_failed: false } => (exit::SUCCESS, None),
+        TailEnd::NoSuchTask => {
+            let text = format!("there is no task {task} on the server; --wait waits for it");
+            (exit::NO_TASK, Some(text))
+        }
+        TailEnd::Refused(reason) => (exit::USAGE, Some(reason.clone())),
+        TailEnd::GaveUp(reason) => (exit::GAVE_UP, Some(reason.clone())),
+    }
+}
+
+/// What is to be followed, and how.
+///
+/// # Errors
+/// When an address or a time cannot be used, or a task is named twice.
+fn tasks(args: &Args) -> anyhow::Result<Vec<TaskToFollow>> {
+    let mut named: Vec<&TaskId> = Vec::new();
+    for task in args.tasks.iter().chain(&args.task) {
+        ensure!(!named.contains(&task), "task {:?} is named twice", task.as_str());
+        named.push(task);
+    }
+    named.into_iter().map(|task| to_follow(args, task)).collect()
+}
+
+fn to_follow(args: &Args, task: &TaskId) -> anyhow::Result<TaskToFollow> {
     let mut url = task_stream_url(&args.url, task)?;
-    let since = args.since.map(|time| time.to_string());
-    let tail = args.tail.map(|lines| lines.to_string());
-    let parameters = [
+    let since = args.since.as_deref().map(since);
+    let filters = [
         ("level", &args.level),
         ("source", &args.source),
         ("workerId", &args.worker),
         ("keywords", &args.keywords),
-        ("from", &args.from),
-        ("tail", &tail),
         ("since", &since),
-        ("follow", &args.no_follow.then(|| "false".to_owned())),
     ];
-    for (name, value) in parameters {
+    let is_filtered = filters.iter().any(|(_, value)| value.is_some());
+    let tail = args.tail.filter(|_| !is_filtered).map(|lines| lines.to_string());
+    let follow = args.no_follow.then(|| "false".to_owned());
+    let others = [("from", &args.from), ("tail", &tail), ("follow", &follow)];
+    for (name, value) in filters.into_iter().chain(others) {
         if let Some(value) = value {
             url.query_pairs_mut().append_pair(name, value);
         }
     }
-    let mut options = FollowOptions::new(url);
-    options.token.clone_from(&args.token);
-    options.at_end = if args.no_follow { AtEnd::Finish } else { AtEnd::Reconnect };
-    Ok(options)
+    let mut stream = FollowOptions::new(url);
+    stream.token.clone_from(&args.token);
+    stream.at_end = if args.no_follow { AtEnd::Finish } else { AtEnd::Reconnect };
+    Ok(TaskToFollow {
+        task: task.clone(),
+        stream,
+        last_hits: args.tail.filter(|_| is_filtered).map(|lines| lines as usize),
+        waits: args.wait,
+        follows_reopened: args.follow_reopened,
+        give_up_after: args.give_up_after,
+    })
+}
+
+/// A time as the server reads it; `text` may say how long ago.
+fn since(text: &str) -> String {
+    match humantime::parse_duration(text) {
+        Ok(ago) => format_ms(now_ms().saturating_sub(ago.as_millis() as u64)),
+        Err(_) => text.to_owned(),
+    }
 }
 
 fn format(args: &Args) -> Format {
@@ -222,16 +287,44 @@ mod tests {
         args: Args,
     }
 
+    fn to_follow_of(line: &str) -> anyhow::Result<Vec<TaskToFollow>> {
+        let command = Command::try_parse_from(line.split(' '))?;
+        tasks(&command.args)
+    }
+
     #[test]
     fn the_arguments_become_the_query() {
-        let line = "tail a/b --level ERROR,WARN --worker w --tail 10 --no-follow";
-        let args = Command::parse_from(line.split(' ')).args;
-        let options = options(&args, args.id.as_ref().unwrap()).unwrap();
+        let line = "tail a/b --level ERROR,WARN --worker w --no-follow";
+        let [task] = &to_follow_of(line).unwrap()[..] else { panic!("one task was named") };
         assert_eq!(
-            options.url.as_str(),
+            task.stream.url.as_str(),
             "http://127.0.0.1:4000/api/v1/log-streaming/stream/a%2Fb\
-             ?level=ERROR%2CWARN&workerId=w&tail=10&follow=false"
+             ?level=ERROR%2CWARN&workerId=w&follow=false"
         );
-        assert_eq!(options.at_end, AtEnd::Finish);
+        assert_eq!((task.stream.at_end, task.last_hits), (AtEnd::Finish, None));
+    }
+
+    #[test]
+    fn the_last_lines_are_counted_by_the_server_without_a_filter_and_here_with_one() {
+        let all = &to_follow_of("tail t --tail 10").unwrap()[0];
+        assert!(all.stream.url.query().is_some_and(|query| query == "tail=10"));
+        let hits = &to_follow_of("tail t --tail 10 --keywords x").unwrap()[0];
+        assert_eq!((hits.stream.url.query(), hits.last_hits), (Some("keywords=x"), Some(10)));
+    }
+
+    #[test]
+    fn several_tasks_may_be_named_with_and_without_the_flag_but_none_twice() {
+        assert_eq!(to_follow_of("tail a b --task c,d").unwrap().len(), 4);
+        let twice = to_follow_of("tail a --task a").unwrap_err().to_string();
+        assert_eq!(twice, "task \"a\" is named twice");
+        assert!(to_follow_of("tail").unwrap_err().to_string().contains("TASK"));
+    }
+
+    #[test]
+    fn a_time_may_be_how_long_ago() {
+        assert_eq!(since("2026-11-28T10:00:00Z"), "2026-11-28T10:00:00Z");
+        let ago = crate::encode::parse_ms(&since("10m")).unwrap();
+        let expected = now_ms() - 600_000;
+        assert!(expected.abs_diff(ago) < 60_000, "{ago} is not near {expected}");
     }
 }

@@ -6,16 +6,18 @@ use std::io::{self, Write};
 
 use serde::Deserialize;
 
+use super::printable::printable;
 use crate::terminal::{Span, Terminal, without_line_end};
 
 /// How lines are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Format {
-    /// The event's data as it came.
+    /// Every event, as JSON.
     Json,
     /// The message as it was sent, whatever that does to the reader's terminal.
     Raw,
     /// What a terminal shows of the message, without colours.
+    #[default]
     Plain,
     /// The same with level and worker colours, and the message's own.
     Colored,
@@ -33,6 +35,8 @@ pub(super) struct LogLine<'a> {
     source: Cow<'a, str>,
     #[serde(borrow, default)]
     pub(super) message: Cow<'a, str>,
+    #[serde(borrow, default)]
+    timestamp: Cow<'a, str>,
     #[serde(default)]
     line: Option<u64>,
     /// Which part of its line it is, from 1; 0 where the line is one entry.
@@ -55,6 +59,7 @@ impl LogLine<'_> {
             level: owned(self.level),
             source: owned(self.source),
             message: owned(self.message),
+            timestamp: owned(self.timestamp),
             line: self.line,
             part: self.part,
             parts: self.parts,
@@ -67,9 +72,19 @@ const STDERR_MARK: &str = "! ";
 const WORKER_COLORS: [&str; 6] =
     ["\x1b[36m", "\x1b[35m", "\x1b[34m", "\x1b[32m", "\x1b[96m", "\x1b[95m"];
 
+/// What a line looks like.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Look {
+    pub(super) format: Format,
+    /// Whether a line begins with its time.
+    pub(super) has_times: bool,
+    /// What each line begins with, where several tasks are followed.
+    pub(super) task: Option<String>,
+}
+
 /// Prints entries; names workers from the moment there are several.
 pub(super) struct Renderer {
-    format: Format,
+    look: Look,
     first_worker: Option<String>,
     has_several_workers: bool,
     /// The terminals of workers whose last line left a style set.
@@ -77,21 +92,21 @@ pub(super) struct Renderer {
 }
 
 impl Renderer {
-    pub(super) fn new(format: Format) -> Self {
-        Self { format, first_worker: None, has_several_workers: false, terminals: HashMap::new() }
+    pub(super) fn new(look: Look) -> Self {
+        Self { look, first_worker: None, has_several_workers: false, terminals: HashMap::new() }
     }
 
-    /// Whether events are printed as they came; lines are not for the renderer then.
+    /// Whether events are printed as JSON, not as text.
     pub(super) fn is_json(&self) -> bool {
-        self.format == Format::Json
+        self.look.format == Format::Json
     }
 
-    /// Prints `line`.
+    /// Prints `line` as text.
     pub(super) fn write(&mut self, line: &LogLine<'_>, output: &mut impl Write) -> io::Result<()> {
         self.meet(&line.worker_id);
-        match self.format {
+        match self.look.format {
             Format::Raw => writeln!(output, "{}", without_line_end(&line.message)),
-            Format::Json | Format::Plain | Format::Colored => self.write_rows(line, output),
+            Format::Plain | Format::Colored | Format::Json => self.write_rows(line, output),
         }
     }
 
@@ -103,15 +118,26 @@ impl Renderer {
     /// Each row begins with what names its worker: a message can forge no other one.
     fn write_rows(&mut self, line: &LogLine<'_>, output: &mut impl Write) -> io::Result<()> {
         for row in self.rows(line) {
+            self.write_time_and_task(line, output)?;
             if self.has_several_workers {
                 self.write_worker(&line.worker_id, output)?;
             }
-            match self.format {
+            match self.look.format {
                 Format::Colored => write_colored(line, &row, output)?,
                 _ => write_plain(line, &row, output)?,
             }
         }
         Ok(())
+    }
+
+    fn write_time_and_task(&self, line: &LogLine<'_>, output: &mut impl Write) -> io::Result<()> {
+        if self.look.has_times {
+            write!(output, "{} ", printable(&line.timestamp))?;
+        }
+        match &self.look.task {
+            Some(task) => write!(output, "{task} | "),
+            None => Ok(()),
+        }
     }
 
     /// What the worker's terminal shows of `line`.
@@ -125,7 +151,7 @@ impl Renderer {
     }
 
     fn write_worker(&self, worker: &str, output: &mut impl Write) -> io::Result<()> {
-        match self.format {
+        match self.look.format {
             Format::Colored => write!(output, "{}{worker} |{RESET} ", worker_color(worker)),
             _ => write!(output, "{worker} | "),
         }
@@ -175,6 +201,18 @@ fn worker_color(worker: &str) -> &'static str {
 mod tests {
     use super::*;
 
+    fn renderer(format: Format) -> Renderer {
+        Renderer::new(Look { format, ..Look::default() })
+    }
+
+    #[test]
+    fn a_line_may_begin_with_its_time_and_its_task() {
+        let look = Look { has_times: true, task: Some("build".into()), ..Look::default() };
+        let data = r#"{"workerId":"a","timestamp":"2026-11-28T10:00:00Z","message":"x"}"#;
+        let printed = print(&mut Renderer::new(look), data);
+        assert_eq!(printed, "2026-11-28T10:00:00Z build | x\n");
+    }
+
     fn print(renderer: &mut Renderer, data: &str) -> String {
         let mut output = Vec::new();
         let line = serde_json::from_str(data).unwrap();
@@ -184,7 +222,7 @@ mod tests {
 
     #[test]
     fn plain_lines_are_the_message_alone_until_a_second_worker_shows_up() {
-        let mut renderer = Renderer::new(Format::Plain);
+        let mut renderer = renderer(Format::Plain);
         let first = r#"{"workerId":"a","level":"ERROR","source":"stdout","message":"\u001b[31mx\u001b[0m"}"#;
         assert_eq!(print(&mut renderer, first), "x\n");
         let second = r#"{"workerId":"b","level":"INFO","source":"stderr","message":" y"}"#;
@@ -194,7 +232,7 @@ mod tests {
 
     #[test]
     fn colours_show_the_level_keep_the_messages_own_and_always_end() {
-        let mut renderer = Renderer::new(Format::Colored);
+        let mut renderer = renderer(Format::Colored);
         let warning = r#"{"workerId":"a","level":"warn","source":"stderr","message":"x"}"#;
         assert_eq!(print(&mut renderer, warning), "\x1b[33m! x\x1b[0m\n");
         let own = r#"{"workerId":"a","level":"INFO","source":"stdout","message":"\u001b[1mx\u001b[2J\u001b[m y"}"#;
@@ -210,7 +248,7 @@ mod tests {
     #[test]
     fn a_worker_can_forge_neither_anothers_line_nor_title_nor_clipboard() {
         for format in [Format::Plain, Format::Colored] {
-            let mut renderer = Renderer::new(format);
+            let mut renderer = renderer(format);
             print(&mut renderer, &message("good", "x"));
             for forged in [
                 "x\rgood | all tests passed    ",
@@ -229,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_style_lasts_over_a_workers_lines_and_no_others() {
-        let mut renderer = Renderer::new(Format::Colored);
+        let mut renderer = renderer(Format::Colored);
         assert_eq!(print(&mut renderer, &message("a", "\x1b[31mpanic")), "\x1b[31mpanic\x1b[0m\n");
         let other = print(&mut renderer, &message("b", "plain"));
         assert!(other.ends_with("plain\n"), "{other:?}");
@@ -240,7 +278,7 @@ mod tests {
 
     #[test]
     fn raw_lines_are_the_bytes_as_they_were_sent() {
-        let mut renderer = Renderer::new(Format::Raw);
+        let mut renderer = renderer(Format::Raw);
         assert_eq!(print(&mut renderer, &message("a", "\x1b[31m1%\r2%")), "\x1b[31m1%\r2%\n");
         assert_eq!(print(&mut renderer, &message("b", "windows\r\n")), "windows\n");
     }

@@ -6,7 +6,6 @@
 //! server answers 204, or refuses for a reason that another attempt cannot change.
 
 mod error;
-mod known;
 mod options;
 mod response;
 #[cfg(test)]
@@ -25,9 +24,8 @@ use super::backoff::Backoff;
 use super::sse::{Event, Parser};
 
 pub use error::{Error, Refusal};
-pub use known::is_task_known;
 pub use options::{AtEnd, FollowOptions};
-pub use url::{UrlError, task_page_url, task_stream_url};
+pub use url::{UrlError, list_url, task_page_url, task_stream_url, task_url};
 
 use response::ResponseKind;
 

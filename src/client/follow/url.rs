@@ -1,10 +1,13 @@
-//! The address of a task's stream.
+//! The addresses of a server's tasks.
 
 use reqwest::Url;
 
 use crate::domain::TaskId;
 
-/// Why a task's stream has no address.
+/// The path of the API, by segments.
+const API: [&str; 3] = ["api", "v1", "log-streaming"];
+
+/// Why a task has no address.
 #[derive(Debug, thiserror::Error)]
 pub enum UrlError {
     /// The server's address cannot be used.
@@ -20,7 +23,7 @@ pub enum UrlError {
 /// # Errors
 /// When `base` is not an HTTP address, or `task` is `.` or `..`.
 pub fn task_stream_url(base: &str, task: &TaskId) -> Result<Url, UrlError> {
-    task_url(base, &["api", "v1", "log-streaming", "stream"], task)
+    of_task(base, &[&API[..], &["stream"]].concat(), task)
 }
 
 /// The address of `task`'s page in the viewer at `base`.
@@ -28,13 +31,33 @@ pub fn task_stream_url(base: &str, task: &TaskId) -> Result<Url, UrlError> {
 /// # Errors
 /// As [`task_stream_url`].
 pub fn task_page_url(base: &str, task: &TaskId) -> Result<Url, UrlError> {
-    task_url(base, &["tasks"], task)
+    of_task(base, &["tasks"], task)
 }
 
-pub(super) fn task_url(base: &str, before: &[&str], task: &TaskId) -> Result<Url, UrlError> {
+/// The address of what the server at `base` tells of `task`.
+///
+/// # Errors
+/// As [`task_stream_url`].
+pub fn task_url(base: &str, task: &TaskId) -> Result<Url, UrlError> {
+    of_task(base, &[&API[..], &["tasks"]].concat(), task)
+}
+
+/// The address of the list of tasks on the server at `base`.
+///
+/// # Errors
+/// When `base` is not an HTTP address.
+pub fn list_url(base: &str) -> Result<Url, UrlError> {
+    address(base, [&API[..], &["tasks"]].concat())
+}
+
+fn of_task(base: &str, before: &[&str], task: &TaskId) -> Result<Url, UrlError> {
     if matches!(task.as_str(), "." | "..") {
         return Err(UrlError::DotSegment(task.to_string()));
     }
+    address(base, [before, &[task.as_str()]].concat())
+}
+
+fn address(base: &str, path: Vec<&str>) -> Result<Url, UrlError> {
     let bad_base = || UrlError::Base(base.to_owned());
     let mut url = Url::parse(base).map_err(|_| bad_base())?;
     let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
@@ -43,7 +66,7 @@ pub(super) fn task_url(base: &str, before: &[&str], task: &TaskId) -> Result<Url
         drop(segments);
         return Err(bad_base());
     }
-    segments.pop_if_empty().extend(before.iter().copied().chain([task.as_str()]));
+    segments.pop_if_empty().extend(path);
     drop(segments);
     Ok(url)
 }

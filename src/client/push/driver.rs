@@ -313,7 +313,7 @@ impl Driver {
             status: status_type(status.state).into(),
             timestamp: format!("{:.3}", jiff::Timestamp::now()),
             reason: status.reason.clone(),
-            metadata: status.metadata(),
+            metadata: status.metadata(self.options.ends_task),
         }
     }
 }

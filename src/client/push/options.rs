@@ -32,10 +32,12 @@ pub struct WorkerEnd {
 }
 
 impl WorkerEnd {
-    /// What the status's metadata says of it.
-    pub(super) fn metadata(&self) -> HashMap<String, String> {
+    /// What the status's metadata says of it, and of the task where the worker's end is the task's.
+    pub(super) fn metadata(&self, ends_task: bool) -> HashMap<String, String> {
         let code = self.exit_code.map(|code| ("exit_code".to_owned(), code.to_string()));
-        code.into_iter().collect()
+        let is_end = ends_task && self.state.has_ended();
+        let end = is_end.then(|| ("otto.task".to_owned(), "end".to_owned()));
+        code.into_iter().chain(end).collect()
     }
 }
 
@@ -54,6 +56,8 @@ pub struct PushOptions {
     pub token: Option<String>,
     /// The status sent before the first line.
     pub first_status: Option<WorkerState>,
+    /// Whether the worker's end is the task's end too.
+    pub ends_task: bool,
     /// What lines without an ACK may take, in bytes. A single larger line is sent alone.
     pub window_bytes: usize,
     /// How long to go on without any answer.
@@ -71,6 +75,7 @@ impl PushOptions {
             to,
             token: None,
             first_status: None,
+            ends_task: false,
             window_bytes: 8 << 20,
             give_up_after: Duration::from_secs(600),
             min_backoff: Duration::from_millis(200),

@@ -2,3 +2,4 @@
 
 mod pipeline;
 mod push_command;
+mod tail;
