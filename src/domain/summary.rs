@@ -82,6 +82,8 @@ pub struct WorkerCounts {
     pub terminated: u32,
     /// Those that sent lines and have not ended.
     pub unended: u32,
+    /// Those of whom nothing was kept but that entries of theirs were refused.
+    pub silent: u32,
 }
 
 impl WorkerCounts {
@@ -90,6 +92,7 @@ impl WorkerCounts {
         self.total += 1;
         *self.of(state) += 1;
         self.unended += u32::from(is_unended(state, lines));
+        self.silent += u32::from(is_silent(state, lines));
     }
 
     /// Counts a worker out.
@@ -98,6 +101,12 @@ impl WorkerCounts {
         let of_state = self.of(state);
         *of_state = of_state.saturating_sub(1);
         self.unended = self.unended.saturating_sub(u32::from(is_unended(state, lines)));
+        self.silent = self.silent.saturating_sub(u32::from(is_silent(state, lines)));
+    }
+
+    /// How many have sent something, or notified something.
+    pub const fn known(&self) -> u32 {
+        self.total.saturating_sub(self.silent)
     }
 
     /// How many have ended.
@@ -119,6 +128,10 @@ impl WorkerCounts {
 
 fn is_unended(state: Option<WorkerState>, lines: u64) -> bool {
     lines > 0 && !state.is_some_and(WorkerState::has_ended)
+}
+
+fn is_silent(state: Option<WorkerState>, lines: u64) -> bool {
+    lines == 0 && state.is_none()
 }
 
 /// One task.

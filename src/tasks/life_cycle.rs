@@ -53,8 +53,8 @@ impl LifeCycle {
 
     fn patience(self, summary: &TaskSummary) -> Duration {
         let workers = &summary.worker_counts;
-        let awaited = workers.total - workers.ended();
-        if workers.total > 0 && awaited == 0 {
+        let awaited = workers.known().saturating_sub(workers.ended());
+        if workers.known() > 0 && awaited == 0 {
             self.grace
         } else if awaited > 0 && awaited == workers.unended {
             self.worker_lost_after.min(self.quiet_period)
@@ -79,7 +79,7 @@ fn outcome_of_workers(workers: &WorkerCounts) -> Outcome {
         Outcome::Failed
     } else if workers.unended > 0 {
         Outcome::Lost
-    } else if workers.total == 0 || workers.ended() < workers.total {
+    } else if workers.known() == 0 || workers.ended() < workers.known() {
         Outcome::Unknown
     } else if workers.terminated > 0 {
         Outcome::Terminated
@@ -141,6 +141,13 @@ mod tests {
             let active = LIFE_CYCLE.state(&task, None);
             assert_eq!(active, TaskState::Running { quiet_in: None }, "{workers:?}");
         }
+    }
+
+    #[test]
+    fn whoever_had_only_refused_entries_neither_holds_a_task_up_nor_spoils_its_outcome() {
+        let task = task(&[COMPLETED, (None, 0)]);
+        let complete = TaskState::Complete { outcome: Outcome::Succeeded };
+        assert_eq!(LIFE_CYCLE.state(&task, Some(LIFE_CYCLE.grace)), complete);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(in crate::store) struct SegmentRange {
 }
 
 /// The version of the tables; an index of another one is made anew.
-pub(super) const VERSION: u64 = 4;
+pub(super) const VERSION: u64 = 5;
 
 /// Takes in what the footer of a segment says; segments come in order.
 ///
