@@ -13,7 +13,7 @@ use crate::domain::{TaskId, now_ms};
 use crate::http::{Claims, sign};
 use crate::logging;
 use crate::server::Server;
-use crate::simulate::{LineRate, Plan, push};
+use crate::simulate::{Ending, LineRate, Plan, push};
 
 /// How long the demo's sign-in lasts, in seconds.
 const SESSION_SECONDS: u64 = 12 * 60 * 60;
@@ -139,6 +139,7 @@ async fn build(to: &Uri, seed: u64, number: u32, delay: Duration) -> anyhow::Res
     let failing = if number.is_multiple_of(3) { vec![2] } else { Vec::new() };
     let tasks = vec![TaskId::new(&format!("build-{number}"))?];
     let plan = Plan { seed: seed + u64::from(number), tasks, workers: 2, failing };
-    push(to.clone(), &plan, LineRate::LinesPerSecond(LINES_PER_SECOND)).await?;
+    let rate = LineRate::LinesPerSecond(LINES_PER_SECOND);
+    push(to.clone(), &plan, rate, Ending::ReadAcks).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The exit codes of `push`, `tail` and `tasks`. README has the table.
+//! The exit codes of `push`, `tail`, `tasks` and `simulate`. README has the table.
 
 use crate::domain::Outcome;
 

@@ -13,6 +13,6 @@ mod tests;
 
 pub use build::{Line, Lines};
 pub use plan::{Plan, Worker};
-pub use push::{Error, Report, push};
+pub use push::{Ending, Error, Report, push};
 pub use rate::LineRate;
 pub use serve_pull::{ServeError, serve_pull};

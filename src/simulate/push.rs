@@ -3,7 +3,9 @@
 //! One stream per worker, opened at its first line, with a deadline of 30 minutes and no
 //! metadata. Lines go out without waiting for acks; a second task reads those, sleeps
 //! `throttle_ms` after an ACK, and only counts RETRY and DROP. Nothing is ever sent again.
-//! At the end the stream is half-closed and cancelled at once.
+//! At the end the stream is half-closed, and the acks are read to their end, so that the report
+//! says of each line what became of it. Today's ottoscaler cancels at once instead, which loses the
+//! last acks and may lose lines: [`Ending::Cancel`].
 
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use futures_util::StreamExt;
 use futures_util::future::try_join_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Uri};
@@ -32,31 +34,68 @@ use crate::proto::ottoscaler::{
 /// ottoscaler's deadline for a stream.
 const STREAM_DEADLINE: Duration = Duration::from_secs(30 * 60);
 
+/// How long the acks of a half-closed stream are waited for; longer than a server waits before it
+/// answers RETRY.
+const ACK_TIMEOUT: Duration = Duration::from_secs(60);
+
 type Client = OttoHandlerLogServiceClient<Channel>;
 
-/// What became of a push. Acks that came after the cancel are not counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How a worker's stream ends once it is half-closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The acks are read to their end.
+    ReadAcks,
+    /// It is cancelled at once, as today's ottoscaler does.
+    Cancel,
+}
+
+/// What became of a push, as the acks say. Those that came after a cancel are not counted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
-    /// Lines sent.
+    /// Lines printed by the builds.
     pub sent: u64,
-    /// Lines with an ACK before the end.
-    pub acknowledged: u64,
-    /// Lines with a RETRY.
+    /// Lines with an ACK: the server keeps them.
+    pub kept: u64,
+    /// Lines with a RETRY; they are not sent again.
     pub retried: u64,
     /// Lines with a DROP.
     pub dropped: u64,
+    /// Why one of the lines that are not known to be kept is not: the server's words.
+    pub reason: Option<String>,
     /// Status notifications whose ack was anything but RECEIVED.
     pub status_warnings: u64,
 }
 
 impl Report {
+    /// Lines without an ack. Whether the server keeps them is unknown.
+    pub fn unanswered(&self) -> u64 {
+        self.sent.saturating_sub(self.kept + self.retried + self.dropped)
+    }
+
     fn add(&mut self, other: Self) {
         self.sent += other.sent;
-        self.acknowledged += other.acknowledged;
+        self.kept += other.kept;
         self.retried += other.retried;
         self.dropped += other.dropped;
+        self.reason = self.reason.take().or(other.reason);
         self.status_warnings += other.status_warnings;
     }
+
+    fn add_ack(&mut self, ack: &LogForwardResponse) {
+        match ack.status() {
+            AckStatus::Ack => return self.kept += 1,
+            AckStatus::Retry => self.retried += 1,
+            AckStatus::Drop => self.dropped += 1,
+        }
+        self.reason.get_or_insert_with(|| ack.message.clone());
+    }
+}
+
+/// How the builds are pushed.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    rate: LineRate,
+    ending: Ending,
 }
 
 /// Why a push failed.
@@ -89,22 +128,23 @@ impl From<Status> for Error {
 ///
 /// # Errors
 /// When the server cannot be reached, or a call fails.
-pub async fn push(to: Uri, plan: &Plan, rate: LineRate) -> Result<Report, Error> {
+pub async fn push(to: Uri, plan: &Plan, rate: LineRate, ending: Ending) -> Result<Report, Error> {
     let workers = plan.workers()?;
     let connected = Channel::builder(to.clone()).connect().await;
     let client = Client::new(connected.map_err(|source| Error::Connect { to, source })?);
-    let pushes = workers.iter().map(|worker| push_worker(client.clone(), worker, rate));
+    let manner = Manner { rate, ending };
+    let pushes = workers.iter().map(|worker| push_worker(client.clone(), worker, manner));
     let mut total = Report::default();
     try_join_all(pushes).await?.into_iter().for_each(|report| total.add(report));
     Ok(total)
 }
 
-async fn push_worker(mut client: Client, worker: &Worker, rate: LineRate) -> Result<Report, Error> {
+async fn push_worker(mut client: Client, worker: &Worker, manner: Manner) -> Result<Report, Error> {
     let mut report = Report::default();
     for status in [StatusType::Created, StatusType::Running] {
         notify(&mut client, worker, status, &mut report).await?;
     }
-    push_lines(&mut client, worker, rate, &mut report).await?;
+    push_lines(&mut client, worker, manner, &mut report).await?;
     let last = if worker.fails { StatusType::Failed } else { StatusType::Completed };
     notify(&mut client, worker, last, &mut report).await?;
     Ok(report)
@@ -113,11 +153,11 @@ async fn push_worker(mut client: Client, worker: &Worker, rate: LineRate) -> Res
 async fn push_lines(
     client: &mut Client,
     worker: &Worker,
-    rate: LineRate,
+    manner: Manner,
     report: &mut Report,
 ) -> Result<(), Error> {
     let metadata = pod_metadata(worker);
-    let mut clock = Clock::start(rate);
+    let mut clock = Clock::start(manner.rate);
     let mut stream = None;
     for line in worker.lines() {
         clock.wait(line.effort).await;
@@ -128,7 +168,7 @@ async fn push_lines(
         stream = Some(open);
     }
     match stream {
-        Some(stream) => stream.close(report).await,
+        Some(stream) => stream.close(manner.ending, report).await,
         None => Ok(()),
     }
 }
@@ -141,7 +181,7 @@ async fn open_stream(
 ) -> Result<WorkerStream, Error> {
     match stream {
         Some(open) if !open.entries.is_closed() => return Ok(open),
-        Some(broken) => broken.close(report).await?,
+        Some(broken) => broken.close(Ending::ReadAcks, report).await?,
         None => {}
     }
     Ok(WorkerStream::open(client.clone()))
@@ -195,15 +235,24 @@ impl WorkerStream {
         Self { entries, acks, half_closed, cancel }
     }
 
-    /// Half-closes and cancels.
-    async fn close(self, report: &mut Report) -> Result<(), Error> {
-        drop(self.entries);
+    /// Half-closes, and counts the acks.
+    async fn close(self, ending: Ending, report: &mut Report) -> Result<(), Error> {
+        let Self { entries, mut acks, half_closed, cancel } = self;
+        drop(entries);
         // grpc-go's Send returns once a message is handed to the connection; here that is
         // certain only when the request body is dropped, which the channel reports as an error.
-        self.half_closed.await.ok();
-        self.cancel.cancel();
+        half_closed.await.ok();
+        let in_time = match ending {
+            Ending::ReadAcks => timeout(ACK_TIMEOUT, &mut acks).await.ok(),
+            Ending::Cancel => None,
+        };
+        cancel.cancel();
+        let counted = match in_time {
+            Some(counted) => counted,
+            None => acks.await,
+        };
         // The task is never aborted and does not panic, so only its own result matters.
-        if let Ok(counted) = self.acks.await {
+        if let Ok(counted) = counted {
             report.add(counted?);
         }
         Ok(())
@@ -212,12 +261,17 @@ impl WorkerStream {
 
 async fn read_acks(mut acks: Streaming<LogForwardResponse>, cancel: CancellationToken) -> Report {
     let mut report = Report::default();
-    while let Some(Ok(Some(ack))) = cancel.run_until_cancelled(acks.message()).await {
-        match ack.status() {
-            AckStatus::Ack => report.acknowledged += 1,
-            AckStatus::Retry => report.retried += 1,
-            AckStatus::Drop => report.dropped += 1,
-        }
+    while let Some(answer) = cancel.run_until_cancelled(acks.message()).await {
+        let ack = match answer {
+            Ok(Some(ack)) => ack,
+            Ok(None) => break,
+            Err(status) => {
+                // What was sent and has no ack is told with this reason.
+                report.reason.get_or_insert_with(|| Error::from(status).to_string());
+                break;
+            }
+        };
+        report.add_ack(&ack);
         let is_throttled = ack.status() == AckStatus::Ack && ack.throttle_ms > 0;
         if is_throttled {
             let pause = Duration::from_millis(ack.throttle_ms.unsigned_abs().into());

@@ -122,7 +122,7 @@ async fn every_line_of_every_worker_reaches_the_server_although_streams_are_canc
     );
 
     let plan = plan(5);
-    let report = push(to, &plan, LineRate::Unbounded).await.unwrap();
+    let report = push(to, &plan, LineRate::Unbounded, Ending::Cancel).await.unwrap();
     let workers = plan.workers().unwrap();
     for _ in &workers {
         streams_ended.recv().await.unwrap();
@@ -155,5 +155,6 @@ async fn a_server_that_is_not_there_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let to = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     drop(listener);
-    assert!(matches!(push(to, &plan(1), LineRate::Unbounded).await, Err(Error::Connect { .. })));
+    let pushed = push(to, &plan(1), LineRate::Unbounded, Ending::ReadAcks).await;
+    assert!(matches!(pushed, Err(Error::Connect { .. })));
 }

@@ -1,5 +1,6 @@
-//! The commands `push` and `tail`, as people and scripts use them.
+//! The commands `push`, `tail`, `tasks` and `simulate`, as people and scripts use them.
 
 mod pipeline;
 mod push_command;
+mod simulate_command;
 mod tail;

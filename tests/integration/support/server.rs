@@ -36,8 +36,22 @@ impl TestServer {
         flags: &[&str],
         change: impl FnOnce(&mut store::StoreOptions),
     ) -> Self {
+        Self::start_configured(dir, flags, |config| change(&mut config.store)).await
+    }
+
+    /// On a new data directory, with the configuration changed by `change`, for values that the
+    /// flags do not allow.
+    pub(crate) async fn start_changed(flags: &[&str], change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_configured(tempfile::tempdir().unwrap(), flags, change).await
+    }
+
+    async fn start_configured(
+        dir: TempDir,
+        flags: &[&str],
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let mut config = config(&dir, flags);
-        change(&mut config.store);
+        change(&mut config);
         if !flags.iter().any(|flag| flag.starts_with("--task-grace")) {
             // Tests that are not about the grace do not wait for it.
             config.life_cycle.grace = std::time::Duration::ZERO;
