@@ -50,6 +50,7 @@ pub(super) fn limits(args: &ServeArgs) -> Limits {
         line_bytes: line_bytes.as_u64() as usize,
         streams: args.max_push_streams,
         stall_timeout: args.store_stall_timeout,
+        idle_ack: Limits::IDLE_ACK,
         budget_bytes: args.ingest_bytes.as_u64().saturating_sub(args.queue_bytes.as_u64()) as usize,
     }
 }

@@ -11,10 +11,13 @@ const _: () = assert!(
         && ForwardStatus::Drop as i32 == StreamStatus::Drop as i32
 );
 
+/// The message of an ACK that comes again on an idle stream. The contract names it.
+const STILL_HERE: &str = "still here";
+
 /// What both responses say of an entry.
 pub(super) struct WireAck {
     pub(super) status: i32,
-    /// Empty, or why the entry is not kept.
+    /// Empty, or why the entry is not kept, or that an ACK comes again.
     pub(super) message: String,
     pub(super) sequence: i64,
     pub(super) throttle_ms: i32,
@@ -25,6 +28,7 @@ impl From<Ack> for WireAck {
         let (status, message) = match ack.status {
             AckStatus::Kept => (ForwardStatus::Ack, String::new()),
             AckStatus::Retry(reason) => (ForwardStatus::Retry, reason),
+            AckStatus::StillHere => (ForwardStatus::Ack, STILL_HERE.to_owned()),
             AckStatus::Dropped(reason) => (ForwardStatus::Drop, reason),
         };
         Self {

@@ -23,6 +23,8 @@ pub enum AckStatus {
     Retry(String),
     /// Never kept; says why.
     Dropped(String),
+    /// An idle stream's last ACK once more: the stream lives.
+    StillHere,
 }
 
 /// The ack of one entry, or of several in cumulative mode.

@@ -27,11 +27,16 @@ pub struct Limits {
     /// How long a batch waits while the log's queue is full, before its entries are acknowledged
     /// with RETRY.
     pub stall_timeout: Duration,
+    /// How long an idle stream is silent at most before its last ACK comes again.
+    pub idle_ack: Duration,
     /// What messages and entries may take in memory before they are in the log's queue, in bytes.
     pub budget_bytes: usize,
 }
 
 impl Limits {
+    /// The usual [`Limits::idle_ack`]: well below the 30 s of the most impatient proxies.
+    pub const IDLE_ACK: Duration = Duration::from_secs(20);
+
     /// The largest message of a push, in bytes: a whole line and what an entry has beside it, as far
     /// as half of the memory holds that.
     pub fn message_bytes(&self) -> usize {

@@ -196,6 +196,7 @@ mod tests {
             line_bytes: 4096,
             streams: 8,
             stall_timeout: AFTER,
+            idle_ack: Limits::IDLE_ACK,
             budget_bytes: 1 << 24,
         };
         let tasks =

@@ -261,6 +261,7 @@ impl WorkerStream {
 
 async fn read_acks(mut acks: Streaming<LogForwardResponse>, cancel: CancellationToken) -> Report {
     let mut report = Report::default();
+    let mut last = 0;
     while let Some(answer) = cancel.run_until_cancelled(acks.message()).await {
         let ack = match answer {
             Ok(Some(ack)) => ack,
@@ -271,7 +272,11 @@ async fn read_acks(mut acks: Streaming<LogForwardResponse>, cancel: Cancellation
                 break;
             }
         };
-        report.add_ack(&ack);
+        // An idle stream's last ACK comes again.
+        if ack.sequence > last {
+            report.add_ack(&ack);
+            last = ack.sequence;
+        }
         let is_throttled = ack.status() == AckStatus::Ack && ack.throttle_ms > 0;
         if is_throttled {
             let pause = Duration::from_millis(ack.throttle_ms.unsigned_abs().into());

@@ -1,9 +1,13 @@
 //! Acks that producers get, and what they mean.
 
+use std::time::Duration;
+
 use otto_handler::proto::ottoscaler::log_forward_response::Status;
 use otto_handler::proto::ottoscaler::worker_status_ack::Status as AckStatus;
 use otto_handler::proto::ottoscaler::worker_status_notification::StatusType;
-use otto_handler::proto::ottoscaler::{WorkerLogEntry, WorkerStatusNotification};
+use otto_handler::proto::ottoscaler::{
+    LogForwardResponse, WorkerLogEntry, WorkerStatusNotification,
+};
 use tonic::codec::{Codec, EncodeBuf, Encoder};
 use tonic::{Code, Request};
 
@@ -20,6 +24,29 @@ async fn every_entry_is_acknowledged_in_order_and_readable_at_once() {
     let lines: Vec<_> = (1..=50).map(|turn| format!("line {turn}\n")).collect();
     assert_eq!(text(|path| server.api(path), "t").await, lines.concat());
     producer.finish().await;
+}
+
+#[tokio::test]
+async fn the_last_ack_of_an_idle_stream_comes_again_and_later_entries_get_theirs() {
+    let idle_ack = Duration::from_millis(40);
+    let server = TestServer::start_changed(&[], |config| config.limits.idle_ack = idle_ack).await;
+    let mut producer = Producer::open(&mut connect(&server.grpc()).await).await;
+    let again = |sequence| LogForwardResponse { message: "still here".into(), ..ack(sequence) };
+    producer.push_all(1, vec![entry("t", "one")]).await;
+    assert_eq!(producer.response().await, again(1));
+    assert_eq!(producer.response().await, again(1));
+    producer.send(entry("t", "two")).await;
+    let mut response = producer.response().await;
+    while response == again(1) {
+        response = producer.response().await;
+    }
+    assert_eq!(response, ack(2));
+    assert_eq!(producer.response().await, again(2));
+    producer.half_close();
+    while let Some(response) = within("the end", producer.responses.message()).await.unwrap() {
+        assert_eq!(response, again(2));
+    }
+    assert_eq!(text(|path| server.api(path), "t").await, "one\ntwo\n");
 }
 
 #[tokio::test]

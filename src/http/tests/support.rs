@@ -333,6 +333,7 @@ fn limits() -> Limits {
         line_bytes: 1 << 22,
         streams: 1,
         stall_timeout,
+        idle_ack: Limits::IDLE_ACK,
         budget_bytes: 1 << 24,
     }
 }

@@ -5,6 +5,8 @@
 //!   batch is durable.
 //! - When the producer cancels, what has arrived is kept all the same: a session that is dropped
 //!   before its end goes on as a task of its own until the inbound stream ends.
+//! - While nothing waits, the last ACK comes again from time to time, so that no proxy cuts the
+//!   stream ([`idle_ack`]).
 //! - It holds at most [`MAX_IN_FLIGHT`] batches of `BATCH_BYTES` and one that waits for the log's
 //!   queue; while one waits, nothing more is read.
 //!
@@ -14,9 +16,11 @@
 //! [`MAX_IN_FLIGHT`]: state::MAX_IN_FLIGHT
 
 mod gap_interval;
+mod idle_ack;
 mod state;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -17,6 +17,8 @@ use super::super::cut::{self, CarriedWorkers};
 use super::super::intake::{Intake, StreamPermit};
 use super::super::reader::IncomingEntry;
 use super::gap_interval::GapInterval;
+use super::idle_ack::IdleAck;
+use super::throttle::ack_throttle_ms;
 use crate::domain::Batch;
 use crate::store::{AppendError, Committed, Receipt, TryAppendError};
 
@@ -28,12 +30,6 @@ const ROOM_BYTES: usize = 32 * 1024;
 
 /// The wait that a RETRY asks for, in milliseconds.
 pub(super) const RETRY_THROTTLE_MS: u32 = 1000;
-
-/// The longest wait that an ACK asks for, in milliseconds, when the log's queue is full.
-const MAX_ACK_THROTTLE_MS: f32 = 100.0;
-
-/// From this share of a full queue on, ACKs ask for a wait.
-const THROTTLE_FROM: f32 = 0.5;
 
 /// Why a session ended before its producer ended it.
 #[derive(Debug)]
@@ -93,6 +89,7 @@ pub(super) struct SessionState<S, E> {
     /// The oldest first.
     in_flight: VecDeque<InFlight>,
     acks: Acks,
+    idle_ack: IdleAck,
     /// Set once a batch was acknowledged with RETRY: numbered entries behind it must not be kept
     /// before it is sent again, or its numbers would look like repeats.
     has_stalled: bool,
@@ -105,6 +102,7 @@ where
 {
     pub(super) fn new(intake: Intake, permit: StreamPermit, mode: AckMode, inbound: S) -> Self {
         let drain = Box::pin(intake.shared().drain.clone().cancelled_owned());
+        let idle_ack = IdleAck::new(intake.limits().idle_ack);
         Self {
             intake,
             active_tasks: ActiveTasks::default(),
@@ -120,16 +118,18 @@ where
             pending_append: None,
             in_flight: VecDeque::new(),
             acks: Acks::none(mode),
+            idle_ack,
             has_stalled: false,
         }
     }
 
     /// Whether every entry that arrived is decided; its acks may still have to go.
     pub(super) fn is_done(&self) -> bool {
-        self.inbound.is_none()
-            && self.builder.is_empty()
-            && self.pending_append.is_none()
-            && self.in_flight.is_empty()
+        self.inbound.is_none() && self.is_idle()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.builder.is_empty() && self.pending_append.is_none() && self.in_flight.is_empty()
     }
 
     /// The next ack; at the end `None`, or why the session ended.
@@ -139,6 +139,7 @@ where
     ) -> Poll<Option<Result<Ack, SessionEnd<E>>>> {
         loop {
             if let Some(ack) = self.acks.next() {
+                self.idle_ack.note(&ack);
                 return Poll::Ready(Some(Ok(ack)));
             }
             let has_acks = self.poll_oldest(context).is_ready();
@@ -147,10 +148,13 @@ where
             if has_acks || has_appended || has_read {
                 continue;
             }
-            if !self.is_done() {
-                return Poll::Pending;
+            if self.is_done() {
+                return Poll::Ready(self.end.take().map(Err));
             }
-            return Poll::Ready(self.end.take().map(Err));
+            if self.is_idle() {
+                return self.idle_ack.poll(context).map(|ack| Some(Ok(ack)));
+            }
+            return Poll::Pending;
         }
     }
 
@@ -384,9 +388,4 @@ where
 fn stall_reason(intake: &Intake) -> String {
     let waited = humantime::format_duration(intake.shared().limits.stall_timeout);
     format!("the log's queue was full for {waited}")
-}
-
-pub(super) fn ack_throttle_ms(pressure: f32) -> u32 {
-    let over = (pressure - THROTTLE_FROM).max(0.0) / (1.0 - THROTTLE_FROM);
-    (over * MAX_ACK_THROTTLE_MS) as u32
 }

@@ -10,7 +10,8 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use super::state::{RETRY_THROTTLE_MS, ack_throttle_ms};
+use super::state::RETRY_THROTTLE_MS;
+use super::throttle::ack_throttle_ms;
 use super::*;
 use crate::domain::TaskId;
 use crate::encode::{LineLimits, WireLayout};
@@ -48,7 +49,9 @@ impl Fixture {
         let stall_timeout = Duration::from_secs(30);
         let (entry_bytes, budget_bytes) = (MAX_ENTRY_BYTES, 1 << 24);
         let line_bytes = 2 * MAX_ENTRY_BYTES;
-        let limits = Limits { entry_bytes, line_bytes, streams: 1, stall_timeout, budget_bytes };
+        let idle_ack = Limits::IDLE_ACK;
+        let limits =
+            Limits { entry_bytes, line_bytes, streams: 1, stall_timeout, idle_ack, budget_bytes };
         let tasks = Tasks::new(
             Arc::clone(&log),
             Hub::new(1 << 20),
@@ -335,6 +338,33 @@ async fn a_session_that_is_dropped_keeps_what_arrives_until_its_stream_ends() {
     drop(sender);
     fixture.intake.drained().await;
     assert_eq!(fixture.lines_of("cancelled").await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_stream_gets_its_last_ack_again_within_the_time_and_never_a_drop() {
+    let fixture = Fixture::new();
+    let (sender, mut session) = fixture.session(AckMode::Each);
+    let unanswered = tokio::time::timeout(9 * Limits::IDLE_ACK, session.next()).await;
+    assert!(unanswered.is_err(), "before the first ACK there is none to say again");
+    for (entry, expected) in
+        [(line("one"), kept(1)), (line("two"), kept(2)), (line_of(""), dropped(3, NO_TASK))]
+    {
+        sender.send(Ok(entry)).unwrap();
+        assert_eq!(session.next().await.unwrap().unwrap(), expected);
+    }
+    let again = Ack { sequence: 2, status: AckStatus::StillHere, throttle_ms: 0 };
+    for _ in 0..3 {
+        let begun = tokio::time::Instant::now();
+        assert_eq!(session.next().await.unwrap().unwrap(), again);
+        let least = Limits::IDLE_ACK / 2 - Duration::from_millis(10);
+        let most = Limits::IDLE_ACK + Duration::from_millis(10);
+        assert!((least..=most).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    }
+    sender.send(Ok(line("three"))).unwrap();
+    assert_eq!(session.next().await.unwrap().unwrap(), kept(4));
+    drop(sender);
+    let (acks, end) = finish(&mut session).await;
+    assert!(acks.is_empty() && end.is_none(), "{acks:?}, {end:?}");
 }
 
 #[test]

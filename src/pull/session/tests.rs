@@ -74,6 +74,7 @@ async fn pull(responses: Vec<PulledLogEntry>) -> Pulled {
         line_bytes: 4096,
         streams: 1,
         stall_timeout: timeout,
+        idle_ack: Limits::IDLE_ACK,
         budget_bytes: 1 << 24,
     };
     let tasks = Tasks::new(Arc::clone(&log), Hub::new(1 << 20), LifeCycle::without_grace(timeout));

@@ -37,6 +37,9 @@ pub(super) struct Entry<'a> {
     pub(super) numbered: Option<(&'a str, u64)>,
 }
 
+/// The message of an ACK that comes again because its stream is idle.
+pub(super) const STILL_HERE: &str = "still here";
+
 /// What the server says to a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::entries::{Answer, AnswerKind, Entry, Push, PushTarget};
+use super::entries::{Answer, AnswerKind, Entry, Push, PushTarget, STILL_HERE};
 use super::window::{SeenWindow, Waiting};
 use crate::verify::line;
 use crate::verify::metrics::Metrics;
@@ -201,6 +201,8 @@ impl Producer {
             self.paused_until = Some(Instant::now() + answer.pause);
         }
         match answer.kind {
+            // Claims nothing that an earlier ACK did not.
+            AnswerKind::Ack if answer.message == STILL_HERE => Ok(()),
             AnswerKind::Ack => self.on_ack(answer.sequence).await,
             AnswerKind::Drop => self.on_drop(&answer).await,
             AnswerKind::Retry if self.plan.is_numbered => {

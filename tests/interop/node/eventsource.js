@@ -29,7 +29,8 @@ class Producer {
     this.call = this.client.forwardWorkerLogs({ deadline }, { waitForReady: true });
     const inFlight = [];
     this.inFlight = inFlight;
-    this.call.on('data', ({ sequence }) => this.acked.push(inFlight[sequence - 1]));
+    // The last ACK of an idle stream comes again, with a message.
+    this.call.on('data', ({ sequence, message }) => message || this.acked.push(inFlight[sequence - 1]));
     this.ended = new Promise((resolve) => this.call.on('status', resolve).on('error', () => {}));
   }
 

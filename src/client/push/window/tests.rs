@@ -40,6 +40,19 @@ fn seqs_and_messages(expected: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 #[test]
+fn an_ack_that_comes_again_changes_nothing() {
+    let mut window = filled(&["a", "b", "c"]);
+    let stream = window.begin_stream();
+    send_all(&mut window, stream);
+    window.acknowledge(2).unwrap();
+    let before = (window.progress(), window.unacked_lines());
+    for sequence in [2, 1] {
+        window.acknowledge(sequence).unwrap();
+        assert_eq!((window.progress(), window.unacked_lines()), before);
+    }
+}
+
+#[test]
 fn a_new_stream_resends_from_the_first_line_without_an_ack_with_the_same_numbers() {
     let mut window = filled(&["a", "b", "c"]);
     let first = window.begin_stream();

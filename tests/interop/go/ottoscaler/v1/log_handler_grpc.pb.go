@@ -39,6 +39,9 @@ type OttoHandlerLogServiceClient interface {
 	//
 	// With request metadata `otto-ack-mode: cumulative` an ACK with sequence n
 	// acknowledges every entry up to n that has no acknowledgement yet.
+	//
+	// On an idle stream the last ACK comes again within 20 s, with the message
+	// `still here`, so that proxies do not cut it. It may be ignored.
 	ForwardWorkerLogs(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WorkerLogEntry, LogForwardResponse], error)
 	// Reports a worker's status. Kept in the task's log as a `status` event.
 	NotifyWorkerStatus(ctx context.Context, in *WorkerStatusNotification, opts ...grpc.CallOption) (*WorkerStatusAck, error)
@@ -86,6 +89,9 @@ type OttoHandlerLogServiceServer interface {
 	//
 	// With request metadata `otto-ack-mode: cumulative` an ACK with sequence n
 	// acknowledges every entry up to n that has no acknowledgement yet.
+	//
+	// On an idle stream the last ACK comes again within 20 s, with the message
+	// `still here`, so that proxies do not cut it. It may be ignored.
 	ForwardWorkerLogs(grpc.BidiStreamingServer[WorkerLogEntry, LogForwardResponse]) error
 	// Reports a worker's status. Kept in the task's log as a `status` event.
 	NotifyWorkerStatus(context.Context, *WorkerStatusNotification) (*WorkerStatusAck, error)
