@@ -35,7 +35,7 @@ use crate::domain::{TaskId, WorkerId, WorkerState};
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(in crate::cli) struct Args {
-    /// The server's gRPC address
+    /// The server's gRPC address; https:// uses the system's certificates (SSL_CERT_FILE)
     #[arg(long, env = "OTTO_PUSH_TO", value_name = "URL", default_value = "http://127.0.0.1:8080")]
     pub to: Uri,
     /// The task that the lines belong to

@@ -20,7 +20,7 @@ mod window;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tonic::transport::{Endpoint, Uri};
+use tonic::transport::{ClientTlsConfig, Endpoint, Uri};
 
 pub use driver::Driver;
 pub use error::{Ended, Error};
@@ -85,15 +85,22 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn endpoint(to: &Uri) -> Result<Endpoint, Error> {
-    if to.scheme_str() != Some("http") || to.authority().is_none() {
-        let text = format!("the address is {to}, expected http://host:port");
+    let is_tls = to.scheme_str() == Some("https");
+    if !(is_tls || to.scheme_str() == Some("http")) || to.authority().is_none() {
+        let text = format!("the address is {to}, expected http://host:port or https://host:port");
         return Err(Error::Unusable(text));
     }
-    Ok(Endpoint::from(to.clone())
+    let endpoint = Endpoint::from(to.clone())
         .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT)
-        .keep_alive_while_idle(true))
+        .keep_alive_while_idle(true);
+    if !is_tls {
+        return Ok(endpoint);
+    }
+    let tls = ClientTlsConfig::new().with_native_roots();
+    let unusable = |error| Error::Unusable(format!("the system's certificates: {error}"));
+    endpoint.tls_config(tls).map_err(unusable)
 }
 
 fn authorization(token: &str) -> Result<driver::Authorization, Error> {

@@ -50,7 +50,7 @@ impl From<WorkerState> for WorkerEnd {
 /// Where to push, and how long to try.
 #[derive(Debug, Clone)]
 pub struct PushOptions {
-    /// The server's gRPC address, `http://host:port`.
+    /// The server's gRPC address, `http://host:port`, or `https://` with the system's certificates.
     pub to: Uri,
     /// Sent as `authorization: Bearer`.
     pub token: Option<String>,
