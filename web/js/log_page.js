@@ -237,7 +237,7 @@ class LogPage {
     await this.#openIfReopened();
   }
 
-  /** A finished task's stream is closed, so the page asks now and then whether the task goes on. */
+  /** A finished task's stream is closed, so the page asks now and then whether the task goes on, or has another end. */
   #watchReopening() {
     clearTimeout(this.#reopeningTimer);
     this.#reopeningTimer = setTimeout(async () => {
@@ -249,8 +249,10 @@ class LogPage {
   async #openIfReopened() {
     if (this.#stream.state.phase !== 'ended') return;
     const task = await this.#task();
-    if (task?.state !== 'running' || this.#stream.state.phase !== 'ended') return;
-    this.#reopenTask();
+    if (!task || this.#stream.state.phase !== 'ended') return;
+    // Another end may have been told since, too.
+    if (task.outcome === this.#taskState) return;
+    if (task.state === 'running') this.#reopenTask();
     this.#stream.open();
   }
 
