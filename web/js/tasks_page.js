@@ -127,6 +127,6 @@ function emptyState() {
     element('h2', {}, 'No logs yet'),
     element('p', {}, 'Push a first one from a shell; it shows up here by itself:'),
     element('pre', {}, element('code', {},
-      'ls -l | otto-handler push --to http://127.0.0.1:8080 \\\n    --task first-build --worker worker-1 --status completed')),
+      'otto-handler push --to http://127.0.0.1:8080 --task first-build -- ls -l')),
     element('p', {}, '8080 is the default gRPC port. ottoscaler pushes there when its ', element('code', {}, 'OTTO_HANDLER_HOST'), ' points here.'));
 }
