@@ -85,7 +85,7 @@ class Viewer {
 }
 
 async function history() {
-  const response = await fetch(`${BASE}/tasks/${TASK}/logs?format=ndjson`);
+  const response = await fetch(`${BASE}/tasks/${TASK}/logs?format=ndjson&gaps=omit`);
   return (await response.text()).trim().split('\n').map((text) => JSON.parse(text));
 }
 

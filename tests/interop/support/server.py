@@ -51,7 +51,7 @@ class Server:
 
     def history(self, task):
         """The kept messages of a task, by worker; empty for an unknown task."""
-        url = f"http://{self.http}/api/v1/log-streaming/tasks/{task}/logs?format=ndjson"
+        url = f"http://{self.http}/api/v1/log-streaming/tasks/{task}/logs?format=ndjson&gaps=omit"
         without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         by_worker = {}
         try:
