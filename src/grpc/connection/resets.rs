@@ -87,9 +87,30 @@ impl Frames {
                     self.skip -= taken;
                     taken
                 }
+                None if self.head_bytes == 0 => self.pass_over_whole_frames(bytes),
                 None => self.read_head(bytes),
             };
             bytes = &mut bytes[taken..];
+        }
+    }
+
+    /// Reads heads while they are whole and of frames that need no further look: nearly all are. Takes
+    /// something, where there is something.
+    fn pass_over_whole_frames(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while let Some(head) = bytes.get(at..).and_then(|rest| rest.first_chunk::<HEAD_BYTES>()) {
+            let [l0, l1, l2, kind, flags, ..] = *head;
+            if kind == RST_STREAM || flags & END_STREAM != 0 {
+                break;
+            }
+            at += HEAD_BYTES + u32::from_be_bytes([0, l0, l1, l2]) as usize;
+        }
+        match at {
+            0 => self.read_head(bytes),
+            _ => {
+                self.skip = at.saturating_sub(bytes.len());
+                at.min(bytes.len())
+            }
         }
     }
 
