@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde::Deserialize;
 
+use super::follow::Failure;
 use super::parts::PartJoiner;
 use super::printable::printable;
 use super::render::{LogLine, Renderer};
@@ -58,14 +59,6 @@ struct End {
     outcome: Option<Outcome>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Failure {
-    code: String,
-    message: String,
-    retryable: bool,
-}
-
 /// Prints one task's events. Lines and notices go to two outputs, in the order of the log.
 pub(super) struct Printer {
     task: TaskId,
@@ -94,6 +87,10 @@ impl<L: Write, N: Write> Outputs<L, N> {
 impl Printer {
     pub(super) fn new(task: TaskId, renderer: Renderer) -> Self {
         Self { task, renderer, joiner: PartJoiner::default() }
+    }
+
+    pub(super) fn task(&self) -> &TaskId {
+        &self.task
     }
 
     /// Prints one event.
@@ -133,8 +130,8 @@ impl Printer {
             "reset" => Some("the server has a new store; its log follows from the start".into()),
             "complete" => Some(self.describe_complete(&parse_or_default(data))),
             "error" => {
-                let Failure { code, message, retryable } = parse_or_default(data);
-                retryable.then(|| format!("the server reports {code}: {message}"))
+                let failure: Failure = parse_or_default(data);
+                failure.retryable.then(|| failure.describe())
             }
             _ => None,
         }

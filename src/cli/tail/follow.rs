@@ -59,19 +59,26 @@ pub(super) struct TaskToFollow {
     pub(super) give_up_after: Option<Duration>,
 }
 
-/// Follows a task until its end; whoever takes what happens may stop taking.
-pub(super) async fn follow(task: TaskToFollow, client: TasksClient, happenings: Sender<Happening>) {
-    let mut following = Following { task, client, happenings, lost_at: None };
+/// Follows a task until its end. What happens is passed on with `index`, which names the task; whoever
+/// takes it may stop taking.
+pub(super) async fn follow(
+    index: usize,
+    task: TaskToFollow,
+    client: TasksClient,
+    happenings: Sender<(usize, Happening)>,
+) {
+    let mut following = Following { index, task, client, happenings, lost_at: None };
     let end = match following.run().await {
         Ok(end) | Err(end) => end,
     };
-    following.happenings.send(Happening::End(end)).await.ok();
+    following.pass_on(Happening::End(end)).await.ok();
 }
 
 struct Following {
+    index: usize,
     task: TaskToFollow,
     client: TasksClient,
-    happenings: Sender<Happening>,
+    happenings: Sender<(usize, Happening)>,
     /// Since when the server cannot be reached.
     lost_at: Option<Instant>,
 }
@@ -232,7 +239,8 @@ impl Following {
 
     async fn pass_on(&self, happening: Happening) -> Result<(), TailEnd> {
         // Nobody prints any more, so nobody looks at how it ended.
-        self.happenings.send(happening).await.map_err(|_| TailEnd::CaughtUp { has_failed: false })
+        let passed = self.happenings.send((self.index, happening)).await;
+        passed.map_err(|_| TailEnd::CaughtUp { has_failed: false })
     }
 }
 
@@ -247,12 +255,19 @@ struct TaskOutcome {
     outcome: Option<Outcome>,
 }
 
-#[derive(Default, serde::Deserialize)]
+/// An `error` event: why the server ends the stream.
+#[derive(Debug, Default, serde::Deserialize)]
 #[serde(default)]
-struct Failure {
+pub(super) struct Failure {
     code: String,
     message: String,
-    retryable: bool,
+    pub(super) retryable: bool,
+}
+
+impl Failure {
+    pub(super) fn describe(&self) -> String {
+        format!("the server reports {}: {}", self.code, self.message)
+    }
 }
 
 /// Why the server ends the stream for good, if it does.
@@ -261,6 +276,5 @@ fn failure(event: &Event) -> Option<String> {
         return None;
     }
     let failure: Failure = serde_json::from_str(&event.data).unwrap_or_default();
-    (!failure.retryable)
-        .then(|| format!("the server reports {}: {}", failure.code, failure.message))
+    (!failure.retryable).then(|| failure.describe())
 }

@@ -6,7 +6,6 @@ mod parts;
 mod printable;
 mod render;
 
-use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -147,26 +146,14 @@ async fn print_all<L: Write, N: Write>(
     outputs: &mut Outputs<L, N>,
 ) -> io::Result<u8> {
     let (sender, mut happenings) = mpsc::channel(READ_AHEAD);
-    let mut printers = HashMap::new();
+    let mut printers = Vec::new();
     let client = TasksClient::new(&args.url, args.token.as_deref());
     let has_several = tasks.len() > 1;
     for (index, task) in tasks.into_iter().enumerate() {
         let prefix = has_several.then(|| task.task.to_string());
         let look = Look { format: format(args), has_times: args.timestamps, task: prefix };
-        printers.insert(
-            index,
-            (Printer::new(task.task.clone(), Renderer::new(look)), task.task.clone()),
-        );
-        let (of_task, mut from_task) = mpsc::channel(1);
-        tokio::spawn(follow(task, client.clone(), of_task));
-        let sender = sender.clone();
-        tokio::spawn(async move {
-            while let Some(happening) = from_task.recv().await {
-                if sender.send((index, happening)).await.is_err() {
-                    break;
-                }
-            }
-        });
+        printers.push(Printer::new(task.task.clone(), Renderer::new(look)));
+        tokio::spawn(follow(index, task, client.clone(), sender.clone()));
     }
     drop(sender);
     let mut worst = exit::SUCCESS;
@@ -179,12 +166,12 @@ async fn print_all<L: Write, N: Write>(
             }
         };
         let Some((index, happening)) = next else { return Ok(worst) };
-        let Some((printer, task)) = printers.get_mut(&index) else { continue };
+        let printer = &mut printers[index];
         match happening {
             Happening::Event(event) => printer.on_event(&event, outputs)?,
             Happening::Notice(text) => outputs.notice(&text)?,
             Happening::End(end) => {
-                let (code, text) = exit_code(&end, task);
+                let (code, text) = exit_code(&end, printer.task());
                 text.map_or(Ok(()), |text| outputs.notice(&text))?;
                 worst = exit::worse(worst, code);
             }

@@ -14,11 +14,9 @@ use crate::ingest::ConnectionBudget;
 use closing::ClosingConnection;
 use disconnecting::DisconnectingConnection;
 use pacing::PacedConnection;
-use resets::ResetWatch;
 
 /// What tonic serves.
-pub(super) type Connection =
-    DisconnectingConnection<PacedConnection<ResetWatch<ClosingConnection>>>;
+pub(super) type Connection = DisconnectingConnection<PacedConnection<ClosingConnection>>;
 
 /// Serves `stream`, whose streams share `budget`, until its end, or until `disconnect` is cancelled.
 pub(super) fn new(
@@ -27,6 +25,6 @@ pub(super) fn new(
     permit: ConnectionPermit,
     disconnect: CancellationToken,
 ) -> Connection {
-    let connection = PacedConnection::new(ResetWatch::new(ClosingConnection::new(stream)), budget);
+    let connection = PacedConnection::new(ClosingConnection::new(stream), budget);
     DisconnectingConnection::new(connection, permit, disconnect)
 }

@@ -11,23 +11,25 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
+use super::resets::ResetWatch;
 use crate::ingest::ConnectionBudget;
 
 /// What is read in one turn, in bytes; a processor's own cache holds it and what becomes of it.
 const TURN_BYTES: usize = 256 * 1024;
 
-/// A connection that lets other tasks run after each [`TURN_BYTES`].
+/// A connection that lets other tasks run after each [`TURN_BYTES`], and whose resets are told from ends.
 pub(in crate::grpc) struct PacedConnection<C> {
     connection: C,
     /// Bytes that may still be read in this turn.
     turn_bytes: usize,
+    resets: ResetWatch,
     /// Every request carries it as an extension.
     budget: ConnectionBudget,
 }
 
 impl<C> PacedConnection<C> {
     pub(super) fn new(connection: C, budget: ConnectionBudget) -> Self {
-        Self { connection, turn_bytes: TURN_BYTES, budget }
+        Self { connection, turn_bytes: TURN_BYTES, resets: ResetWatch::default(), budget }
     }
 }
 
@@ -44,7 +46,9 @@ impl<C: AsyncRead + Unpin> AsyncRead for PacedConnection<C> {
         }
         let filled = buffer.filled().len();
         ready!(Pin::new(&mut self.connection).poll_read(context, buffer))?;
-        self.turn_bytes = self.turn_bytes.saturating_sub(buffer.filled().len() - filled);
+        let read = &mut buffer.filled_mut()[filled..];
+        self.turn_bytes = self.turn_bytes.saturating_sub(read.len());
+        self.resets.watch(read);
         Poll::Ready(Ok(()))
     }
 }

@@ -7,11 +7,6 @@
 //! another error code, which hyper reports as an error of the body.
 
 use std::collections::{HashSet, VecDeque};
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// What a client sends before its first frame (RFC 9113 §3.4).
 const PREFACE_BYTES: usize = 24;
@@ -31,20 +26,8 @@ const TAKEN_FOR_AN_END: [[u8; 4]; 2] = [[0, 0, 0, 0], [0, 0, 0, 8]];
 /// So many streams are remembered that their peer has ended; more than may be open at once.
 const MAX_ENDED: usize = 2048;
 
-/// A connection whose resets can be told from ends.
-pub(in crate::grpc) struct ResetWatch<C> {
-    connection: C,
-    frames: Frames,
-}
-
-impl<C> ResetWatch<C> {
-    pub(super) fn new(connection: C) -> Self {
-        Self { connection, frames: Frames::default() }
-    }
-}
-
-/// Where in the frames what is read stands.
-struct Frames {
+/// Watches what is read of a connection: where in the frames it stands.
+pub(super) struct ResetWatch {
     /// Bytes that are passed over: the preface, or what is left of a frame.
     skip: usize,
     head: [u8; HEAD_BYTES],
@@ -63,7 +46,7 @@ struct ResetCode {
     read: usize,
 }
 
-impl Default for Frames {
+impl Default for ResetWatch {
     fn default() -> Self {
         Self {
             skip: PREFACE_BYTES,
@@ -76,9 +59,9 @@ impl Default for Frames {
     }
 }
 
-impl Frames {
+impl ResetWatch {
     /// Looks at what was read next, and changes the codes of resets in it.
-    fn watch(&mut self, mut bytes: &mut [u8]) {
+    pub(super) fn watch(&mut self, mut bytes: &mut [u8]) {
         while !bytes.is_empty() {
             let taken = match &mut self.code {
                 Some(_) => self.read_code(bytes),
@@ -166,49 +149,6 @@ impl Frames {
     }
 }
 
-impl<C: AsyncRead + Unpin> AsyncRead for ResetWatch<C> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let filled = buffer.filled().len();
-        ready!(Pin::new(&mut self.connection).poll_read(context, buffer))?;
-        self.frames.watch(&mut buffer.filled_mut()[filled..]);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<C: AsyncWrite + Unpin> AsyncWrite for ResetWatch<C> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.connection).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.connection).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.connection.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,7 +165,7 @@ mod tests {
 
     /// What h2 gets of `wire`, read in pieces of `bytes`.
     fn watched(wire: &[u8], bytes: usize) -> Vec<u8> {
-        let mut frames = Frames::default();
+        let mut frames = ResetWatch::default();
         let mut wire = [&[b'P'; PREFACE_BYTES], wire].concat();
         wire.chunks_mut(bytes).for_each(|piece| frames.watch(piece));
         wire.split_off(PREFACE_BYTES)
@@ -256,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_of_ended_streams_is_bounded() {
-        let mut frames = Frames::default();
+        let mut frames = ResetWatch::default();
         frames.watch(&mut [0; PREFACE_BYTES]);
         for stream in 0..3 * MAX_ENDED as u32 {
             frames.watch(&mut frame(DATA, END_STREAM, stream, b""));
