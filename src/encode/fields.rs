@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::domain::Entry;
 
@@ -29,6 +30,11 @@ pub struct Fields<'a> {
     pub part: u32,
     /// How many parts the line has; 0 where it is one entry.
     pub parts: u32,
+}
+
+/// Reads a record's body, which lacks its opening brace; `None` where it does not say that.
+pub fn read_body<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    serde_json::from_slice(&[b"{", body].concat()).ok()
 }
 
 impl Fields<'_> {

@@ -5,9 +5,10 @@
 
 use bytes::BufMut;
 
+use super::clock::CachedClock;
 use super::escape::write_text;
 use super::scan::PodParts;
-use crate::domain::{Outcome, WorkerState};
+use crate::domain::{Kind, Outcome, Records, Run, TaskId, WorkerId, WorkerState};
 
 /// The task and worker of an entry, as texts that need not be valid ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,16 @@ pub fn write_end_of_task(
     write_text(out, task_id);
     optional_member(out, "outcome", outcome.map_or("", Outcome::as_str));
     write_end(out, received_at);
+}
+
+/// A run of one gap that is told now: `lines` of a worker that are not kept, `None` where nobody knows
+/// how many.
+pub fn gap_run(task: &TaskId, worker: &WorkerId, lines: Option<u64>, reason: &str) -> Run {
+    let ids = EntryIds { task_id: task.as_str(), worker_id: worker.as_str() };
+    let clock = CachedClock::now();
+    let mut records = Records::default();
+    records.push_with(Kind::Gap, |out| write_gap(out, ids, lines, reason, clock.as_str()));
+    Run { task: task.clone(), worker: worker.clone(), session: None, records }
 }
 
 pub(super) fn write_ids(out: &mut impl BufMut, ids: EntryIds<'_>) {

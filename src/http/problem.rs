@@ -127,12 +127,6 @@ impl Problem {
         Self::new(error.status(), "invalid_body", error.body_text())
     }
 
-    /// A told end that waits for the store.
-    pub(super) fn slow_end(task: &TaskId) -> Self {
-        let detail = format!("the store waits; task {:?} ends once it goes on", task.as_str());
-        Self::unavailable("store_waiting", detail)
-    }
-
     /// A told end that the store does not keep.
     pub(super) fn not_ended(error: impl Display) -> Self {
         tracing::error!(%error, "the end of a task is not kept");
@@ -145,10 +139,9 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "running", detail)
     }
 
-    /// A deletion that waits for the store.
-    pub(super) fn slow_deletion(task: &TaskId) -> Self {
-        let detail =
-            format!("the store waits; task {:?} is deleted once it goes on", task.as_str());
+    /// A change of a task that waits for the store; `what` becomes of it.
+    pub(super) fn slow_change(task: &TaskId, what: &str) -> Self {
+        let detail = format!("the store waits; task {:?} {what} once it goes on", task.as_str());
         Self::unavailable("store_waiting", detail)
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::acks::PendingAcks;
 use super::budget::Reservation;
 use super::reader::{Accepted, Ids, IncomingEntry, ProducerSeq, Refusal};
-use crate::domain::{Batch, Kind, ProducerSession, Records, Run, TaskId};
-use crate::encode::{CachedClock, EntryIds, write_gap};
+use crate::domain::{Batch, Kind, ProducerSession, Run, TaskId};
+use crate::encode::gap_run;
 
 /// A batch with this many encoded bytes is full.
 const BATCH_BYTES: usize = 128 * 1024;
@@ -170,16 +170,10 @@ impl BatchBuilder {
     }
 
     fn note(&mut self, loss: LostLines) {
-        let (task_id, worker_id) = (loss.ids.task.as_str(), loss.ids.worker.as_str());
-        let ids = EntryIds { task_id, worker_id };
-        let mut records = Records::default();
-        let clock = CachedClock::now();
-        records.push_with(Kind::Gap, |out| {
-            write_gap(out, ids, loss.lines, &loss.reason, clock.as_str())
-        });
-        self.bytes += records.as_bytes().len();
-        let Ids { task, worker } = loss.ids.clone();
-        self.batch.runs.push(Run { task, worker, session: None, records });
+        let Ids { task, worker } = &loss.ids;
+        let run = gap_run(task, worker, loss.lines, &loss.reason);
+        self.bytes += run.records.as_bytes().len();
+        self.batch.runs.push(run);
         self.ids = None;
         self.noted_losses.push(loss);
     }

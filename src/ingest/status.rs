@@ -6,7 +6,7 @@ use super::intake::Intake;
 use crate::domain::{
     Batch, Cursor, Kind, Offset, Outcome, Records, Run, Scope, TaskId, UnknownOutcome, WorkerId,
 };
-use crate::encode::{CachedClock, StatusParts, write_end_of_task, write_status};
+use crate::encode::{CachedClock, StatusParts, read_body, write_end_of_task, write_status};
 use crate::store::{AppendError, ReadError};
 
 /// Status metadata that tells the task's end, with the value `end`.
@@ -88,9 +88,7 @@ impl Intake {
             return Err(StatusError::TooLarge { bytes, limit });
         }
         if let Some(outcome) = told_end {
-            let write =
-                |out: &mut _| write_end_of_task(out, parts.task_id, outcome, clock.as_str());
-            records.push_with(Kind::End, write);
+            push_end(&mut records, &task, outcome, &clock);
         }
         let run = Run { task, worker, session: None, records };
         if self.repeats_last(&run).await? {
@@ -110,9 +108,7 @@ impl Intake {
         outcome: Option<Outcome>,
     ) -> Result<(), StatusError> {
         let mut records = Records::default();
-        let clock = CachedClock::now();
-        let write = |out: &mut _| write_end_of_task(out, task.as_str(), outcome, clock.as_str());
-        records.push_with(Kind::End, write);
+        push_end(&mut records, task, outcome, &CachedClock::now());
         let worker = WorkerId::new(NO_WORKER)?;
         self.append(Batch::of(vec![Run { task: task.clone(), worker, session: None, records }]))
             .await
@@ -152,6 +148,12 @@ impl Intake {
     }
 }
 
+fn push_end(records: &mut Records, task: &TaskId, outcome: Option<Outcome>, clock: &CachedClock) {
+    records.push_with(Kind::End, |out| {
+        write_end_of_task(out, task.as_str(), outcome, clock.as_str());
+    });
+}
+
 /// The end of its task that a status tells, with its outcome where it has one.
 fn told_end(parts: &StatusParts<'_>) -> Result<Option<Option<Outcome>>, StatusError> {
     let value = |key| parts.metadata.iter().find(|(known, _)| *known == key).map(|(_, text)| *text);
@@ -164,7 +166,7 @@ fn told_end(parts: &StatusParts<'_>) -> Result<Option<Option<Outcome>>, StatusEr
 
 /// What the producer sent: the body without what we added.
 fn sent(body: &[u8]) -> Option<Map<String, Value>> {
-    let mut sent: Map<String, Value> = serde_json::from_slice(&[b"{", body].concat()).ok()?;
+    let mut sent: Map<String, Value> = read_body(body)?;
     let received_at = sent.remove("receivedAt");
     if sent.get("timestamp") == received_at.as_ref() {
         sent.remove("timestamp");

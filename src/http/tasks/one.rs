@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::views::{TaskView, WorkerPage, WorkerView};
 use super::{DEFAULT_LIMIT, MAX_LIMIT};
-use crate::domain::Outcome;
+use crate::domain::{Outcome, TaskId};
 use crate::http::app_state::AppState;
 use crate::http::auth::identity::Identity;
 use crate::http::problem::Problem;
@@ -46,8 +46,7 @@ pub(in crate::http) async fn delete(
     Params::read(&uri, &[])?;
     identity.check_deletion(&task)?;
     let deleting = state.source().tasks.delete(&task);
-    let deleted = tokio::time::timeout(CHANGE_PATIENCE, deleting).await;
-    let deleted = deleted.map_err(|_| Problem::slow_deletion(&task))?;
+    let deleted = in_time(&task, "is deleted", deleting).await?;
     deleted.map_err(|error| match error {
         DeleteTaskError::Unknown => Problem::no_such_task(&task),
         DeleteTaskError::Running => Problem::running(&task),
@@ -57,6 +56,16 @@ pub(in crate::http) async fn delete(
     let subject = identity.subject.as_deref().unwrap_or("anybody");
     tracing::info!(task = task.as_str(), subject, "a task was deleted");
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a change of `task` comes to, which is waited for only so long.
+async fn in_time<T>(
+    task: &TaskId,
+    what: &str,
+    change: impl Future<Output = T>,
+) -> Result<T, Problem> {
+    let changed = tokio::time::timeout(CHANGE_PATIENCE, change).await;
+    changed.map_err(|_| Problem::slow_change(task, what))
 }
 
 /// What a producer tells of a task's end.
@@ -84,9 +93,7 @@ pub(in crate::http) async fn end(
     let tasks = &state.source().tasks;
     tasks.get(&task).await?.ok_or_else(|| Problem::no_such_task(&task))?;
     let ending = state.intake().end_task(&task, outcome);
-    let ended = tokio::time::timeout(CHANGE_PATIENCE, ending).await;
-    let ended = ended.map_err(|_| Problem::slow_end(&task))?;
-    ended.map_err(Problem::not_ended)?;
+    in_time(&task, "ends", ending).await?.map_err(Problem::not_ended)?;
     let subject = identity.subject.as_deref().unwrap_or("anybody");
     let told = outcome.map_or("none", Outcome::as_str);
     tracing::info!(task = task.as_str(), subject, outcome = told, "the end of a task was told");

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde::Deserialize;
 
 use crate::domain::{Offset, WorkerState};
-use crate::encode::parse_ms;
+use crate::encode::{parse_ms, read_body};
 
 /// A worker's status notification, as far as the catalog keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ struct Metadata {
 impl Notified {
     /// What the record of a status says, whose body lacks its opening brace.
     pub(super) fn of_record(state: WorkerState, body: &[u8], offset: Offset) -> Self {
-        let body: Option<Body> = serde_json::from_slice(&[b"{", body].concat()).ok();
+        let body: Option<Body> = read_body(body);
         // The time of receipt stands in where the producer told none.
         let told = body.as_ref().filter(|body| body.timestamp != body.received_at);
         Self {

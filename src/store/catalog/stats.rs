@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::notified::Notified;
 use crate::domain::{Block, Gap, Kind, Offset, Outcome, Records, Run, ToldEnd};
+use crate::encode::read_body;
 
 /// What consecutive entries of one worker and session say.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ impl RecordStats {
         match kind {
             Kind::Log => self.lines += 1,
             Kind::Part => {}
-            Kind::Gap => self.note_gap(&GapBody::read(body)),
+            Kind::Gap => self.note_gap(&read_body(body).unwrap_or_default()),
             Kind::Status(state) => self.note_status(Notified::of_record(state, body, offset)),
             Kind::End => self.note_end(body, offset),
         }
@@ -75,7 +76,7 @@ impl RecordStats {
     }
 
     fn note_end(&mut self, body: &[u8], offset: Offset) {
-        let outcome = EndBody::read(body).outcome;
+        let outcome = read_body::<EndBody>(body).and_then(|end| end.outcome);
         self.told_end = Some(ToldEnd { outcome, offset, is_reopened: false });
         self.goes_on = false;
     }
@@ -133,23 +134,9 @@ struct GapBody {
     reason: String,
 }
 
-impl GapBody {
-    /// Reads `body`, which lacks its opening brace.
-    fn read(body: &[u8]) -> Self {
-        serde_json::from_slice(&[b"{", body].concat()).unwrap_or_default()
-    }
-}
-
 /// What the body of a told end says.
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct EndBody {
+    #[serde(default)]
     outcome: Option<Outcome>,
-}
-
-impl EndBody {
-    /// Reads `body`, which lacks its opening brace.
-    fn read(body: &[u8]) -> Self {
-        serde_json::from_slice(&[b"{", body].concat()).unwrap_or_default()
-    }
 }

@@ -1,7 +1,7 @@
 //! Numbers that a producer left out. The log tells them by a gap where their entries would stand.
 
-use crate::domain::{Gap, Kind, ProducerSession, Records, Run};
-use crate::encode::{CachedClock, EntryIds, write_gap};
+use crate::domain::{Gap, ProducerSession, Records, Run};
+use crate::encode::gap_run;
 
 /// `run` with a gap wherever its numbers leave some out; `None` where they leave none out. `last` is the
 /// number before the run's first, where the session is known; `refused` numbers that are missing
@@ -54,19 +54,13 @@ fn push_gap(runs: &mut Vec<Run>, run: &Run, lines: u64) {
     if lines == 0 {
         return;
     }
-    let ids = EntryIds { task_id: run.task.as_str(), worker_id: run.worker.as_str() };
-    let clock = CachedClock::now();
-    let mut records = Records::default();
-    records.push_with(Kind::Gap, |out| {
-        write_gap(out, ids, Some(lines), Gap::NUMBERING, clock.as_str());
-    });
-    runs.push(Run { task: run.task.clone(), worker: run.worker.clone(), session: None, records });
+    runs.push(gap_run(&run.task, &run.worker, Some(lines), Gap::NUMBERING));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{TaskId, WorkerId};
+    use crate::domain::{Kind, TaskId, WorkerId};
 
     fn run(seqs: &[u64]) -> Run {
         let mut records = Records::default();
