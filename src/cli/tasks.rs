@@ -8,7 +8,7 @@ use clap::builder::BoolishValueParser;
 
 use super::exit;
 use crate::client::tasks::{TaskInfo, TasksClient, TasksError};
-use crate::domain::Outcome;
+use crate::domain::{Outcome, describe_lost};
 
 /// The most that a page of the list holds.
 const PAGE: usize = 1000;
@@ -137,7 +137,7 @@ fn row(task: &TaskInfo) -> [String; 7] {
         task.outcome.map_or(running, Outcome::as_str).to_owned(),
         format!("{}{failed}", workers.total),
         task.lines.to_string(),
-        task.lost_lines.to_string(),
+        describe_lost(task.lost_lines, workers.cut),
         bytesize::ByteSize(task.bytes).to_string(),
         task.last_time.clone(),
     ]
@@ -159,7 +159,7 @@ mod tests {
             lost_lines: 0,
             bytes: 2048,
             last_time: "2026-11-28T10:00:00.000Z".into(),
-            worker_counts: WorkerTotals { total: 2, failed },
+            worker_counts: WorkerTotals { total: 2, failed, cut: failed },
         };
         let mut table_text = Vec::new();
         let tasks = [task("a-long-build", Some(Outcome::Lost), 0), task("b", None, 1)];
@@ -167,7 +167,7 @@ mod tests {
         let expected = "\
 TASK          STATE    WORKERS       LINES  LOST  SIZE     LAST LINE
 a-long-build  lost     2             12     0     2.0 KiB  2026-11-28T10:00:00.000Z
-b             failing  2 (1 failed)  12     0     2.0 KiB  2026-11-28T10:00:00.000Z
+b             failing  2 (1 failed)  12     some  2.0 KiB  2026-11-28T10:00:00.000Z
 ";
         assert_eq!(String::from_utf8(table_text).unwrap(), expected);
     }

@@ -40,6 +40,9 @@ pub struct WorkerTotals {
     pub total: u32,
     /// Those that failed.
     pub failed: u32,
+    /// Those of whom a stream was cut.
+    #[serde(default)]
+    pub cut: u32,
 }
 
 /// A page of the list, the task with the newest entry first.

@@ -18,8 +18,8 @@ pub use ids::{
     Epoch, EventId, EventIdError, IdError, LineNumber, MAX_ID_BYTES, Offset, TaskId, WorkerId,
 };
 pub use outcome::{Outcome, ToldEnd, UnknownOutcome};
-pub use scope::{Gap, Scope, describe_gap};
-pub use summary::{TaskSummary, WorkerCounts, WorkerState, WorkerSummary};
+pub use scope::{Gap, Scope, describe_gap, describe_lost};
+pub use summary::{CountedWorker, TaskSummary, WorkerCounts, WorkerState, WorkerSummary};
 
 /// Now, in milliseconds since the Unix epoch.
 pub fn now_ms() -> u64 {

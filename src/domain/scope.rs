@@ -48,3 +48,12 @@ pub fn describe_gap(lines: Option<u64>, reason: &str) -> String {
         None => format!("an unknown number of lines is missing here: {reason}"),
     }
 }
+
+/// How many lines of a task are lost, in words: what `cut_workers` workers had not sent is not in `lines`.
+pub fn describe_lost(lines: u64, cut_workers: u32) -> String {
+    match (lines, cut_workers) {
+        (lines, 0) => lines.to_string(),
+        (0, _) => "some".into(),
+        (lines, _) => format!("{lines} or more"),
+    }
+}

@@ -84,24 +84,39 @@ pub struct WorkerCounts {
     pub unended: u32,
     /// Those of whom nothing was kept but that entries of theirs were refused.
     pub silent: u32,
+    /// Those of whom a stream was cut.
+    pub cut: u32,
+}
+
+/// What of a worker decides where it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CountedWorker {
+    /// The state that counts of those that it notified.
+    pub state: Option<WorkerState>,
+    /// How many lines came from it.
+    pub lines: u64,
+    /// How many of its streams were cut.
+    pub cut: u32,
 }
 
 impl WorkerCounts {
     /// Counts a worker in.
-    pub fn add(&mut self, state: Option<WorkerState>, lines: u64) {
+    pub fn add(&mut self, worker: CountedWorker) {
         self.total += 1;
-        *self.of(state) += 1;
-        self.unended += u32::from(is_unended(state, lines));
-        self.silent += u32::from(is_silent(state, lines));
+        *self.of(worker.state) += 1;
+        self.unended += u32::from(worker.is_unended());
+        self.silent += u32::from(worker.is_silent());
+        self.cut += u32::from(worker.cut > 0);
     }
 
     /// Counts a worker out.
-    pub fn remove(&mut self, state: Option<WorkerState>, lines: u64) {
+    pub fn remove(&mut self, worker: CountedWorker) {
         self.total = self.total.saturating_sub(1);
-        let of_state = self.of(state);
+        let of_state = self.of(worker.state);
         *of_state = of_state.saturating_sub(1);
-        self.unended = self.unended.saturating_sub(u32::from(is_unended(state, lines)));
-        self.silent = self.silent.saturating_sub(u32::from(is_silent(state, lines)));
+        self.unended = self.unended.saturating_sub(u32::from(worker.is_unended()));
+        self.silent = self.silent.saturating_sub(u32::from(worker.is_silent()));
+        self.cut = self.cut.saturating_sub(u32::from(worker.cut > 0));
     }
 
     /// How many have sent something, or notified something.
@@ -126,12 +141,14 @@ impl WorkerCounts {
     }
 }
 
-fn is_unended(state: Option<WorkerState>, lines: u64) -> bool {
-    lines > 0 && !state.is_some_and(WorkerState::has_ended)
-}
+impl CountedWorker {
+    fn is_unended(self) -> bool {
+        self.lines > 0 && !self.state.is_some_and(WorkerState::has_ended)
+    }
 
-fn is_silent(state: Option<WorkerState>, lines: u64) -> bool {
-    lines == 0 && state.is_none()
+    fn is_silent(self) -> bool {
+        self.lines == 0 && self.state.is_none()
+    }
 }
 
 /// One task.

@@ -91,7 +91,7 @@ fn outcome_of_workers(workers: &WorkerCounts) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Offset, WorkerState};
+    use crate::domain::{CountedWorker, Offset, WorkerState};
     use crate::tasks::tests::summary;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -104,7 +104,9 @@ mod tests {
     /// A task whose workers are in these states and sent so many lines.
     fn task(workers: &[(Option<WorkerState>, u64)]) -> TaskSummary {
         let mut summary = summary(0, None);
-        workers.iter().for_each(|(state, lines)| summary.worker_counts.add(*state, *lines));
+        for &(state, lines) in workers {
+            summary.worker_counts.add(CountedWorker { state, lines, cut: 0 });
+        }
         summary
     }
 

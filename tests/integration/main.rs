@@ -19,6 +19,7 @@ mod pull;
 mod push;
 mod restart;
 mod shutdown;
+mod verdict;
 mod verify;
 mod viewers;
 mod worker_push;

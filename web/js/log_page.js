@@ -7,7 +7,7 @@ import { exitText, workerEndText } from './log/entry_row.js';
 import { LogStream } from './log/log_stream.js';
 import { LogWindow } from './log/log_window.js';
 import { PartJoiner } from './log/parts.js';
-import { outcomeText, taskWord } from './outcome.js';
+import { lostText, outcomeText, taskWord } from './outcome.js';
 
 const FIRST_LINES = 2000;
 const TYPING_PAUSE_MS = 400;
@@ -265,14 +265,14 @@ class LogPage {
     }
   }
 
-  #showVerdict({ lines, lostLines, outcome, workers = [] }) {
+  #showVerdict({ lines, lostLines, outcome, workerCounts: { cut }, workers = [] }) {
     this.#setTaskState(taskWord({ outcome }));
-    const lost = lostLines ? `${plural(lostLines, 'line')} lost` : 'none lost';
+    const isIncomplete = lostLines > 0 || cut > 0;
     this.#parts.verdict.className = `verdict ${outcome}`;
     this.#parts.verdict.replaceChildren(
       element('strong', {}, outcomeText(outcome)),
       element('span', {}, plural(lines, 'line')),
-      element('span', { class: lostLines ? 'lost' : '' }, lost),
+      element('span', { class: isIncomplete ? 'lost' : '' }, isIncomplete ? `${lostText(lostLines, cut)} lost` : 'none lost'),
       element('ul', {}, ...workers.map(workerVerdict)));
     this.#parts.verdict.hidden = false;
   }

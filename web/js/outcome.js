@@ -1,6 +1,6 @@
 // How a task ended and what is missing, in words. Only `succeeded` is shown in green.
 
-import { plural } from './format.js';
+import { count, plural } from './format.js';
 
 const OUTCOMES = {
   succeeded: 'Succeeded',
@@ -18,6 +18,12 @@ export function taskWord({ outcome, failed }) {
 /** A sentence for a complete task. */
 export function outcomeText(outcome) {
   return OUTCOMES[outcome] ?? OUTCOMES.unknown;
+}
+
+/** How many lines of a task are lost; what `cut` workers had not sent is not in `lostLines`. */
+export function lostText(lostLines, cut) {
+  if (!cut) return count(lostLines);
+  return lostLines ? `${count(lostLines)} or more` : 'some';
 }
 
 /** What a `gap` says, in words. */

@@ -3,7 +3,7 @@
 import { getJson } from './api.js';
 import { element, setText } from './dom.js';
 import { ago, bytes, count, plural } from './format.js';
-import { taskWord } from './outcome.js';
+import { lostText, taskWord } from './outcome.js';
 
 const POLL_MS = 2000;
 const COLUMNS = ['Task', 'State', 'Workers', 'Lines', 'Size', 'Last line'];
@@ -97,7 +97,8 @@ class TasksPage {
     setText(cells.state, state);
     setText(cells.workers, workersText(task.workerCounts));
     setText(cells.lines, count(task.lines));
-    setText(cells.lost, task.lostLines ? ` ${count(task.lostLines)} lost` : '');
+    const { cut } = task.workerCounts;
+    setText(cells.lost, task.lostLines || cut ? ` ${lostText(task.lostLines, cut)} lost` : '');
     setText(cells.size, bytes(task.bytes));
     setText(cells.time, ago(task.lastTime, Date.now()));
     cells.time.title = task.lastTime ?? '';

@@ -9,7 +9,8 @@ use super::parts::PartJoiner;
 use super::printable::printable;
 use super::render::{LogLine, Renderer};
 use crate::client::sse::Event;
-use crate::domain::{Outcome, TaskId, describe_gap};
+use crate::client::tasks::WorkerTotals;
+use crate::domain::{Outcome, TaskId, describe_gap, describe_lost};
 
 /// A worker in a `status` or `complete` event.
 #[derive(Debug, Deserialize)]
@@ -43,6 +44,7 @@ struct Complete {
     lines: u64,
     lost_lines: u64,
     outcome: Option<Outcome>,
+    worker_counts: WorkerTotals,
     workers: Vec<Worker>,
 }
 
@@ -138,12 +140,15 @@ impl Printer {
     }
 
     fn describe_complete(&self, complete: &Complete) -> String {
-        let Complete { lines, lost_lines, outcome, workers } = complete;
-        let lost = if *lost_lines > 0 { format!(", {lost_lines} lost") } else { String::new() };
+        let Complete { lines, lost_lines, outcome, worker_counts, workers } = complete;
+        let lost = match describe_lost(*lost_lines, worker_counts.cut) {
+            none if none == "0" => String::new(),
+            lost => format!(", {lost} lost"),
+        };
         let workers: Vec<_> = workers.iter().map(describe_worker).collect();
         let outcome = outcome.unwrap_or(Outcome::Unknown);
-        let workers = workers.join(", ");
-        format!("{} is complete, {outcome}: {lines} lines{lost}; {workers}", self.task)
+        let (lines, workers) = (plural_lines(*lines), workers.join(", "));
+        format!("{} is complete, {outcome}: {lines}{lost}; {workers}", self.task)
     }
 
     fn on_log<L: Write, N: Write>(
@@ -182,7 +187,7 @@ fn describe_worker(worker: &Worker) -> String {
     let exit = worker.exit_code.map_or(String::new(), |code| format!(" ({code})"));
     let missing = match worker.missing {
         0 => String::new(),
-        missing => format!(", {missing} lines missing"),
+        missing => format!(", {} missing", plural_lines(missing)),
     };
     let cut = if worker.cut > 0 { ", cut by its sender" } else { "" };
     format!("{} {state}{exit}{missing}{cut}", worker.worker_id)
@@ -195,6 +200,10 @@ fn write_json(event: &Event, output: &mut impl Write) -> io::Result<()> {
     let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
     let (name, id) = (serde_json::to_string(name)?, serde_json::to_string(id)?);
     writeln!(output, "{{\"event\":{name},\"id\":{id}{comma}{rest}")
+}
+
+fn plural_lines(count: u64) -> String {
+    if count == 1 { "1 line".into() } else { format!("{count} lines") }
 }
 
 fn parse_or_default<T: Default + for<'a> Deserialize<'a>>(data: &str) -> T {
@@ -251,7 +260,7 @@ mod tests {
     fn lines_and_notices_come_in_the_order_of_the_log() {
         let line = |message: &str| format!(r#"{{"workerId":"a","message":"{message}"}}"#);
         let failed = r#"{"workerId":"a","status":"FAILED","metadata":{"exit_code":"3"},"reason":"oh\u001b]0;x\u0007\nno"}"#;
-        let complete = r#"{"lines":2,"lostLines":1,"outcome":"failed","workers":[
+        let complete = r#"{"lines":2,"lostLines":1,"outcome":"failed","workerCounts":{"total":2,"failed":1,"cut":1},"workers":[
             {"workerId":"a","state":"FAILED","exitCode":3,"cut":1,"missing":4},
             {"workerId":"b","state":null}]}"#;
         let text = printed(
@@ -273,7 +282,7 @@ mod tests {
             otto-handler tail: the sender cut its stream here: what it had not sent is missing, how \
             many lines is unknown\n\
             otto-handler tail: the end of t was told: failed\n\
-            otto-handler tail: t is complete, failed: 2 lines, 1 lost; a FAILED (3), 4 lines \
+            otto-handler tail: t is complete, failed: 2 lines, 1 or more lost; a FAILED (3), 4 lines \
             missing, cut by its sender, b UNKNOWN\n";
         assert_eq!(text, expected);
     }

@@ -122,7 +122,7 @@ async fn statuses_and_gaps_are_sent_and_a_complete_task_ends_with_its_outcome() 
         "taskId": "build", "lines": 1, "lostLines": 3, "outcome": "failed", "failed": true,
         "workerCounts": {
             "total": 1, "unknown": 0, "created": 0, "running": 0, "completed": 0, "failed": 1,
-            "terminated": 0, "unended": 0, "silent": 0,
+            "terminated": 0, "unended": 0, "silent": 0, "cut": 0,
         },
         "workers": [{
             "workerId": "w", "lines": 1, "cut": 0, "missing": 0, "exitCode": null, "state": "FAILED",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::notified::Notified;
 use super::stats::RunStats;
-use crate::domain::{Offset, WorkerId, WorkerState, WorkerSummary};
+use crate::domain::{CountedWorker, Offset, WorkerId, WorkerState, WorkerSummary};
 use crate::store::format::{NotifiedState, WorkerFacts, WorkerRecord};
 
 /// Sessions remembered per worker, those used last. A producer has one, and a new one when it
@@ -125,8 +125,13 @@ impl Worker {
         known.map(|known| known.seq)
     }
 
+    /// What decides where it is counted.
+    pub(super) fn counted(&self) -> CountedWorker {
+        CountedWorker { state: self.state(), lines: self.lines, cut: self.cut }
+    }
+
     /// The notified state that counts.
-    pub(super) fn state(&self) -> Option<WorkerState> {
+    fn state(&self) -> Option<WorkerState> {
         self.status.map(|status| status.state)
     }
 

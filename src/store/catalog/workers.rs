@@ -48,9 +48,9 @@ impl Workers {
     pub(super) fn note_run(&mut self, run: &RunStats<'_>) -> usize {
         if let Some(at) = self.position(run.worker) {
             let worker = &mut self.rows[at];
-            self.counts.remove(worker.state(), worker.lines);
+            self.counts.remove(worker.counted());
             let added = worker.note_run(run);
-            self.counts.add(worker.state(), worker.lines);
+            self.counts.add(worker.counted());
             return added;
         }
         if run.records.is_of_task_alone() {
@@ -80,7 +80,7 @@ impl Workers {
     fn push(&mut self, worker: Worker) -> usize {
         let added = worker.cost();
         self.next_ordinal = self.next_ordinal.max(worker.ordinal + 1);
-        self.counts.add(worker.state(), worker.lines);
+        self.counts.add(worker.counted());
         if let Some(by_id) = &mut self.by_id {
             by_id.insert(worker.id.clone(), self.rows.len());
         }
@@ -107,7 +107,7 @@ impl Workers {
             let is_gone = worker.last < first;
             if is_gone {
                 freed += worker.cost();
-                counts.remove(worker.state(), worker.lines);
+                counts.remove(worker.counted());
             }
             !is_gone
         });

@@ -7,7 +7,7 @@ use redb::{Database, ReadableTable, Table, WriteTransaction};
 use super::error::IndexError;
 use super::rows::{DeletionRow, SpanRow, TaskRow, TrimRow, decode, encode};
 use super::tables::{DELETED, META, NEWEST, ORDINALS, SPANS, TASKS, TRIMMED, WORKERS};
-use crate::domain::{Epoch, Offset, WorkerCounts, WorkerState};
+use crate::domain::{CountedWorker, Epoch, Offset, WorkerCounts};
 use crate::store::format::{
     FooterTasks, TaskFacts, TaskRecord, Tombstone, WorkerFacts, WorkerRecord,
 };
@@ -23,7 +23,7 @@ pub(in crate::store) struct SegmentRange {
 }
 
 /// The version of the tables; an index of another one is made anew.
-pub(super) const VERSION: u64 = 5;
+pub(super) const VERSION: u64 = 6;
 
 /// Takes in what the footer of a segment says; segments come in order.
 ///
@@ -235,7 +235,7 @@ impl<'a> Tables<'a> {
                 self.ordinals.insert((task, worker.worker), worker.ordinal)?;
             }
         }
-        row.counts.add(state_of(worker), worker.lines);
+        row.counts.add(counted(worker, &facts));
         row.next_ordinal = row.next_ordinal.max(worker.ordinal + 1);
         Ok(())
     }
@@ -276,11 +276,11 @@ impl<'a> Tables<'a> {
         row: &mut TaskRow,
     ) -> Result<(), IndexError> {
         let Some(found) = self.workers.get((task, ordinal))? else { return Ok(()) };
-        let (worker, _) = read_worker(task, found.value())?;
+        let (worker, facts) = read_worker(task, found.value())?;
         if worker.last >= first {
             return Ok(());
         }
-        row.counts.remove(state_of(&worker), worker.lines);
+        row.counts.remove(counted(&worker, &facts));
         self.ordinals.remove((task, worker.worker))?;
         drop(found);
         self.workers.remove((task, ordinal))?;
@@ -307,8 +307,8 @@ impl<'a> Tables<'a> {
 
 /// Counts a worker out whose row is `encoded`.
 fn count_out(task: &str, counts: &mut WorkerCounts, encoded: &[u8]) -> Result<(), IndexError> {
-    let (worker, _) = read_worker(task, encoded)?;
-    counts.remove(state_of(&worker), worker.lines);
+    let (worker, facts) = read_worker(task, encoded)?;
+    counts.remove(counted(&worker, &facts));
     Ok(())
 }
 
@@ -319,6 +319,7 @@ fn read_worker<'a>(
     decode(encoded).ok_or_else(|| IndexError::Damaged(task.to_owned()))
 }
 
-fn state_of(worker: &WorkerRecord<'_>) -> Option<WorkerState> {
-    worker.state.map(|notified| notified.state)
+fn counted(worker: &WorkerRecord<'_>, facts: &WorkerFacts) -> CountedWorker {
+    let state = worker.state.map(|notified| notified.state);
+    CountedWorker { state, lines: worker.lines, cut: facts.cut }
 }

@@ -7,9 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { forward } from './forward.js';
+import { forward, forwardAndVanish, notify } from './forward.js';
 
 const ANY_PORT = '127.0.0.1:0';
+const PATIENCE_MS = 20_000;
 export const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url));
 const BINARY = process.env.OTTO_HANDLER_BIN ?? join(REPOSITORY, 'target/debug/otto-handler');
 
@@ -19,10 +20,12 @@ export class Server {
   #addresses = { grpc: ANY_PORT, http: ANY_PORT };
   #auth;
   #environment;
+  #flags;
 
-  /** With a `jwtSecret` it asks for tokens. */
-  constructor({ jwtSecret } = {}) {
+  /** With a `jwtSecret` it asks for tokens; `flags` are those of `serve`. */
+  constructor({ jwtSecret, flags = ['--task-grace', '0s'] } = {}) {
     this.#auth = jwtSecret ? 'jwt' : 'none';
+    this.#flags = flags;
     this.#environment = jwtSecret ? { JWT_SECRET: jwtSecret } : {};
   }
 
@@ -34,7 +37,7 @@ export class Server {
   async start() {
     this.#dataDir ??= await mkdtemp(join(tmpdir(), 'otto-handler-browser-'));
     const { grpc, http } = this.#addresses;
-    this.#process = this.#spawn(['serve', '--task-grace', '0s', '--auth', this.#auth, '--grpc-addr', grpc, '--http-addr', http,
+    this.#process = this.#spawn(['serve', ...this.#flags, '--auth', this.#auth, '--grpc-addr', grpc, '--http-addr', http,
       '--data-dir', this.#dataDir, '--print-addrs'], ['ignore', 'pipe', 'pipe']);
     this.#addresses = await firstLine(this.#process);
   }
@@ -54,18 +57,47 @@ export class Server {
   }
 
   /** Pushes `lines` and resolves once all are acknowledged; the worker stays running unless `status` ends it. */
-  async push(task, lines, { worker = 'worker-1', source = 'stdout', status = 'none' } = {}) {
-    const pushing = this.#spawn(['push', '--to', `http://${this.#addresses.grpc}`, '--task', task,
-      '--worker', worker, '--source', source, '--status', status]);
+  async push(task, lines, { worker = 'worker-1', source = 'stdout', status = 'none', endsTask = false } = {}) {
+    const pushing = this.#spawnPush(task, worker, ['--source', source, '--status', status, ...(endsTask ? ['--end-task'] : [])]);
     pushing.stdin.on('error', () => {}); // It ended early: the exit code is checked below.
     pushing.stdin.end(lines.map((line) => `${line}\n`).join(''));
     await output(pushing);
   }
 
+  /** Pushes a line and kills `push` with SIGKILL once it is kept. */
+  async pushAndKill(task, line, { worker = 'worker-1' } = {}) {
+    const pushing = this.#spawnPush(task, worker);
+    pushing.stdin.write(`${line}\n`);
+    await this.until(task, ({ lines }) => lines === 1);
+    pushing.kill('SIGKILL');
+    await once(pushing, 'exit');
+  }
+
+  /** Follows `task` with the command: `shows` waits for a text, `ended` for the exit code and what was printed. */
+  tail(task) {
+    const tailing = this.#spawn(['tail', '--url', this.url, '--wait', task]);
+    const [stdout, stderr] = [collect(tailing.stdout), collect(tailing.stderr)];
+    const ended = once(tailing, 'close').then(([code]) => ({ code, stdout: stdout(), stderr: stderr() }));
+    const shows = async (text) => {
+      while (!stdout().includes(text)) await once(tailing.stdout, 'data');
+    };
+    return { ended, shows, isRunning: () => tailing.exitCode === null };
+  }
+
+  /** Waits until `wanted` holds of what is told of `task`. */
+  async until(task, wanted) {
+    const deadline = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const response = await fetch(this.#api(task));
+      const told = await response.json();
+      if (response.ok && wanted(told)) return told;
+      if (Date.now() > deadline) throw new Error(`gave up on ${task}: ${JSON.stringify(told)}`);
+    }
+  }
+
   /** Tells that `task` is over. */
   async tellEnd(task, outcome) {
-    const url = `${this.url}/api/v1/log-streaming/tasks/${encodeURIComponent(task)}/end`;
-    const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ outcome }) });
+    const response = await fetch(`${this.#api(task)}/end`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ outcome }) });
     if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
   }
 
@@ -74,9 +106,32 @@ export class Server {
     await forward(this.#addresses.grpc, messages.map(([worker, message]) => ({ task, worker, message })));
   }
 
+  /** Pushes an entry `{worker, message}`; its connection breaks off once it is acknowledged. */
+  async forwardAndVanish(task, entry) {
+    await forwardAndVanish(this.#addresses.grpc, { task, ...entry });
+  }
+
+  /** Pushes entries `{worker, message, metadata}` on a stream that ends as it should. */
+  async forwardEntries(task, entries) {
+    await forward(this.#addresses.grpc, entries.map((entry) => ({ task, ...entry })));
+  }
+
+  /** Notifies a status `{worker, state, timestamp, metadata}`. */
+  async notify(task, status) {
+    await notify(this.#addresses.grpc, { task, ...status });
+  }
+
   /** A token that this server accepts. */
   async token() {
     return (await output(this.#spawn(['token', '--sub', 'reader@example.org']))).trim();
+  }
+
+  #api(task) {
+    return `${this.url}/api/v1/log-streaming/tasks/${encodeURIComponent(task)}`;
+  }
+
+  #spawnPush(task, worker, more = []) {
+    return this.#spawn(['push', '--to', `http://${this.#addresses.grpc}`, '--task', task, '--worker', worker, ...more]);
   }
 
   #spawn(args, stdio = 'pipe') {

@@ -58,7 +58,7 @@ async fn each_outcome_has_its_exit_code_and_is_said_and_of_several_tasks_the_wor
         server.end(outcome, outcome).await;
         let tailed = server.run("tail", &[outcome]).await;
         assert_eq!((tailed.code, tailed.stdout.as_str()), (Some(code), "a line\n"), "{outcome}");
-        assert!(tailed.stderr.contains(&format!("is complete, {outcome}: 1 lines")));
+        assert!(tailed.stderr.contains(&format!("is complete, {outcome}: 1 line;")));
         let listed = server.run("tasks", &["--outcome", outcome, "--json"]).await;
         let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
         assert_eq!((&listed["taskId"], &listed["outcome"]), (&outcome.into(), &outcome.into()));
