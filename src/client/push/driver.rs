@@ -134,6 +134,7 @@ impl Driver {
     /// Streams until every line is acknowledged; returns what to notify last.
     async fn deliver(&mut self) -> Result<Option<WorkerEnd>, Error> {
         loop {
+            let began = Instant::now();
             let ended = self.stream().await;
             let end = self.window.lock().end();
             if let Some(end) = end {
@@ -142,6 +143,9 @@ impl Driver {
             let unfinished = || StreamError::transient("the server ended the stream");
             // A proxy that cuts what is idle is nobody's trouble as long as the next stream opens.
             let was_idle = self.failing_since.is_none() && self.window.lock().unacked_lines() == 0;
+            if was_idle && began.elapsed() >= self.options.max_backoff {
+                self.backoff.reset();
+            }
             self.recover(ended.err().unwrap_or_else(unfinished), was_idle).await?;
             self.report.reconnects += 1;
         }
@@ -182,6 +186,10 @@ impl Driver {
         let opened = timeout(limit, client.forward_worker_logs(request)).await;
         let opened = opened.map_err(|_| StreamError::transient("no answer to a stream"))?;
         let mut responses = opened.map_err(|status| self.on_status(status))?.into_inner();
+        if self.window.lock().unacked_lines() == 0 {
+            // No ACK is to come that could show it.
+            self.failing_since = None;
+        }
         while let Some(response) = self.next_response(&mut responses).await? {
             self.on_response(response)?;
         }

@@ -35,6 +35,8 @@ enum Act {
     DropAt(&'static [u64]),
     /// Answers an entry that was never sent.
     Nonsense,
+    /// Cuts the stream before anything was sent on it.
+    CutIdle,
 }
 
 #[derive(Default)]
@@ -79,6 +81,10 @@ type Responses = mpsc::Sender<Result<LogForwardResponse, Status>>;
 
 impl Server {
     async fn play(self, act: Act, mut entries: Streaming<WorkerLogEntry>, responses: Responses) {
+        if matches!(act, Act::CutIdle) {
+            responses.send(Err(Status::internal("cut by a proxy"))).await.ok();
+            return;
+        }
         let mut ordinal = 0;
         while let Some(received) = entries.next().await {
             let entry = match received {
@@ -250,6 +256,30 @@ async fn broken_streams_lose_and_double_nothing() {
     let kept = server.0.lock().unwrap();
     assert_eq!(kept.messages, numbered(500));
     assert!(kept.repeated > 0, "entries kept but unacknowledged are sent again");
+}
+
+#[tokio::test]
+async fn a_proxy_that_cuts_a_silent_stream_again_and_again_is_nobodys_trouble() {
+    const CUTS: usize = 6;
+    let script = std::iter::repeat_with(|| Act::CutIdle).take(CUTS).collect();
+    let (server, address) = serve(script).await;
+    let notices = Arc::new(Mutex::new(Vec::new()));
+    let seen = notices.clone();
+    let observer = Box::new(move |notice| seen.lock().unwrap().push(notice));
+    let (pusher, driver) = pusher(options(address), producer(), observer).unwrap();
+    let feed = async {
+        while server.0.lock().unwrap().ack_modes.len() <= CUTS {
+            tokio::task::yield_now().await;
+        }
+        let message = "at last".to_owned();
+        let line = Line { timestamp: "2026-01-01T00:00:00Z".into(), source: None, message };
+        pusher.push(line).await.unwrap();
+        pusher.finish(None);
+    };
+    let (result, ()) = tokio::join!(driver.run(), feed);
+    assert_eq!(result.unwrap().progress, Progress { pushed: 1, acknowledged: 1, dropped: 0 });
+    assert_eq!(*notices.lock().unwrap(), []);
+    assert_eq!(server.0.lock().unwrap().messages, ["at last"]);
 }
 
 #[tokio::test]
