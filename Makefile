@@ -53,8 +53,9 @@ browser: build ## The viewer in a headless Chromium
 	cd tests/browser && npm test
 
 .PHONY: interop
-interop: build ## Clients in other languages against the real server
+interop: build ## Clients in other languages against the real server; proxies before it
 	tests/interop/run
+	tests/interop/proxies/run
 
 .PHONY: docker
 docker: ## Check the Dockerfile, as far as that needs no container engine

@@ -16,6 +16,22 @@ if [ ! -d tests/browser/node_modules/@xterm/headless ]; then
   (cd tests/browser && npm ci --silent --no-audit --no-fund)
 fi
 
+# proxy PROGRAM: the program of Debian's package of that name, unpacked under .tools. Nothing is installed or started as a
+# service. Where that cannot be done the tests through this proxy say that they are skipped.
+proxy() {
+  if PATH=$PATH:/usr/sbin:$PWD/.tools/$1/usr/sbin:$PWD/.tools/$1/usr/bin command -v "$1" >/dev/null; then return; fi
+  echo "setup: installing $1"
+  mkdir -p ".tools/$1"
+  (
+    cd ".tools/$1"
+    fetch() { apt-get -o APT::Sandbox::User=root download -qq "$1"; }
+    fetch "$1" || { apt-get update -qq && fetch "$1"; }
+    for package in ./*.deb; do dpkg-deb -x "$package" . && rm "$package"; done
+  ) || echo "setup: $1 cannot be installed"
+}
+proxy nginx
+proxy caddy
+
 tests/interop/setup.sh
 
 if ! cmp -s scripts/lint-requirements.txt .tools/lint/requirements.txt; then

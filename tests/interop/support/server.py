@@ -14,15 +14,15 @@ ANY_PORT = "127.0.0.1:0"
 
 
 class Server:
-    def __init__(self, binary, folder):
-        self.binary, self.folder = binary, folder
+    def __init__(self, binary, folder, flags=("--task-grace=0s",)):
+        self.binary, self.folder, self.flags = binary, folder, flags
         self.grpc = self.http = ANY_PORT
         self.start()
 
     def start(self):
         """Starts it; a second start uses the same ports."""
         command = [self.binary, "serve", "--auth", "none", "--grpc-addr", self.grpc, "--http-addr", self.http]
-        command += ["--data-dir", self.folder / "data", "--print-addrs", "--task-grace=0s"]
+        command += ["--data-dir", self.folder / "data", "--print-addrs", *self.flags]
         with open(self.folder / "server.log", "ab") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=plain_environment())
         first_line = self.process.stdout.readline()
