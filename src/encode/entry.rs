@@ -15,6 +15,9 @@ pub const SESSION_KEY: &str = "otto.session";
 /// Entry metadata that numbers the entry within its session.
 pub const SEQ_KEY: &str = "otto.seq";
 
+/// Entry metadata that marks a line as unfinished, with the value `true`: it is shown, not kept.
+pub const UNFINISHED_KEY: &str = "otto.partial";
+
 /// The longest piece of an entry that is remembered, in bytes of the message.
 const MEMO_BYTES: usize = 2 * 1024;
 
@@ -27,13 +30,17 @@ pub struct Encoded<'a> {
     pub numbering: ProducerNumbering<'a>,
 }
 
-/// A producer's own numbering, from the entry's metadata.
+/// What the entry's metadata tells the server alone: the producer's own numbering, and whether the
+/// line is one that the server keeps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ProducerNumbering<'a> {
     /// The value of [`SESSION_KEY`].
     pub session: Option<&'a str>,
     /// The value of [`SEQ_KEY`].
     pub seq: Option<&'a str>,
+    /// Whether [`UNFINISHED_KEY`] marks the line. Only entries of `ForwardWorkerLogs` have the mark;
+    /// elsewhere the key is one like any other.
+    pub is_unfinished: bool,
 }
 
 /// Encodes the entries of one stream.
@@ -173,7 +180,7 @@ impl EntryEncoder {
         let start = out.len();
         self.write_pods(out, &pods)?;
         drop_repeats(&mut metadata);
-        let numbering = ProducerNumbering::take(&mut metadata);
+        let numbering = ProducerNumbering::take(&mut metadata, self.layout);
         optional_map(out, "metadata", &metadata);
         if is_pure && numbering == ProducerNumbering::default() {
             self.nested.remember(wire, &out[start..]);
@@ -251,11 +258,15 @@ impl<'a> Nested<'a> {
 
 impl<'a> ProducerNumbering<'a> {
     /// Takes the numbering out of an entry's metadata.
-    fn take(metadata: &mut Vec<(&'a str, &'a str)>) -> Self {
+    fn take(metadata: &mut Vec<(&'a str, &'a str)>, layout: WireLayout) -> Self {
         let mut numbering = Self::default();
         metadata.retain(|(key, value)| match *key {
             SESSION_KEY => numbering.session.replace(*value).is_some(),
             SEQ_KEY => numbering.seq.replace(*value).is_some(),
+            UNFINISHED_KEY if *value == "true" && layout == WireLayout::WorkerLogEntry => {
+                numbering.is_unfinished = true;
+                false
+            }
             _ => true,
         });
         numbering

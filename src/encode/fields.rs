@@ -40,9 +40,14 @@ pub fn read_body<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
 impl Fields<'_> {
     /// Reads the fields of `entry` and shows them to `look`.
     pub fn read<T>(entry: &Entry<'_>, look: impl FnOnce(&Fields<'_>) -> T) -> T {
-        let mut json = Vec::with_capacity(entry.body.len() + 1);
+        Self::read_body(entry.body, look)
+    }
+
+    /// The same of the body of a record.
+    pub fn read_body<T>(body: &[u8], look: impl FnOnce(&Fields<'_>) -> T) -> T {
+        let mut json = Vec::with_capacity(body.len() + 1);
         json.push(b'{');
-        json.extend_from_slice(entry.body);
+        json.extend_from_slice(body);
         // Bodies are made by this crate and checked by CRC; what is unreadable all the same
         // shows as a line of empty fields rather than ending the stream.
         let fields = serde_json::from_slice(&json).unwrap_or_default();

@@ -15,7 +15,7 @@ mod repair;
 mod scan;
 
 pub use clock::{CachedClock, format_ms, parse_ms};
-pub use entry::{Encoded, EntryEncoder, ProducerNumbering, SEQ_KEY, SESSION_KEY};
+pub use entry::{Encoded, EntryEncoder, ProducerNumbering, SEQ_KEY, SESSION_KEY, UNFINISHED_KEY};
 pub use escape::write_text;
 pub use fields::{Fields, read_body};
 pub use json::{EntryIds, StatusParts, gap_run, write_end_of_task, write_gap, write_status};

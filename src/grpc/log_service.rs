@@ -1,5 +1,6 @@
 //! `OttoHandlerLogService`.
 
+use http::HeaderValue;
 use tonic::body::Body;
 use tonic::{Request, Response, Status};
 
@@ -20,6 +21,10 @@ const FORWARD: &str = "/ottoscaler.v1.OttoHandlerLogService/ForwardWorkerLogs";
 
 /// Request metadata that asks for cumulative ACKs, with the value `cumulative`.
 const ACK_MODE_KEY: &str = "otto-ack-mode";
+
+/// Response metadata that says with the value `shown` that the stream takes unfinished lines. A
+/// producer must not send them to a server that does not say so: it would keep them.
+const UNFINISHED_KEY: &str = "otto-partial";
 
 pub(super) struct LogService {
     intake: Intake,
@@ -47,7 +52,9 @@ fn forward(
     let permit = context.acquire_permit()?;
     let entries = context.entries(request, WireLayout::WorkerLogEntry)?;
     let session = PushSession::new(context.intake.clone(), permit, mode, entries);
-    Ok(response(session, forward_response))
+    let mut response = response(session, forward_response);
+    response.headers_mut().insert(UNFINISHED_KEY, HeaderValue::from_static("shown"));
+    Ok(response)
 }
 
 #[tonic::async_trait]

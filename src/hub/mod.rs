@@ -8,17 +8,20 @@
 //!   of the whole hub goes first.
 //! - Readers at one cursor share one [`BlockRange`], which is rendered once. The ranges read last
 //!   are kept within a share of the budget; the oldest goes first.
+//! - An unfinished line is not in the log. A reader that has all of the log gets the newest one of
+//!   each worker and source ([`unfinished`]), never after the line that it became.
 //! - A deleted task has no block in the hub, and its readers are told.
 //! - There is no queue per subscriber: a reader keeps a cursor and waits for changes.
 //!   A task that nobody reads costs one push per block.
 //!
 //! # Locks
-//! `Hub::state` before `LiveWindow::blocks` before `RecentRanges::recent`; never the other way round.
+//! `UnfinishedLines::lines` is never held with another. `Hub::state` before `LiveWindow::blocks` before `RecentRanges::recent`; never the other way round.
 //! All are held for a few moves only, and readers are woken after they are released.
 
 mod block_bytes;
 mod block_range;
 mod live_window;
+mod unfinished;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,9 +30,11 @@ use crate::domain::{Block, IdMap, Offset, Scope, TaskId};
 
 pub use block_range::BlockRange;
 pub use live_window::{LiveWindow, RANGE_BYTES, WindowRead};
+pub use unfinished::{ShownUnfinished, UnfinishedLine, UnfinishedSince};
 
 use block_bytes::budgeted_bytes;
 use block_range::RecentRanges;
+use unfinished::UnfinishedLines;
 
 /// One part in so many of the budget is for ranges and what is rendered from them.
 const RANGES_DIVISOR: usize = 4;
@@ -49,6 +54,7 @@ struct HubShared {
     blocks_bytes: usize,
     all: Arc<LiveWindow>,
     ranges: Arc<RecentRanges>,
+    unfinished: Arc<UnfinishedLines>,
     state: Mutex<HubState>,
 }
 
@@ -83,6 +89,7 @@ impl Hub {
             blocks_bytes: hub_blocks_bytes(budget_bytes),
             all: Arc::new(LiveWindow::new(tail, Arc::clone(&ranges))),
             ranges,
+            unfinished: Arc::default(),
             state: Mutex::new(state),
         }))
     }
@@ -98,6 +105,7 @@ impl Hub {
     /// What is older than the last of those blocks goes too: a window has everything from its
     /// start offset on, and its readers find the gap in the log.
     pub fn forget(&self, tasks: &[TaskId]) {
+        self.0.unfinished.forget(tasks);
         let deleted = self.0.forget(tasks);
         deleted.iter().for_each(|window| window.wake());
         self.0.all.wake();
@@ -119,6 +127,16 @@ impl Hub {
         if let Some(window) = window {
             window.wake();
         }
+    }
+
+    /// Shows `line` to the readers of its task, in place of what its worker and source had before, for
+    /// as long as the result lives.
+    pub fn show_unfinished(&self, line: UnfinishedLine) -> ShownUnfinished {
+        let task = line.task.clone();
+        let shown = self.0.unfinished.show(line);
+        self.wake(&task);
+        self.0.all.wake();
+        shown
     }
 
     /// How many bytes of the budget windows and ranges take now.
@@ -214,6 +232,12 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// What of the scope is unfinished and was shown after `version`. To be asked before the window is
+    /// read: where that has nothing more, all lines before these were read.
+    pub fn unfinished_since(&self, version: u64) -> UnfinishedSince {
+        self.hub.0.unfinished.since(&self.scope, version)
+    }
+
     /// Whether the task was deleted since the subscription began.
     pub fn is_deleted(&self) -> bool {
         self.window.deletions() > self.deletions

@@ -204,7 +204,7 @@ fn extend(run: &mut Run, entry: Accepted) {
 }
 
 fn start(entry: Accepted) -> Run {
-    let Accepted { ids, producer_seq, records } = entry;
+    let Accepted { ids, producer_seq, records, .. } = entry;
     let Ids { task, worker } = Ids::clone(&ids);
     let count = records.count() as usize;
     let session = producer_seq.map(|ProducerSeq { session, seq }| ProducerSession {

@@ -47,6 +47,9 @@ impl PullWriter {
     /// Adds an entry; `cursor` is its place in the source.
     pub fn add(&mut self, incoming: IncomingEntry, cursor: Cursor) {
         if let Ok(accepted) = &incoming.entry {
+            if accepted.is_unfinished {
+                return self.skip_to(cursor);
+            }
             self.active_tasks.activate(&self.intake.shared().tasks, &accepted.ids.task);
         }
         self.builder.add(incoming);

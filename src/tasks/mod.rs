@@ -119,6 +119,11 @@ impl Tasks {
         self.0.life_cycle
     }
 
+    /// The hub whose readers are woken.
+    pub fn hub(&self) -> &Hub {
+        &self.0.hub
+    }
+
     /// Keeps `task` active until the guard is dropped.
     pub fn activate(&self, task: &TaskId) -> ActiveTaskGuard {
         let mut activity = self.0.lock();

@@ -65,6 +65,44 @@ describe('the viewer', { timeout: 180_000 }, () => {
     await screenshots(page, 'log');
   });
 
+  test('what a worker has not finished stands below the lines until it is, and is kept once', async () => {
+    const push = server.pushing('unfinished');
+    await open('unfinished');
+    push.write('\x1b[32mone\x1b[0m\nProceed? [y/N] ');
+    const unfinished = page.locator('.unfinished .row');
+    await unfinished.getByText('Proceed? [y/N]').waitFor();
+    assert.deepEqual(await shownLines(page), [[1, 'one']]);
+    assert.equal(await unfinished.locator('.line').textContent(), '');
+    await screenshots(page, 'unfinished');
+    const other = server.pushing('unfinished', { worker: 'worker-2' });
+    other.write('10%\r20%');
+    await unfinished.getByText('20%', { exact: true }).waitFor();
+    assert.equal(await unfinished.count(), 2);
+    push.write('y\n');
+    await waitForLine(page, 2);
+    await page.waitForFunction(() => document.querySelectorAll('.unfinished .row').length === 1);
+    await page.reload();
+    await unfinished.getByText('20%', { exact: true }).waitFor();
+    assert.deepEqual(await shownLines(page), [[1, 'one'], [2, 'Proceed? [y/N] y']]);
+    other.write('\r30%\n');
+    await waitForLine(page, 3);
+    await unfinished.waitFor({ state: 'detached' });
+    await Promise.all([push.end(), other.end()]);
+    assert.equal((await shownLines(page))[2][1], '30%');
+  });
+
+  test('an unfinished progress changes the rows above only until it is shown anew', async () => {
+    const push = server.pushing('redrawn');
+    await open('redrawn');
+    push.write('layer 1: 0%\nlayer 2: 0%\n\x1b[2A\x1b[2Klayer 1: 50%');
+    await page.locator('#L1').getByText('layer 1: 50%').waitFor();
+    assert.equal(await page.locator('.unfinished .row').count(), 0);
+    push.write('\r\x1b[2Klayer 1: done\n');
+    await page.locator('#L1').getByText('layer 1: done').waitFor();
+    await push.end();
+    assert.deepEqual((await shownLines(page)).map(([, text]) => text), ['layer 1: done', 'layer 2: 0%']);
+  });
+
   test('log text is shown and never becomes markup', async () => {
     const hostile = ['<img src=x onerror="window.injected = true">', '<script>window.injected = true</script>', '&lt;b&gt;'];
     await server.push('hostile', hostile);

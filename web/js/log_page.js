@@ -159,12 +159,14 @@ class LogPage {
     if (type === 'complete') return this.#onComplete(data);
     if (type === 'reset') return this.#onReset();
     this.#showColumnsFor(data);
+    if (type === 'partial') return this.#window.pushUnfinished(data);
     if (type === 'log') this.#onLine(data);
     for (const entry of this.#joiner.push({ ...data, kind: type })) this.#window.push(entry);
   }
 
   #onComplete(task) {
     for (const entry of this.#joiner.flush()) this.#window.push(entry);
+    this.#window.forgetUnfinished();
     this.#showVerdict(task);
   }
 

@@ -20,6 +20,7 @@ pub struct KeptEntry {
     pub ids: (String, String),
     /// The producer's session, and the entry's number in it.
     pub seq: Option<(Arc<str>, u64)>,
+    pub is_unfinished: bool,
     /// The entry without the producer's numbering.
     pub entry: WorkerLogEntry,
 }
@@ -62,8 +63,9 @@ pub fn verdict(layout: WireLayout, wire: &[u8]) -> Verdict {
         _ => return Verdict::Refuse { ids: repair::ids(wire) },
     };
     let ids = (entry.task_id.clone(), entry.worker_id.clone());
-    let (entry, session, seq) = numbering(entry);
+    let Numbered { entry, session, seq, is_unfinished } = numbering(layout, entry);
     let seq = match (session, seq) {
+        _ if is_unfinished => Some(None),
         (None, None) => Some(None),
         (Some(session), Some(seq)) if is_id(&session) => {
             seq.parse().ok().map(|seq| Some((session.into(), seq)))
@@ -71,16 +73,28 @@ pub fn verdict(layout: WireLayout, wire: &[u8]) -> Verdict {
         _ => None,
     };
     match seq {
-        Some(seq) => Verdict::Keep(Box::new(KeptEntry { ids, seq, entry })),
+        Some(seq) => Verdict::Keep(Box::new(KeptEntry { ids, seq, is_unfinished, entry })),
         None => Verdict::Refuse { ids: Some(ids) },
     }
 }
 
-/// The entry as readers see it, and the producer's session and number in it.
-pub fn numbering(mut entry: WorkerLogEntry) -> (WorkerLogEntry, Option<String>, Option<String>) {
+/// The entry as readers see it, and what its metadata told the server alone.
+pub struct Numbered {
+    pub entry: WorkerLogEntry,
+    pub session: Option<String>,
+    pub seq: Option<String>,
+    pub is_unfinished: bool,
+}
+
+pub fn numbering(layout: WireLayout, mut entry: WorkerLogEntry) -> Numbered {
     let session = entry.metadata.remove("otto.session");
     let seq = entry.metadata.remove("otto.seq");
-    (entry, session, seq)
+    let mark = entry.metadata.get("otto.partial").is_some_and(|value| value == "true");
+    let is_unfinished = mark && layout == WireLayout::WorkerLogEntry;
+    if is_unfinished {
+        entry.metadata.remove("otto.partial");
+    }
+    Numbered { entry, session, seq, is_unfinished }
 }
 
 pub fn is_id(text: &str) -> bool {

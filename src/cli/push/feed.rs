@@ -1,19 +1,27 @@
 //! Cuts what is read into lines and pushes them, each with the time at which it was read.
+//!
+//! What is still without a line feed after a second is shown to those who watch, a prompt for example;
+//! while it grows, once a second.
 
+use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::input::{Chunk, InputReport, Splitter};
 use crate::client::push::{Line, Pusher};
 
+/// How long a line may be without a line feed before it is shown as unfinished.
+const UNFINISHED_AFTER: Duration = Duration::from_secs(1);
+
 /// Pushes lines.
 pub(super) struct Feed {
     pusher: Pusher,
-    /// A source has its own unfinished line.
-    splitters: Vec<(Option<Arc<str>>, Splitter)>,
+    sources: Vec<SourceFeed>,
     clock: LineClock,
     input: InputReport,
 }
@@ -21,7 +29,7 @@ pub(super) struct Feed {
 impl Feed {
     pub(super) fn new(pusher: Pusher) -> Self {
         let clock = LineClock { last_us: 0 };
-        Self { pusher, splitters: Vec::new(), clock, input: InputReport::default() }
+        Self { pusher, sources: Vec::new(), clock, input: InputReport::default() }
     }
 
     /// Pushes what comes until it ends or `stop` is cancelled, then what was read before that.
@@ -32,13 +40,18 @@ impl Feed {
         stop: &CancellationToken,
     ) -> InputReport {
         loop {
-            let chunk = match stop.run_until_cancelled(chunks.recv()).await {
-                Some(chunk) => chunk,
-                None => chunks.try_recv().ok(),
+            let chunk = tokio::select! {
+                biased;
+                () = stop.cancelled() => chunks.try_recv().ok(),
+                chunk = chunks.recv() => chunk,
+                () = at(self.next_showing()) => {
+                    self.show_unfinished();
+                    continue;
+                }
             };
             match chunk {
                 Some(Chunk { source, bytes: Ok(bytes) }) => {
-                    let lines = self.splitter(&source).split(&bytes);
+                    let lines = self.source(&source).split(&bytes);
                     self.push(&source, lines).await;
                 }
                 Some(Chunk { bytes: Err(failure), .. }) => self.input.failure = Some(failure),
@@ -49,7 +62,7 @@ impl Feed {
     }
 
     async fn finish(mut self) -> InputReport {
-        for (source, mut splitter) in std::mem::take(&mut self.splitters) {
+        for SourceFeed { source, mut splitter, .. } in std::mem::take(&mut self.sources) {
             self.push(&source, splitter.last_line().into_iter().collect()).await;
             self.input.invalid_lines += splitter.invalid_lines();
             self.input.cut_lines += splitter.cut_lines();
@@ -57,13 +70,31 @@ impl Feed {
         self.input
     }
 
-    fn splitter(&mut self, source: &Option<Arc<str>>) -> &mut Splitter {
-        let found = self.splitters.iter().position(|(of, _)| of == source);
+    fn source(&mut self, source: &Option<Arc<str>>) -> &mut SourceFeed {
+        let found = self.sources.iter().position(|known| known.source == *source);
         let index = found.unwrap_or_else(|| {
-            self.splitters.push((source.clone(), Splitter::default()));
-            self.splitters.len() - 1
+            let (splitter, show_at) = Default::default();
+            self.sources.push(SourceFeed { source: source.clone(), splitter, show_at });
+            self.sources.len() - 1
         });
-        &mut self.splitters[index].1
+        &mut self.sources[index]
+    }
+
+    fn next_showing(&self) -> Option<Instant> {
+        self.sources.iter().filter_map(|source| source.show_at).min()
+    }
+
+    fn show_unfinished(&mut self) {
+        let now = Instant::now();
+        for source in self.sources.iter_mut().filter(|source| source.show_at <= Some(now)) {
+            if source.show_at.take().is_some()
+                && let Some(message) = source.splitter.unfinished_line()
+            {
+                let timestamp = self.clock.next(Timestamp::now().as_microsecond());
+                let line = Line { timestamp, source: source.source.clone(), message };
+                self.pusher.show_unfinished(line);
+            }
+        }
     }
 
     async fn push(&mut self, source: &Option<Arc<str>>, messages: Vec<String>) {
@@ -73,6 +104,35 @@ impl Feed {
             let is_late = self.pusher.push(line).await.is_err();
             self.input.late_lines += u64::from(is_late);
         }
+    }
+}
+
+/// What was read from one source and is no line yet.
+struct SourceFeed {
+    source: Option<Arc<str>>,
+    splitter: Splitter,
+    /// When that is shown; `None` where it was, or there is nothing.
+    show_at: Option<Instant>,
+}
+
+impl SourceFeed {
+    /// The lines that `chunk` completes.
+    fn split(&mut self, chunk: &[u8]) -> Vec<String> {
+        let lines = self.splitter.split(chunk);
+        if !lines.is_empty() {
+            self.show_at = None;
+        }
+        if self.splitter.has_unfinished_line() {
+            self.show_at.get_or_insert_with(|| Instant::now() + UNFINISHED_AFTER);
+        }
+        lines
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
     }
 }
 

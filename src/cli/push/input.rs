@@ -18,6 +18,9 @@ pub(super) const QUEUED_CHUNKS: usize = 4;
 /// the mark too.
 const MAX_LINE_BYTES: usize = (16 << 20) - 1024;
 
+/// How much of an unfinished line is shown, in bytes.
+const SHOWN_BYTES: usize = 16 * 1024;
+
 /// The result of one read.
 pub(super) struct Chunk {
     /// Where it was read, where that is a command.
@@ -103,9 +106,31 @@ impl Splitter {
         lines
     }
 
+    pub(super) fn has_unfinished_line(&self) -> bool {
+        !self.partial.is_empty()
+    }
+
+    /// The end of what came after the last `\n`, to be shown; `None` where there is nothing.
+    pub(super) fn unfinished_line(&self) -> Option<String> {
+        let cut = self.partial.len().saturating_sub(SHOWN_BYTES);
+        let shown = String::from_utf8_lossy(&self.partial[cut..]);
+        let shown = shown.strip_suffix('\r').unwrap_or(&shown);
+        let text = if cut == 0 {
+            shown.to_owned()
+        } else {
+            // From a redraw of the line on, if there is one; characters that were cut are left out.
+            let from_redraw = shown.find('\r').map(|at| &shown[at + 1..]);
+            from_redraw.map_or_else(
+                || format!("…{}", shown.trim_start_matches(char::REPLACEMENT_CHARACTER)),
+                ToOwned::to_owned,
+            )
+        };
+        (!text.is_empty()).then_some(text)
+    }
+
     /// The text after the last `\n`, if there is any.
     pub(super) fn last_line(&mut self) -> Option<String> {
-        (!self.partial.is_empty()).then(|| self.complete(b""))
+        self.has_unfinished_line().then(|| self.complete(b""))
     }
 
     pub(super) fn invalid_lines(&self) -> u64 {
@@ -205,6 +230,26 @@ mod tests {
         assert!(lines[0].len() <= 16 << 20);
         assert_eq!((&lines[1..], splitter.cut_lines()), (&["after".to_owned()][..], 1));
         assert_eq!((splitter.invalid_lines(), splitter.last_line()), (0, None));
+    }
+
+    #[test]
+    fn of_an_unfinished_line_the_end_is_shown_from_a_redraw_on_where_it_is_long() {
+        let mut splitter = Splitter::default();
+        assert_eq!(splitter.unfinished_line(), None);
+        splitter.split(b"whole\nProceed? [y/N] ");
+        assert_eq!(splitter.unfinished_line().unwrap(), "Proceed? [y/N] ");
+        splitter.split(b"y\n50%\r");
+        assert_eq!(splitter.unfinished_line().unwrap(), "50%");
+        splitter.split(&b"51% of it\r".repeat(SHOWN_BYTES));
+        splitter.split(b"52%");
+        let shown = splitter.unfinished_line().unwrap();
+        assert!(shown.starts_with("51% of it\r") && shown.ends_with("\r52%"));
+        splitter.split("\n".as_bytes());
+        splitter.split("ü".repeat(SHOWN_BYTES).as_bytes());
+        splitter.split(b".");
+        let shown = splitter.unfinished_line().unwrap();
+        assert!(shown.starts_with("…ü") && shown.ends_with("ü."));
+        assert_eq!(splitter.last_line().unwrap().len(), 2 * SHOWN_BYTES + 1);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::follow::Failure;
 use super::parts::PartJoiner;
 use super::printable::printable;
 use super::render::{LogLine, Renderer};
+use super::unfinished::UnfinishedRow;
 use crate::client::sse::Event;
 use crate::client::tasks::WorkerTotals;
 use crate::domain::{Outcome, TaskId, describe_gap, describe_lost};
@@ -74,9 +75,22 @@ pub(super) struct Outputs<L, N> {
     pub(super) lines: L,
     /// What is said about them.
     pub(super) notices: N,
+    /// Below the lines, where they go to a terminal.
+    pub(super) row: UnfinishedRow,
 }
 
 impl<L: Write, N: Write> Outputs<L, N> {
+    /// Shows what is unfinished below the lines, until something else is printed.
+    pub(super) fn draw_row(&mut self) -> io::Result<()> {
+        self.row.draw(&mut self.lines)?;
+        self.lines.flush()
+    }
+
+    /// Makes way for what is printed next.
+    pub(super) fn erase_row(&mut self) -> io::Result<()> {
+        self.row.erase(&mut self.lines)
+    }
+
     /// Says something to people. Lines that were printed before are shown first.
     pub(super) fn notice(&mut self, text: &str) -> io::Result<()> {
         self.lines.flush()?;
@@ -107,10 +121,16 @@ impl Printer {
         if self.renderer.is_json() {
             return write_json(event, &mut outputs.lines);
         }
-        if event.event == "log" {
-            return self.on_log(&event.data, outputs);
+        match event.event.as_str() {
+            "log" => return self.on_log(&event.data, outputs),
+            "partial" => {
+                self.on_unfinished(&event.data, &mut outputs.row);
+                return Ok(());
+            }
+            "complete" | "error" => outputs.row.forget(&self.task),
+            _ => {}
         }
-        self.print_unfinished(outputs)?;
+        self.print_incomplete(outputs)?;
         match self.describe(event) {
             Some(text) => outputs.notice(&text),
             None => Ok(()),
@@ -156,8 +176,12 @@ impl Printer {
         data: &str,
         outputs: &mut Outputs<L, N>,
     ) -> io::Result<()> {
+        let parsed = serde_json::from_str::<LogLine<'_>>(data);
+        if let Ok(line) = &parsed {
+            outputs.row.finish(&self.task, &line.worker_id, &line.source);
+        }
         let output = &mut outputs.lines;
-        match serde_json::from_str::<LogLine<'_>>(data) {
+        match parsed {
             Ok(line) if self.joiner.lets_pass(&line) => self.renderer.write(&line, output),
             Ok(line) => {
                 let lines = self.joiner.add(line);
@@ -167,10 +191,19 @@ impl Printer {
         }
     }
 
+    fn on_unfinished(&self, data: &str, row: &mut UnfinishedRow) {
+        if let Some(columns) = row.columns()
+            && let Ok(line) = serde_json::from_str::<LogLine<'_>>(data)
+        {
+            let text = self.renderer.unfinished(&line, columns);
+            row.set(&self.task, &line.worker_id, &line.source, text);
+        }
+    }
+
     /// Prints a line whose other parts will not come.
-    fn print_unfinished<L: Write, N>(&mut self, outputs: &mut Outputs<L, N>) -> io::Result<()> {
-        let unfinished = self.joiner.take();
-        unfinished.map_or(Ok(()), |line| self.renderer.write(&line, &mut outputs.lines))
+    fn print_incomplete<L: Write, N>(&mut self, outputs: &mut Outputs<L, N>) -> io::Result<()> {
+        let incomplete = self.joiner.take();
+        incomplete.map_or(Ok(()), |line| self.renderer.write(&line, &mut outputs.lines))
     }
 }
 
@@ -225,7 +258,7 @@ mod tests {
         let file = std::cell::RefCell::new(Vec::new());
         let shared = || OneFile(&file);
         let lines = io::BufWriter::new(shared());
-        let mut outputs = Outputs { lines, notices: shared() };
+        let mut outputs = Outputs { lines, notices: shared(), row: UnfinishedRow::hidden() };
         let mut printer = printer(format);
         for (name, data) in events {
             let event =
@@ -298,7 +331,8 @@ mod tests {
                 Ok(())
             }
         }
-        let mut outputs = Outputs { lines: Closed, notices: io::sink() };
+        let mut outputs =
+            Outputs { lines: Closed, notices: io::sink(), row: UnfinishedRow::hidden() };
         let data = r#"{"workerId":"w","message":"x"}"#.to_owned();
         let event = Event { event: "log".into(), id: String::new(), data };
         let error = printer(Format::Plain).on_event(&event, &mut outputs).unwrap_err();

@@ -5,6 +5,7 @@ mod follow;
 mod parts;
 mod printable;
 mod render;
+mod unfinished;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ use crate::encode::format_ms;
 use events::{Outputs, Printer};
 use follow::{Happening, TailEnd, TaskToFollow, follow};
 use render::{Format, Look, Renderer};
+use unfinished::UnfinishedRow;
 
 /// What is read ahead of the printing, in events.
 const READ_AHEAD: usize = 256;
@@ -34,7 +36,8 @@ const READ_AHEAD: usize = 256;
 /// Lines go to standard output, everything else to standard error, in the log's order. A line is
 /// printed as a terminal would have shown it: it can move no cursor and set no title. Lines that a
 /// worker wrote to its standard error begin with `! `; once a second worker shows up, each line
-/// names its worker, and with several tasks its task.
+/// names its worker, and with several tasks its task. In a terminal, what a worker has written
+/// without a line feed, a prompt for example, stands below them until its line is finished.
 ///
 /// Exit code: 0 every task succeeded (or, with --no-follow, runs without a failure), 1 one failed, 2 the arguments are wrong or the server refused, 3 nothing told how one ended (lost or
 /// unknown), 4 there is no such task, 5 the server could not be reached, 6 one was terminated.
@@ -119,7 +122,9 @@ pub(super) enum ColorChoice {
 /// # Errors
 /// When standard output cannot be written, but for a closed pipe.
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let mut outputs = Outputs { lines: io::BufWriter::new(io::stdout()), notices: io::stderr() };
+    let row = if args.raw { UnfinishedRow::hidden() } else { UnfinishedRow::of_stdout() };
+    let lines = io::BufWriter::new(io::stdout());
+    let mut outputs = Outputs { lines, notices: io::stderr(), row };
     let tasks = match tasks(&args) {
         Ok(tasks) => tasks,
         Err(error) => {
@@ -161,10 +166,11 @@ async fn print_all<L: Write, N: Write>(
         let next = match happenings.try_recv() {
             Ok(next) => Some(next),
             Err(_) => {
-                outputs.lines.flush()?;
+                outputs.draw_row()?;
                 happenings.recv().await
             }
         };
+        outputs.erase_row()?;
         let Some((index, happening)) = next else { return Ok(worst) };
         let printer = &mut printers[index];
         match happening {

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 
 use serde::Deserialize;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::printable::printable;
-use crate::terminal::{Span, Terminal, without_line_end};
+use crate::terminal::{Span, Style, Terminal, without_line_end};
 
 /// How lines are printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,11 +29,11 @@ pub(super) enum Format {
 #[serde(rename_all = "camelCase")]
 pub(super) struct LogLine<'a> {
     #[serde(borrow, default)]
-    worker_id: Cow<'a, str>,
+    pub(super) worker_id: Cow<'a, str>,
     #[serde(borrow, default)]
     level: Cow<'a, str>,
     #[serde(borrow, default)]
-    source: Cow<'a, str>,
+    pub(super) source: Cow<'a, str>,
     #[serde(borrow, default)]
     pub(super) message: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -110,6 +111,25 @@ impl Renderer {
         }
     }
 
+    /// What is unfinished of a line, in one row of `columns` at most: the end of it.
+    pub(super) fn unfinished(&self, line: &LogLine<'_>, columns: usize) -> String {
+        let mut terminal = self.terminals.get(&*line.worker_id).cloned().unwrap_or_default();
+        let row = terminal.show(&line.message).pop().unwrap_or_default();
+        let row = end_of(row, columns.saturating_sub(self.prefix_columns(line)));
+        let mut output = Vec::new();
+        // Writing to memory cannot fail.
+        self.write_row(line, &row, &mut output).ok();
+        String::from_utf8_lossy(&output).trim_end_matches('\n').to_owned()
+    }
+
+    /// How many columns stand before a row of `line`.
+    fn prefix_columns(&self, line: &LogLine<'_>) -> usize {
+        let time = if self.look.has_times { line.timestamp.width() + 1 } else { 0 };
+        let task = self.look.task.as_ref().map_or(0, |task| task.width() + 3);
+        let worker = if self.has_several_workers { line.worker_id.width() + 3 } else { 0 };
+        time + task + worker + mark(line).len()
+    }
+
     fn meet(&mut self, worker: &str) {
         let first = self.first_worker.get_or_insert_with(|| worker.to_owned());
         self.has_several_workers |= first != worker;
@@ -117,17 +137,24 @@ impl Renderer {
 
     /// Each row begins with what names its worker: a message can forge no other one.
     fn write_rows(&mut self, line: &LogLine<'_>, output: &mut impl Write) -> io::Result<()> {
-        for row in self.rows(line) {
-            self.write_time_and_task(line, output)?;
-            if self.has_several_workers {
-                self.write_worker(&line.worker_id, output)?;
-            }
-            match self.look.format {
-                Format::Colored => write_colored(line, &row, output)?,
-                _ => write_plain(line, &row, output)?,
-            }
+        let rows = self.rows(line);
+        rows.iter().try_for_each(|row| self.write_row(line, row, output))
+    }
+
+    fn write_row(
+        &self,
+        line: &LogLine<'_>,
+        row: &[Span],
+        output: &mut impl Write,
+    ) -> io::Result<()> {
+        self.write_time_and_task(line, output)?;
+        if self.has_several_workers {
+            self.write_worker(&line.worker_id, output)?;
         }
-        Ok(())
+        match self.look.format {
+            Format::Colored => write_colored(line, row, output),
+            _ => write_plain(line, row, output),
+        }
     }
 
     fn write_time_and_task(&self, line: &LogLine<'_>, output: &mut impl Write) -> io::Result<()> {
@@ -156,6 +183,30 @@ impl Renderer {
             _ => write!(output, "{worker} | "),
         }
     }
+}
+
+/// The end of `row`, `columns` wide at most; where something is left out it begins with `…`.
+fn end_of(mut row: Vec<Span>, columns: usize) -> Vec<Span> {
+    let width = |row: &[Span]| row.iter().map(|span| span.text.width()).sum::<usize>();
+    row.iter_mut().for_each(|span| span.text = span.text.replace('\t', " "));
+    let mut too_many = width(&row).saturating_sub(columns);
+    if too_many == 0 {
+        return row;
+    }
+    too_many += 1;
+    for span in &mut row {
+        let mut rest = span.text.as_str();
+        while too_many > 0
+            && let Some(first) = rest.chars().next()
+        {
+            too_many = too_many.saturating_sub(first.width().unwrap_or(0));
+            rest = &rest[first.len_utf8()..];
+        }
+        span.text = rest.to_owned();
+    }
+    row.retain(|span| !span.text.is_empty());
+    row.insert(0, Span { text: "…".to_owned(), style: Style::default() });
+    row
 }
 
 fn write_plain(line: &LogLine<'_>, row: &[Span], output: &mut impl Write) -> io::Result<()> {
@@ -274,6 +325,19 @@ mod tests {
         let next = print(&mut renderer, &message("a", "frame\x1b[0m"));
         assert!(next.ends_with("\x1b[31mframe\x1b[0m\n"), "{next:?}");
         assert!(renderer.terminals.is_empty());
+    }
+
+    #[test]
+    fn what_is_unfinished_is_shown_in_one_row_and_changes_nothing_of_what_follows() {
+        let mut renderer = renderer(Format::Colored);
+        print(&mut renderer, &message("a", "\x1b[31mred"));
+        print(&mut renderer, &message("b", "x"));
+        let data = message("a", "1%\r2%\x1b[2J\x1b[0m done");
+        let line = serde_json::from_str(&data).unwrap();
+        let shown = renderer.unfinished(&line, 80);
+        assert_eq!(shown, "\x1b[35ma |\x1b[0m \x1b[31m2%\x1b[0m done");
+        assert_eq!(renderer.unfinished(&line, 9), "\x1b[35ma |\x1b[0m …done");
+        assert!(print(&mut renderer, &message("a", "next")).contains("\x1b[31mnext"));
     }
 
     #[test]

@@ -24,6 +24,9 @@ use crate::proto::ottoscaler::{LogForwardResponse, WorkerStatusAck, WorkerStatus
 pub(super) type Authorization = MetadataValue<Ascii>;
 type Client = OttoHandlerLogServiceClient<Channel>;
 
+/// Response metadata of servers that take unfinished lines.
+const UNFINISHED_KEY: &str = "otto-partial";
+
 /// When the server refuses a stream because of its size, a line up to this size is not the cause.
 const ALWAYS_ACCEPTED_BYTES: usize = 1 << 20;
 
@@ -180,16 +183,21 @@ impl Driver {
     /// One stream, until it ends; the server may end it while lines still wait for an ACK.
     async fn stream(&mut self) -> Result<(), StreamError> {
         let mut client = self.client().await?;
-        let mut request = self.request(self.window.entries());
+        let stream = self.window.begin_stream();
+        let mut request = self.request(self.window.entries(stream));
         request.metadata_mut().insert("otto-ack-mode", MetadataValue::from_static("cumulative"));
         let limit = self.options.give_up_after;
         let opened = timeout(limit, client.forward_worker_logs(request)).await;
         let opened = opened.map_err(|_| StreamError::transient("no answer to a stream"))?;
-        let mut responses = opened.map_err(|status| self.on_status(status))?.into_inner();
+        let opened = opened.map_err(|status| self.on_status(status))?;
+        if opened.metadata().contains_key(UNFINISHED_KEY) {
+            self.window.allow_unfinished(stream);
+        }
         if self.window.lock().unacked_lines() == 0 {
             // No ACK is to come that could show it.
             self.failing_since = None;
         }
+        let mut responses = opened.into_inner();
         while let Some(response) = self.next_response(&mut responses).await? {
             self.on_response(response)?;
         }

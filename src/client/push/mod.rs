@@ -3,7 +3,8 @@
 //! Every line carries `otto.session` and `otto.seq`. It stays in a window, bounded in bytes,
 //! until the server has acknowledged or dropped it. When the stream breaks or the server answers
 //! RETRY, a new stream begins at the first line without an ACK; the server knows by session and
-//! number what it already keeps. While the window is full, [`Pusher::push`] waits.
+//! number what it already keeps. While the window is full, [`Pusher::push`] waits. An unfinished line
+//! ([`Pusher::show_unfinished`]) is sent where nothing waits before it, and again on a new stream.
 //!
 //! It gives up when no answer has come for [`PushOptions::give_up_after`] although lines wait for
 //! one, or at once when the server refuses for a reason that another attempt cannot change.
@@ -44,6 +45,12 @@ impl Pusher {
     /// When pushing has ended, or was finished.
     pub async fn push(&self, line: Line) -> Result<(), Ended> {
         self.window.push(line).await
+    }
+
+    /// Shows what a source has written so far without a line feed to those who watch, where the server
+    /// can. Its next line takes the place of it; nothing of it is kept.
+    pub fn show_unfinished(&self, line: Line) {
+        self.window.show_unfinished(line);
     }
 
     /// No more lines: the driver ends once all are acknowledged, and notifies `end` then.

@@ -46,6 +46,17 @@ impl SharedWindow {
         }
     }
 
+    pub(super) fn show_unfinished(&self, line: Line) {
+        self.lock().show_unfinished(line);
+        self.lines.notify_waiters();
+    }
+
+    /// The server of `stream` takes unfinished lines.
+    pub(super) fn allow_unfinished(&self, stream: u64) {
+        self.lock().allow_unfinished(stream);
+        self.lines.notify_waiters();
+    }
+
     pub(super) fn finish(&self, end: Option<WorkerEnd>) {
         self.lock().finish(end);
         self.lines.notify_waiters();
@@ -64,10 +75,18 @@ impl SharedWindow {
         result
     }
 
-    /// The entries of a new stream, from the first line without an ACK. Earlier streams end.
-    pub(super) fn entries(self: &Arc<Self>) -> impl Stream<Item = WorkerLogEntry> + Send + use<> {
+    /// A new stream takes over; returns its number. Earlier streams end.
+    pub(super) fn begin_stream(&self) -> u64 {
         let stream = self.lock().begin_stream();
         self.lines.notify_waiters();
+        stream
+    }
+
+    /// The entries of `stream`, from the first line without an ACK.
+    pub(super) fn entries(
+        self: &Arc<Self>,
+        stream: u64,
+    ) -> impl Stream<Item = WorkerLogEntry> + Send + use<> {
         futures_util::stream::unfold(self.clone(), move |shared| async move {
             let entry = shared.next_entry(stream).await?;
             Some((entry, shared))

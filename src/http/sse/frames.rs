@@ -130,6 +130,13 @@ pub(super) fn write_entry(out: &mut Vec<u8>, id_line: &[u8], entry: &Entry<'_>) 
     out.extend_from_slice(b"\n\n");
 }
 
+/// Appends the frame of an unfinished line with this body. It has no id: there is nothing to resume at.
+pub(super) fn write_unfinished(out: &mut Vec<u8>, body: &[u8]) {
+    out.extend_from_slice(b"event: partial\ndata: {");
+    out.extend_from_slice(body);
+    out.extend_from_slice(b"\n\n");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,13 +16,14 @@ pub(in crate::ingest) type Workers = Vec<(Arc<Ids>, Option<Arc<str>>)>;
 pub(in crate::ingest) struct CarriedWorkers(Workers);
 
 impl CarriedWorkers {
-    /// Notes that the stream carries the worker of `entry`, which may be awaited.
+    /// Notes that the stream carries the worker of `entry`, which may be awaited. What is
+    /// unfinished has no number and says nothing of it.
     pub(in crate::ingest) fn note(&mut self, entry: &Accepted, resumptions: &Resumptions) {
         let session = entry.producer_seq.as_ref().map(|numbered| &numbered.session);
         let is_same = |(ids, known): &(Arc<Ids>, Option<Arc<str>>)| {
             (Arc::ptr_eq(ids, &entry.ids) || *ids == entry.ids) && known.as_ref() == session
         };
-        if self.0.iter().rev().any(is_same) {
+        if entry.is_unfinished || self.0.iter().rev().any(is_same) {
             return;
         }
         if self.0.len() == MAX_CARRIED {

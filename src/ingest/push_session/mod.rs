@@ -7,6 +7,8 @@
 //!   before its end goes on as a task of its own until the inbound stream ends.
 //! - While nothing waits, the last ACK comes again from time to time, so that no proxy cuts the
 //!   stream ([`idle_ack`]).
+//! - Unfinished lines are shown once everything before them is kept, and until their line or the
+//!   end of the stream comes ([`unfinished`]). They have no number in the stream and get no ack.
 //! - It holds at most [`MAX_IN_FLIGHT`] batches of `BATCH_BYTES` and one that waits for the log's
 //!   queue; while one waits, nothing more is read.
 //!
@@ -21,6 +23,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod unfinished;
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -19,6 +19,7 @@ use super::super::reader::IncomingEntry;
 use super::gap_interval::GapInterval;
 use super::idle_ack::IdleAck;
 use super::throttle::ack_throttle_ms;
+use super::unfinished::StreamUnfinished;
 use crate::domain::Batch;
 use crate::store::{AppendError, Committed, Receipt, TryAppendError};
 
@@ -82,6 +83,7 @@ pub(super) struct SessionState<S, E> {
     end: Option<SessionEnd<E>>,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
     builder: BatchBuilder,
+    unfinished: StreamUnfinished,
     gap_interval: GapInterval,
     /// Set while there is no memory for more entries.
     waiting_for_budget: Option<BoxFuture<'static, Reservation>>,
@@ -113,6 +115,7 @@ where
             end: None,
             drain,
             builder: BatchBuilder::starting_at(1),
+            unfinished: StreamUnfinished::default(),
             gap_interval: GapInterval::default(),
             waiting_for_budget: None,
             pending_append: None,
@@ -152,6 +155,7 @@ where
                 return Poll::Ready(self.end.take().map(Err));
             }
             if self.is_idle() {
+                self.unfinished.show(self.intake.shared().tasks.hub());
                 return self.idle_ack.poll(context).map(|ack| Some(Ok(ack)));
             }
             return Poll::Pending;
@@ -270,10 +274,7 @@ where
             && let Some(inbound) = &mut self.inbound
         {
             match inbound.poll_next_unpin(context) {
-                Poll::Ready(Some(Ok(incoming))) => {
-                    self.activate(&incoming);
-                    self.builder.add(incoming);
-                }
+                Poll::Ready(Some(Ok(incoming))) => self.take(incoming),
                 Poll::Ready(Some(Err(error))) => {
                     self.stop_reading(Some(SessionEnd::Inbound(error)));
                     cut::note_cut(self.carried.take(), &self.intake, &mut self.builder);
@@ -281,6 +282,13 @@ where
                 Poll::Ready(None) => self.stop_reading(None),
                 Poll::Pending => return self.poll_drain(context),
             }
+        }
+    }
+
+    fn take(&mut self, incoming: IncomingEntry) {
+        self.activate(&incoming);
+        if let Some(incoming) = self.unfinished.take(incoming) {
+            self.builder.add(incoming);
         }
     }
 

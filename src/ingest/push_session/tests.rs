@@ -373,3 +373,5 @@ fn acks_ask_for_a_wait_from_half_a_queue_on() {
         assert_eq!(ack_throttle_ms(pressure), throttle_ms, "{pressure}");
     }
 }
+
+mod unfinished;

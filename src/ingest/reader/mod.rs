@@ -64,6 +64,8 @@ pub struct Accepted {
     pub producer_seq: Option<ProducerSeq>,
     /// The encoded record; of a long line one for each part.
     pub records: Records,
+    /// Whether its line is not finished yet: it is shown to those who watch, and not kept.
+    pub is_unfinished: bool,
 }
 
 /// A producer's own number for an entry.
@@ -247,7 +249,7 @@ impl EntryReader {
         let line = LongLine::cut(self.layout, message, self.limits)?;
         let mut records = Records::default();
         records.reserve(line.encoded_bytes(), 0);
-        let mut producer_seq = None;
+        let (mut producer_seq, mut is_unfinished) = (None, false);
         for (part, wire) in (1..).zip(line.messages()) {
             body.truncate(Records::HEAD_BYTES);
             let Encoded { ids, numbering } =
@@ -256,12 +258,17 @@ impl EntryReader {
             if kind == Kind::Log {
                 self.ids(ids).map_err(NotKept::Refused)?;
                 producer_seq = self.producer_seq(numbering).map_err(NotKept::Refused)?;
+                is_unfinished = numbering.is_unfinished;
+            }
+            if is_unfinished && kind == Kind::Part {
+                // It is only shown, and its first part is more than anybody looks at.
+                break;
             }
             write_part(body, part, line.parts());
             records.push(kind, &body[Records::HEAD_BYTES..]);
         }
         let ids = self.last_ids.clone().map_err(NotKept::Refused)?;
-        Ok(Accepted { ids, producer_seq, records })
+        Ok(Accepted { ids, producer_seq, records, is_unfinished })
     }
 
     fn accept(
@@ -275,7 +282,8 @@ impl EntryReader {
         let producer_seq = self
             .producer_seq(numbering)
             .map_err(|reason| Refusal { ids: Some(Ids::clone(&ids)), reason })?;
-        Ok(Accepted { ids, producer_seq, records: self.record(body) })
+        let (records, is_unfinished) = (self.record(body), numbering.is_unfinished);
+        Ok(Accepted { ids, producer_seq, records, is_unfinished })
     }
 
     /// The record of `body`, before which there is space for the head.
@@ -306,6 +314,7 @@ impl EntryReader {
         numbering: ProducerNumbering<'_>,
     ) -> Result<Option<ProducerSeq>, String> {
         let (session, seq) = match (numbering.session, numbering.seq) {
+            _ if numbering.is_unfinished => return Ok(None),
             (None, None) => return Ok(None),
             (Some(session), Some(seq)) => (session, seq),
             (Some(_), None) => return Err(format!("metadata has {SESSION_KEY} without {SEQ_KEY}")),

@@ -10,7 +10,9 @@ use super::source::Source;
 use super::start::{Start, StartPoint};
 use super::ticks::Tick;
 use crate::domain::{Gap, Offset, Scope, TaskId};
-use crate::hub::{BlockRange, RANGE_BYTES, Subscription, WindowRead};
+use crate::hub::{
+    BlockRange, RANGE_BYTES, Subscription, UnfinishedLine, UnfinishedSince, WindowRead,
+};
 use crate::store::ReadError;
 use crate::tasks::{Task, TaskState};
 
@@ -28,6 +30,9 @@ pub enum Event {
     },
     /// Entries that are missing.
     Gap(Gap),
+    /// What workers have written without a line feed, now that all of the log was yielded. A line
+    /// of the same worker and source ends it.
+    Unfinished(Vec<Arc<UnfinishedLine>>),
     /// The task is complete and all its entries were yielded. The last event.
     Complete(Task),
     /// The task was deleted while the session was open. The last event.
@@ -44,6 +49,8 @@ pub struct ReaderSession {
     changes: watch::Receiver<u64>,
     /// The next offset wanted.
     cursor: Offset,
+    /// The version of the last unfinished line that was yielded.
+    unfinished_version: u64,
     /// Where to stop, for a session that does not follow.
     until: Option<Offset>,
     /// Whether a reset is still to be yielded.
@@ -71,7 +78,17 @@ impl ReaderSession {
         let StartPoint { cursor, is_reset } =
             StartPoint::find(&source, &scope, start, tail).await?;
         let until = (!follow).then_some(tail);
-        Ok(Self { source, scope, subscription, changes, cursor, until, is_reset, busy_since: None })
+        Ok(Self {
+            source,
+            scope,
+            subscription,
+            changes,
+            cursor,
+            unfinished_version: 0,
+            until,
+            is_reset,
+            busy_since: None,
+        })
     }
 
     /// The next offset that the session wants.
@@ -126,6 +143,7 @@ impl ReaderSession {
             if self.subscription.is_deleted() {
                 return Ok(Event::Deleted);
             }
+            let unfinished = self.subscription.unfinished_since(self.unfinished_version);
             let event = self.read().await?;
             if let Some(event @ (Event::Entries { .. } | Event::Gap(_))) = event {
                 return Ok(event);
@@ -135,7 +153,14 @@ impl ReaderSession {
             }
             match event {
                 Some(end) => return Ok(end),
-                None => self.wait().await?,
+                None => {
+                    let UnfinishedSince { lines, version } = unfinished;
+                    self.unfinished_version = version;
+                    if !lines.is_empty() {
+                        return Ok(Event::Unfinished(lines));
+                    }
+                    self.wait().await?;
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::{Epoch, EventId, WorkerState};
+use crate::domain::{Epoch, EventId, WorkerId, WorkerState};
 use crate::store::StoreOptions;
 use crate::subscribe::fixture::{Fixture, in_task, task};
 
@@ -17,6 +17,8 @@ enum Seen {
         from: u64,
         to: u64,
     },
+    /// The workers.
+    Unfinished(Vec<String>),
     Complete,
     Deleted,
     End,
@@ -35,6 +37,9 @@ async fn next(session: &mut ReaderSession) -> Seen {
             Seen::Entries(entries.map(|entry| entry.offset.0).filter(|o| *o >= from.0).collect())
         }
         Event::Gap(gap) => Seen::Gap { from: gap.from.0, to: gap.to.0 },
+        Event::Unfinished(lines) => {
+            Seen::Unfinished(lines.iter().map(|line| line.worker.to_string()).collect())
+        }
         Event::Complete(_) => Seen::Complete,
         Event::Deleted => Seen::Deleted,
         Event::End => Seen::End,
@@ -215,4 +220,33 @@ async fn a_session_that_is_to_be_reset_is_not_finished_before_it_says_so() {
     assert_eq!(next(&mut session).await, Seen::Reset);
     assert_eq!(next(&mut session).await, Seen::Entries(vec![1]));
     assert_eq!(next(&mut session).await, Seen::Complete);
+}
+
+fn unfinished(task_name: &str, worker: &str) -> UnfinishedLine {
+    let (worker, source) = (WorkerId::new(worker).unwrap(), "stdout".into());
+    UnfinishedLine { task: task(task_name), worker, source, body: LINE.as_bytes().into() }
+}
+
+#[tokio::test]
+async fn what_is_unfinished_comes_after_all_lines_and_again_only_when_it_changes() {
+    let fixture = Fixture::new(1 << 20);
+    fill(&fixture).await;
+    let hub = &fixture.source.hub;
+    let dots = hub.show_unfinished(unfinished("a", "dots"));
+    let _other = hub.show_unfinished(unfinished("b", "other"));
+    let mut one = open(&fixture, in_task("a"), Start::Beginning, true).await;
+    let mut all = open(&fixture, Scope::All, Start::Now, true).await;
+    assert_eq!(next(&mut one).await, Seen::Entries(vec![1, 2, 4]));
+    assert_eq!(next(&mut one).await, Seen::Unfinished(vec!["dots".into()]));
+    assert_eq!(next(&mut all).await, Seen::Unfinished(vec!["dots".into(), "other".into()]));
+    drop(dots);
+    fixture.push("a", &[LINE]).await;
+    assert_eq!(next(&mut one).await, Seen::Entries(vec![5]));
+    let _next = hub.show_unfinished(unfinished("a", "prompt"));
+    assert_eq!(next(&mut one).await, Seen::Unfinished(vec!["prompt".into()]));
+    let mut late = open(&fixture, in_task("a"), Start::After(fixture.id(4)), true).await;
+    assert_eq!(next(&mut late).await, Seen::Entries(vec![5]));
+    assert_eq!(next(&mut late).await, Seen::Unfinished(vec!["prompt".into()]));
+    let ended = open(&fixture, in_task("a"), Start::Beginning, false).await;
+    assert_eq!(read_to_end(ended).await, (false, vec![1, 2, 4, 5]));
 }

@@ -41,7 +41,7 @@ export async function screenshots(page, name) {
 
 /** Each line on the page as `[line number, text]`. */
 export function shownLines(page) {
-  return page.$$eval('.row', (rows) => rows.map((row) => [Number(row.querySelector('.line').textContent), row.querySelector('.text').textContent]));
+  return page.$$eval('.rows:not(.unfinished) .row', (rows) => rows.map((row) => [Number(row.querySelector('.line').textContent), row.querySelector('.text').textContent]));
 }
 
 /** What `shownLines` gives for `texts`. */

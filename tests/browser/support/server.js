@@ -95,6 +95,17 @@ export class Server {
     }
   }
 
+  /** A `push` whose input stays open: `write` adds to it, `end` ends it and resolves once all is acknowledged. */
+  pushing(task, { worker = 'worker-1', source = 'stdout', status = 'none' } = {}) {
+    const child = this.#spawnPush(task, worker, ['--source', source, '--status', status]);
+    const ended = output(child);
+    const end = () => {
+      child.stdin.end();
+      return ended;
+    };
+    return { write: (text) => child.stdin.write(text), end };
+  }
+
   /** Tells that `task` is over. */
   async tellEnd(task, outcome) {
     const response = await fetch(`${this.#api(task)}/end`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ outcome }) });

@@ -4,3 +4,4 @@ mod pipeline;
 mod push_command;
 mod simulate_command;
 mod tail;
+mod unfinished;

@@ -41,7 +41,7 @@ export class LogStream {
 
   /**
    * @param {{urlFor: (lastEventId: string) => string, onEvent: (type: string, data: object) => void, onState: (state: object) => void}} options
-   *   `onEvent` gets `log`, `status`, `gap`, `end`, `reset` and `complete`. `onState` gets `{phase}`: `connecting`, `live`,
+   *   `onEvent` gets `log`, `status`, `gap`, `end`, `partial`, `reset` and `complete`. `onState` gets `{phase}`: `connecting`, `live`,
    *   `waiting` (with `retryAtMs`, `reason`, and `gaveUp` when EventSource did: any status but 200, such as the
    *   204 of a finished task), `ended`, `refused` and `signed-out` (with `reason`).
    * @param {object} [platform] EventSource, timers, clock and random numbers, replaced in tests
@@ -69,6 +69,7 @@ export class LogStream {
     listen('heartbeat', (event) => this.#onActivity(event));
     listen('reset', (event) => this.#onReset(event));
     listen('complete', (event) => this.#onComplete(event));
+    listen('partial', (event) => this.#onPartial(event));
     for (const type of EVENTS_WITH_OFFSET) listen(type, (event) => this.#onEventWithOffset(type, event));
     this.#lastActivityMs = this.#platform.Date.now();
     this.#watchSilence();
@@ -114,6 +115,12 @@ export class LogStream {
     if (at && this.#position && at.offset <= this.#position.offset) return;
     if (at) this.#position = at;
     this.#options.onEvent(type, JSON.parse(event.data));
+  }
+
+  /** An unfinished line: not in the log, so there is nothing to resume at. */
+  #onPartial(event) {
+    this.#onActivity(event);
+    this.#options.onEvent('partial', JSON.parse(event.data));
   }
 
   #onReset(event) {

@@ -24,6 +24,9 @@ export class LogWindow {
   #rows;
   #queue = new LiveQueue(MAX_ROWS);
   #earlier = element('button', { type: 'button', class: 'earlier', hidden: true, onclick: () => this.loadEarlier() }, 'Load earlier lines');
+  /** What workers have not finished, by worker and source. */
+  #unfinished = new Map();
+  #showsUnfinished = false;
   #lastLiveLine = 0;
   #isDetached = false;
   /** Whether the server keeps nothing before the first row. */
@@ -47,7 +50,7 @@ export class LogWindow {
     this.#scroll = new ScrollPosition(scroller);
     this.#history = new HistoryPager(loadPage, onProblem);
     this.#rows = new RowList({ areLinesAlone: loadPage === null });
-    scroller.replaceChildren(this.#earlier, this.#rows.node);
+    scroller.replaceChildren(this.#earlier, this.#rows.node, this.#rows.unfinishedNode);
     scroller.onscroll = () => this.#onScroll();
     this.#resizes.observe(scroller);
   }
@@ -67,13 +70,28 @@ export class LogWindow {
     const hasDropped = this.#queue.push(entry);
     if (hasDropped) this.#isDetached = true;
     if (entry.kind === 'log') {
+      this.#unfinished.delete(unfinishedKey(entry));
       this.#lastLiveLine = entry.line;
       if (!this.following && entry.line > this.#history.totalLines) this.#unseen += 1;
     }
     this.#schedule();
   }
 
+  /** Takes what a worker has not finished, until a line of the same worker and source comes. */
+  pushUnfinished(entry) {
+    this.#unfinished.delete(unfinishedKey(entry));
+    this.#unfinished.set(unfinishedKey(entry), entry);
+    this.#schedule();
+  }
+
+  /** No line is finished any more. */
+  forgetUnfinished() {
+    this.#unfinished.clear();
+    this.#schedule();
+  }
+
   clear() {
+    this.#unfinished.clear();
     this.#clearRows();
     this.#queue.clear();
     this.#lastLiveLine = 0;
@@ -156,12 +174,19 @@ export class LogWindow {
     if (this.following && this.#isDetached && !this.#history.isLoading && this.#queue.size > 0) this.#restartAtQueue();
     const mayAppend = !this.#isDetached && (this.following || !this.#rows.isFull);
     if (mayAppend && this.#queue.size > 0) this.#appendFromQueue();
-    if (this.following) {
-      this.#trimTop();
-      this.#scroll.toEnd();
-    }
+    if (this.following) this.#trimTop();
+    this.#showUnfinished();
+    if (this.following) this.#scroll.toEnd();
     this.#changed();
     if (mayAppend && !this.#isDetached && this.#queue.size > 0) this.#schedule();
+  }
+
+  /** Where the last row is the log's last line. */
+  #showUnfinished() {
+    const isAtEnd = !this.#isDetached && this.#queue.size === 0;
+    const entries = isAtEnd ? [...this.#unfinished.values()] : [];
+    if (entries.length > 0 || this.#showsUnfinished) this.#rows.showUnfinished(entries);
+    this.#showsUnfinished = entries.length > 0;
   }
 
   /** The queue dropped entries before they got a row: goes on from what it still has. */
@@ -271,4 +296,8 @@ export class LogWindow {
     this.#isAtStart = false;
     this.#generation += 1;
   }
+}
+
+function unfinishedKey({ workerId = '', source = '' }) {
+  return JSON.stringify([workerId, source]);
 }

@@ -25,6 +25,10 @@ export class RowList {
   #first = null;
   #nodes = new WeakMap();
   #nodesOfLines = new Map();
+  /** What workers have not finished, below all rows. */
+  unfinishedNode = element('div', { class: 'rows unfinished' });
+  /** The finished lines that are drawn as unfinished ones would leave them. */
+  #redrawn = new Set();
 
   /** @param {{areLinesAlone?: boolean}} options `areLinesAlone` where lines between those in the page are left out, as by a filter */
   constructor({ areLinesAlone = false } = {}) {
@@ -122,6 +126,25 @@ export class RowList {
     this.#terminals = null;
     this.#first = null;
     this.#nodesOfLines.clear();
+    this.#redrawn.clear();
+  }
+
+  /** Shows these lines below the last row, and what they would change in the rows above, until it is called again. */
+  showUnfinished(entries) {
+    for (const shown of this.#redrawn) redrawLine(this.#nodes.get(shown), shown.rows);
+    this.#redrawn.clear();
+    this.unfinishedNode.replaceChildren(...entries.map((entry) => this.#renderUnfinished(entry)).filter((node) => node !== null));
+  }
+
+  #renderUnfinished(entry) {
+    const terminals = this.#areLinesAlone ? null : this.#terminals;
+    const { rows, changed } = (terminals ?? new Terminals()).preview(entry);
+    for (const [shown, rowsNow] of changed) {
+      if (!this.#nodes.has(shown)) continue;
+      redrawLine(this.#nodes.get(shown), rowsNow);
+      this.#redrawn.add(shown);
+    }
+    return rows.length === 0 ? null : renderLine(entry, rows);
   }
 
   /** The row that shows a line, or null when none in the page does. */

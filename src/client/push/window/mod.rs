@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +89,14 @@ impl UnackedLine {
     }
 }
 
+/// What a source has written since its last line feed.
+#[derive(Debug)]
+struct UnfinishedLine {
+    line: Line,
+    /// Whether the current stream has sent it.
+    is_sent: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct ResendWindow {
     producer: Producer,
@@ -103,6 +111,10 @@ pub(super) struct ResendWindow {
     finished: Option<Option<WorkerEnd>>,
     stopped: bool,
     progress: Progress,
+    /// Whether the current stream's server takes unfinished lines.
+    takes_unfinished: bool,
+    /// One for each source at most.
+    unfinished: Vec<UnfinishedLine>,
 }
 
 impl ResendWindow {
@@ -120,6 +132,8 @@ impl ResendWindow {
             finished: None,
             stopped: false,
             progress: Progress::default(),
+            takes_unfinished: false,
+            unfinished: Vec::new(),
         }
     }
 
@@ -136,10 +150,22 @@ impl ResendWindow {
         if !fits {
             return Offered::Full(unacked.line);
         }
+        self.unfinished.retain(|unfinished| unfinished.line.source != unacked.line.source);
         self.progress.pushed += 1;
         self.bytes += unacked.bytes();
         self.lines.push_back(unacked);
         Offered::Taken
+    }
+
+    /// What a source has written so far without a line feed; shown where the server can.
+    pub(super) fn show_unfinished(&mut self, line: Line) {
+        self.unfinished.retain(|unfinished| unfinished.line.source != line.source);
+        self.unfinished.push(UnfinishedLine { line, is_sent: false });
+    }
+
+    /// The server of `stream` takes unfinished lines.
+    pub(super) fn allow_unfinished(&mut self, stream: u64) {
+        self.takes_unfinished |= stream == self.stream;
     }
 
     pub(super) fn finish(&mut self, end: Option<WorkerEnd>) {
@@ -155,7 +181,8 @@ impl ResendWindow {
     pub(super) fn begin_stream(&mut self) -> u64 {
         self.lines.retain(|unacked| !unacked.dropped);
         self.bytes = self.lines.iter().map(UnackedLine::bytes).sum();
-        (self.sent, self.removed) = (0, 0);
+        (self.sent, self.removed, self.takes_unfinished) = (0, 0, false);
+        self.unfinished.iter_mut().for_each(|unfinished| unfinished.is_sent = false);
         self.stream += 1;
         self.stream
     }
@@ -170,26 +197,41 @@ impl ResendWindow {
         match self.lines.get(self.sent) {
             Some(unacked) => {
                 self.sent += 1;
-                NextEntry::Send(self.entry(unacked))
+                NextEntry::Send(self.numbered_entry(unacked))
             }
             None if self.finished.is_some() => NextEntry::End,
-            None => NextEntry::Wait,
+            None => self.next_unfinished().map_or(NextEntry::Wait, NextEntry::Send),
         }
     }
 
-    fn entry(&self, unacked: &UnackedLine) -> WorkerLogEntry {
+    fn next_unfinished(&mut self) -> Option<WorkerLogEntry> {
+        let mut unsent = self.unfinished.iter_mut().filter(|unfinished| !unfinished.is_sent);
+        let next = unsent.next().filter(|_| self.takes_unfinished)?;
+        next.is_sent = true;
+        let line = next.line.clone();
+        Some(self.entry(&line, [("otto.partial", "true".to_owned())]))
+    }
+
+    /// What stands for a line in the window.
+    fn numbered_entry(&self, unacked: &UnackedLine) -> WorkerLogEntry {
+        let (session, seq) = (self.session.clone(), unacked.seq.to_string());
+        self.entry(&unacked.line, [("otto.session", session), ("otto.seq", seq)])
+    }
+
+    fn entry<const N: usize>(
+        &self,
+        line: &Line,
+        metadata: [(&'static str, String); N],
+    ) -> WorkerLogEntry {
         let producer = &self.producer;
-        let metadata = HashMap::from([
-            ("otto.session".to_owned(), self.session.clone()),
-            ("otto.seq".to_owned(), unacked.seq.to_string()),
-        ]);
+        let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
         WorkerLogEntry {
             worker_id: producer.worker.to_string(),
             task_id: producer.task.to_string(),
-            timestamp: unacked.line.timestamp.to_string(),
+            timestamp: line.timestamp.to_string(),
             level: producer.level.clone(),
-            source: unacked.line.source.as_deref().unwrap_or(&producer.source).to_owned(),
-            message: unacked.line.message.clone(),
+            source: line.source.as_deref().unwrap_or(&producer.source).to_owned(),
+            message: line.message.clone(),
             pod_metadata: None,
             metadata,
         }

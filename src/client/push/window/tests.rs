@@ -157,3 +157,32 @@ fn a_finished_window_takes_nothing_and_tells_the_last_status_once_all_is_acknowl
     window.acknowledge(1).unwrap();
     assert_eq!(window.end(), Some(Some(WorkerState::Failed.into())));
 }
+
+#[test]
+fn what_is_unfinished_goes_last_where_the_server_takes_it_and_again_on_a_new_stream() {
+    let mut window = filled(&["a"]);
+    window.show_unfinished(line("."));
+    window.show_unfinished(line(".."));
+    let stream = window.begin_stream();
+    assert_eq!(send_all(&mut window, stream), seqs_and_messages(&[("1", "a")]));
+    window.allow_unfinished(stream - 1);
+    assert!(matches!(window.next_for(stream, Instant::now()), NextEntry::Wait));
+    let shown = |window: &mut ResendWindow, stream| {
+        window.allow_unfinished(stream);
+        match window.next_for(stream, Instant::now()) {
+            NextEntry::Send(entry) => (entry.metadata["otto.partial"].clone(), entry.message),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(shown(&mut window, stream), ("true".into(), "..".into()));
+    assert!(matches!(window.next_for(stream, Instant::now()), NextEntry::Wait));
+    window.acknowledge(1).unwrap();
+    assert_eq!(window.acknowledge(2), Err(UnsentSequence { sequence: 2, sent: 1 }));
+    let stream = window.begin_stream();
+    assert_eq!(shown(&mut window, stream), ("true".into(), "..".into()));
+    assert_eq!(window.offer(line("..b")), Offered::Taken);
+    assert_eq!(send_all(&mut window, stream), seqs_and_messages(&[("2", "..b")]));
+    let stream = window.begin_stream();
+    window.allow_unfinished(stream);
+    assert_eq!(send_all(&mut window, stream), seqs_and_messages(&[("2", "..b")]));
+}

@@ -237,6 +237,7 @@ impl Viewer {
             Event::Reset => Some(self.frames.reset(before(self.session.cursor())).into()),
             Event::Entries { range, from } => self.on_entries(range, from),
             Event::Gap(gap) => Some(self.on_gap(gap).into()),
+            Event::Unfinished(lines) => self.on_unfinished(&lines),
             Event::Complete(task) => {
                 self.has_ended = true;
                 Some(self.frames.complete(&task).into())
@@ -388,6 +389,8 @@ impl Viewer {
 fn before(cursor: Offset) -> Offset {
     Offset(cursor.0.saturating_sub(1))
 }
+
+mod unfinished;
 
 #[cfg(test)]
 mod tests;
