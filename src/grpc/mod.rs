@@ -15,6 +15,7 @@ mod request_body;
 mod response_body;
 mod serve;
 mod streaming_service;
+mod unpack;
 
 pub use health::Health;
 pub use message_counter::MessageCounter;

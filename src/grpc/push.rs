@@ -17,6 +17,7 @@ use tonic::metadata::GRPC_CONTENT_TYPE;
 use tower::{Layer, Service};
 
 use super::arrival::{Calls, stream_budget};
+use super::framing::{ACCEPT_ENCODING, ACCEPTED, Packing, refuse_other_content};
 use super::message_counter::MessageCounter;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
@@ -24,9 +25,6 @@ use crate::encode::WireLayout;
 use crate::ingest::{
     Ack, EntryReader, IncomingEntry, Intake, PushSession, SessionEnd, StreamPermit,
 };
-
-const ENCODING: &str = "grpc-encoding";
-const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 
 type Open = dyn Fn(Request<Body>) -> Result<Response<Body>, Status> + Send + Sync;
 
@@ -91,6 +89,9 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if let Some(refusal) = refuse_other_content(request.headers()) {
+            return ready(Ok(refusal)).boxed();
+        }
         let push = self.pushes.iter().find(|push| push.path == request.uri().path());
         if let Some(push) = push {
             return ready(Ok((push.open)(request).unwrap_or_else(Status::into_http))).boxed();
@@ -133,32 +134,19 @@ impl PushContext {
     /// The entries of `request`.
     ///
     /// # Errors
-    /// When they are compressed.
+    /// When they are packed in a way that is not taken.
     pub(super) fn entries(
         &self,
         request: Request<Body>,
         layout: WireLayout,
     ) -> Result<RequestBody, Status> {
-        match request.headers().get(ENCODING).map(HeaderValue::as_bytes) {
-            None | Some(b"identity") => {
-                let budget = stream_budget(&self.intake, &request);
-                let limits = self.intake.limits();
-                let reader = EntryReader::new(layout, limits.line_limits());
-                let (body, messages) = (request.into_body(), self.messages.clone());
-                Ok(RequestBody::new(body, reader, limits.message_bytes(), messages, budget))
-            }
-            Some(other) => Err(unknown_encoding(other)),
-        }
+        let packing = Packing::of(request.headers())?;
+        let budget = stream_budget(&self.intake, &request);
+        let limits = self.intake.limits();
+        let reader = EntryReader::new(layout, limits.line_limits());
+        let (body, messages) = (request.into_body(), self.messages.clone());
+        Ok(RequestBody::new(body, reader, (packing, limits.message_bytes()), messages, budget))
     }
-}
-
-fn unknown_encoding(encoding: &[u8]) -> Status {
-    let encoding = String::from_utf8_lossy(encoding);
-    let mut status =
-        Status::unimplemented(format!("{ENCODING} is {encoding:?}, it needs identity"));
-    let identity = HeaderValue::from_static("identity");
-    status.metadata_mut().as_mut().insert(ACCEPT_ENCODING, identity);
-    status
 }
 
 /// The response with the acks of `session`, as messages that `message` makes.
@@ -173,6 +161,7 @@ where
     let messages = session.map(move |ack| ack.map(&message).map_err(status));
     let mut response = Response::new(Body::new(ResponseBody::new(messages)));
     response.headers_mut().insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
+    response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
     response
 }
 

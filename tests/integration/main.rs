@@ -15,6 +15,7 @@ mod lifecycle;
 mod long_lines;
 mod memory;
 mod memory_mode;
+mod packed;
 mod pull;
 mod push;
 mod restart;

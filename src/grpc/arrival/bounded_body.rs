@@ -11,7 +11,7 @@ use tonic::body::Body;
 
 use super::hold::CallHold;
 use super::watch::{ArrivalWatch, Progress};
-use crate::grpc::framing::PREFIX_BYTES;
+use crate::grpc::framing::{PREFIX_BYTES, Packing};
 use crate::ingest::StreamBudget;
 
 /// What tonic and the handler hold of a message: its bytes, its fields, and the entry made of it.
@@ -26,10 +26,22 @@ pub(in crate::grpc) struct MessageLimit {
     pub(in crate::grpc) is_stream: bool,
 }
 
+impl MessageLimit {
+    /// The memory for a message of `length` bytes as it is sent, in bytes. A packed one may hold as
+    /// much as is allowed.
+    fn needed_bytes(&self, length: usize, packing: Packing) -> usize {
+        match packing {
+            Packing::Identity => HELD_TIMES * length,
+            Packing::Gzip => length + HELD_TIMES * self.bytes,
+        }
+    }
+}
+
 /// A body that ends with a status where a message is too long, or does not arrive in time.
 pub(super) struct BoundedBody {
     body: Body,
     limit: MessageLimit,
+    packing: Packing,
     budget: StreamBudget,
     watch: ArrivalWatch,
     scan: MessageScan,
@@ -53,17 +65,17 @@ struct MessageScan {
 impl BoundedBody {
     pub(super) fn new(
         body: Body,
-        limit: MessageLimit,
+        (limit, packing): (MessageLimit, Packing),
         budget: StreamBudget,
         hold: CallHold,
     ) -> Self {
         let (watch, scan) = Default::default();
-        Self { body, limit, budget, watch, scan, waiting: None, hold }
+        Self { body, limit, packing, budget, watch, scan, waiting: None, hold }
     }
 
     /// Ready when there is memory for the message that `waiting` belongs to.
     fn poll_waiting(&mut self, context: &mut Context<'_>) -> Poll<Result<Frame<Bytes>, Status>> {
-        let needed = HELD_TIMES * self.scan.length;
+        let needed = self.limit.needed_bytes(self.scan.length, self.packing);
         if !self.hold.has_budget() {
             let budget = ready!(self.budget.poll_unfinished(needed, context));
             budget.map_err(|error| Status::resource_exhausted(error.to_string()))?;

@@ -8,6 +8,8 @@ use tonic::body::Body;
 
 use super::bounded_body::{BoundedBody, MessageLimit};
 use super::hold::CallHold;
+use super::unpacked_body::UnpackedBody;
+use crate::grpc::framing::{ENCODING, Packing};
 use crate::ingest::{ConnectionBudget, Intake, StreamBudget};
 use crate::permits::Permits;
 
@@ -37,7 +39,7 @@ impl Calls {
     /// The same request with a bounded body, and what to hold until it is handled.
     ///
     /// # Errors
-    /// When as many calls are open as may be.
+    /// When as many calls are open as may be, or the messages are packed in a way that is not taken.
     pub(in crate::grpc) fn admit(
         &self,
         request: Request<Body>,
@@ -47,11 +49,19 @@ impl Calls {
             let reason = format!("{MAX_CALLS} calls are open beside those that push, the limit");
             return Err(Status::resource_exhausted(reason));
         };
+        let packing = Packing::of(request.headers())?;
         let hold = CallHold::new(permit);
         let limit = (self.0.limit)(request.uri().path());
         let budget = stream_budget(&self.0.intake, &request);
         let held = hold.clone();
-        let request = request.map(|body| Body::new(BoundedBody::new(body, limit, budget, held)));
+        let mut request = request.map(|body| {
+            let bounded = BoundedBody::new(body, (limit, packing), budget, held);
+            match packing {
+                Packing::Identity => Body::new(bounded),
+                Packing::Gzip => Body::new(UnpackedBody::new(bounded, limit)),
+            }
+        });
+        request.headers_mut().remove(ENCODING);
         Ok((request, hold))
     }
 }

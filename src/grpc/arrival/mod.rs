@@ -5,6 +5,7 @@ mod calls;
 mod hold;
 mod skipped;
 mod status_codec;
+mod unpacked_body;
 mod watch;
 
 pub(super) use bounded_body::MessageLimit;

@@ -2,7 +2,9 @@
 //!
 //! An entry never becomes a message struct, nor is it copied on the way: the scan, the checks and
 //! the encoding for readers happen in one pass over the transport's own frames. Only a message
-//! that is spread over several frames is put together first.
+//! that is spread over several frames is put together first, and one that is packed is unpacked.
+
+mod packed;
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,10 +16,12 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::arrival::{ArrivalWatch, Progress, Skipped};
-use super::framing::PREFIX_BYTES;
+use super::framing::{PREFIX_BYTES, Packing, Prefix};
 use super::message_counter::MessageCounter;
+use super::unpack::most_bytes;
 use crate::encode::CachedClock;
-use crate::ingest::{EntryReader, IncomingEntry, Reservation, StreamBudget};
+use crate::ingest::{EntryReader, FREE_BYTES, IncomingEntry, Reservation, StreamBudget};
+use packed::Packed;
 
 /// The capacity for a message in parts that is kept for the next one, in bytes.
 const KEPT_BYTES: usize = 16 * 1024;
@@ -37,10 +41,13 @@ pub(super) struct RequestBody {
     clock: CachedClock,
     /// Messages until the clock is read again.
     ticks: u32,
+    packing: Packing,
     /// What is left of the last frame.
     frame: Bytes,
     /// The beginning of a message that continues in the next frame.
     begun: Vec<u8>,
+    /// A packed message that has arrived and is not read.
+    packed: Option<Packed>,
     /// A message that is too long, of which more is to come.
     skipped: Option<Skipped>,
     /// The longest message that is taken.
@@ -56,11 +63,11 @@ impl RequestBody {
     pub(super) fn new(
         body: Body,
         reader: EntryReader,
-        max_bytes: usize,
+        (packing, max_bytes): (Packing, usize),
         messages: MessageCounter,
         budget: StreamBudget,
     ) -> Self {
-        let (frame, begun, skipped, watch) = Default::default();
+        let (frame, begun, packed, skipped, watch) = Default::default();
         let clock = CachedClock::now();
         let (ticks, read, read_before) = (0, 0, 0);
         Self {
@@ -69,8 +76,10 @@ impl RequestBody {
             messages,
             clock,
             ticks,
+            packing,
             frame,
             begun,
+            packed,
             skipped,
             max_bytes,
             budget,
@@ -85,9 +94,19 @@ impl RequestBody {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Result<Option<IncomingEntry>, Status>> {
+        if self.packed.is_some() {
+            return self.poll_packed(context);
+        }
         if self.begun.is_empty() && self.skipped.is_none() {
-            match whole(&self.frame)? {
-                Some(end) if end <= PREFIX_BYTES + self.max_bytes => {
+            match whole(&self.frame, self.packing)? {
+                Some(Prefix { is_packed: true, length }) if length <= self.max_bytes => {
+                    self.frame.advance(PREFIX_BYTES);
+                    let message = self.frame.split_to(length);
+                    self.packed = Some(Packed::new(message)?);
+                    return self.poll_packed(context);
+                }
+                Some(prefix) if prefix.length <= self.max_bytes => {
+                    let end = prefix.end();
                     let message = &self.frame[PREFIX_BYTES..end];
                     let budget = ready!(poll_entry_budget(&mut self.budget, message, context));
                     let incoming = self.reader.read(message, self.clock.as_str());
@@ -110,19 +129,29 @@ impl RequestBody {
             return Poll::Ready(Ok(self.skip()));
         }
         self.take(PREFIX_BYTES);
-        let Some(wanted) = end(&self.begun)? else { return Poll::Ready(Ok(None)) };
-        let length = wanted - PREFIX_BYTES;
+        let Some(prefix) = Prefix::read(&self.begun, self.packing)? else {
+            return Poll::Ready(Ok(None));
+        };
+        let (length, wanted) = (prefix.length, prefix.end());
         if length > self.max_bytes {
             self.begun.clear();
             self.skipped = Some(Skipped::new(length, self.max_bytes));
             return Poll::Ready(Ok(self.skip()));
         }
-        let budget = ready!(self.budget.poll_unfinished(wanted, context));
+        // Nobody waits for memory who holds some, so the whole of it is reserved at once.
+        let is_large = prefix.is_packed && wanted > FREE_BYTES;
+        let needed = if is_large { most_bytes(length, self.max_bytes) } else { wanted };
+        let budget = ready!(self.budget.poll_unfinished(needed, context));
         budget.map_err(|error| Status::resource_exhausted(error.to_string()))?;
         self.begun.reserve_exact(wanted - self.begun.len());
         self.take(wanted);
         if self.begun.len() < wanted {
             return Poll::Ready(Ok(None));
+        }
+        if prefix.is_packed {
+            let message = Bytes::from(std::mem::take(&mut self.begun)).slice(PREFIX_BYTES..);
+            self.packed = Some(Packed::new(message)?);
+            return self.poll_packed(context);
         }
         let message = &self.begun[PREFIX_BYTES..];
         let budget = ready!(poll_entry_budget(&mut self.budget, message, context));
@@ -131,6 +160,27 @@ impl RequestBody {
         self.begun.shrink_to(KEPT_BYTES);
         drop(self.budget.take_unfinished());
         Poll::Ready(Ok(Some(IncomingEntry { budget, ..incoming })))
+    }
+
+    /// Ready with the packed message that has arrived.
+    fn poll_packed(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<IncomingEntry>, Status>> {
+        let Some(packed) = &mut self.packed else { return Poll::Ready(Ok(None)) };
+        let incoming = match packed.refused_above(self.max_bytes) {
+            Some(refused) => refused,
+            None => {
+                ready!(packed.poll_unpacked(&mut self.budget, context))?;
+                let message = packed.message();
+                let budget = ready!(poll_entry_budget(&mut self.budget, message, context));
+                let incoming = self.reader.read(message, self.clock.as_str());
+                IncomingEntry { budget, ..incoming }
+            }
+        };
+        self.packed = None;
+        drop(self.budget.take_unfinished());
+        Poll::Ready(Ok(Some(incoming)))
     }
 
     /// Reads a message on that is too long; what is told of it once all of it has come.
@@ -151,7 +201,8 @@ impl RequestBody {
             return self.watch.poll(seen, skipped.length(), context);
         }
         if !self.begun.is_empty() {
-            let length = end(&self.begun).ok().flatten().unwrap_or(PREFIX_BYTES) - PREFIX_BYTES;
+            let prefix = Prefix::read(&self.begun, self.packing).ok().flatten();
+            let length = prefix.map_or(0, |prefix| prefix.length);
             let seen = Progress { messages: self.read, bytes: self.begun.len() };
             return self.watch.poll(seen, length, context);
         }
@@ -247,30 +298,9 @@ fn poll_entry_budget(
     budget.poll_encoded(needed, context).map(Some)
 }
 
-/// Where the message at the beginning of `bytes` ends; `None` while its prefix is not whole.
-fn end(bytes: &[u8]) -> Result<Option<usize>, Status> {
-    let Some([compressed, length @ ..]) = bytes.first_chunk::<PREFIX_BYTES>() else {
-        return Ok(None);
-    };
-    match compressed {
-        0 => {}
-        1 => {
-            return Err(Status::internal(
-                "a message has its compressed flag set, and the request names no grpc-encoding",
-            ));
-        }
-        other => {
-            return Err(Status::internal(format!(
-                "a message's compressed flag is {other}, it needs 0 or 1"
-            )));
-        }
-    }
-    Ok(Some(PREFIX_BYTES + u32::from_be_bytes(*length) as usize))
-}
-
-/// Where the message at the beginning of `bytes` ends, when all of it is there.
-fn whole(bytes: &[u8]) -> Result<Option<usize>, Status> {
-    Ok(end(bytes)?.filter(|end| *end <= bytes.len()))
+/// The prefix of the message at the beginning of `bytes`, when all of it is there.
+fn whole(bytes: &[u8], packing: Packing) -> Result<Option<Prefix>, Status> {
+    Ok(Prefix::read(bytes, packing)?.filter(|prefix| prefix.end() <= bytes.len()))
 }
 
 #[cfg(test)]

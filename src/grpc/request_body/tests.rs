@@ -9,6 +9,7 @@ use tonic::Code;
 
 use super::*;
 use crate::encode::{LineLimits, WireLayout};
+use crate::grpc::unpack::pack;
 use crate::ingest::{IngestBudget, Refusal};
 use crate::proto::ottoscaler::WorkerLogEntry;
 
@@ -54,13 +55,19 @@ struct ReadBody {
 
 /// Reads `wire` in frames of `bytes`.
 async fn read(wire: &[u8], bytes: usize) -> ReadBody {
+    read_as(Packing::Identity, wire, bytes).await
+}
+
+/// The same of a call that packs its messages so.
+async fn read_as(packing: Packing, wire: &[u8], bytes: usize) -> ReadBody {
     let frames = wire.chunks(bytes).map(Bytes::copy_from_slice).collect();
     let (body, counter) = (Body::new(Frames(frames)), MessageCounter::default());
     let connection = IngestBudget::new(8 << 20, MAX_BYTES).connection();
     let budget = StreamBudget::new(connection, std::time::Duration::from_secs(30));
     let limits = LineLimits { entry_bytes: 400, line_bytes: 400, encoded_bytes: 1 << 20 };
     let reader = EntryReader::new(WireLayout::WorkerLogEntry, limits);
-    let mut entries = RequestBody::new(body, reader, MAX_BYTES, counter.clone(), budget);
+    let limits = (packing, MAX_BYTES);
+    let mut entries = RequestBody::new(body, reader, limits, counter.clone(), budget);
     let mut read = ReadBody::default();
     while let Some(incoming) = entries.next().await {
         match incoming {
@@ -91,6 +98,40 @@ async fn messages_come_out_whole_wherever_the_frames_are_cut() {
         assert_eq!(read.sizes, [11, 0, 309, 12], "frames of {bytes} bytes");
         assert_eq!(read.accepted, [true, false, true, true], "frames of {bytes} bytes");
         assert!(read.error.is_none(), "frames of {bytes} bytes: {:?}", read.error);
+    }
+}
+
+/// The entry, packed.
+fn packed(message: &str) -> Vec<u8> {
+    let wire = pack(&entry(message)[PREFIX_BYTES..]);
+    prefixed(1, wire.len(), &wire)
+}
+
+#[tokio::test]
+async fn packed_messages_come_out_unpacked_wherever_the_frames_are_cut() {
+    let long = "x".repeat(300);
+    let too_long = "y".repeat(70_000);
+    let wire = [packed("one"), entry("two"), packed(&long), packed(&too_long), packed("last")];
+    let wire = wire.concat();
+    for bytes in (1..200).chain([wire.len()]) {
+        let read = read_as(Packing::Gzip, &wire, bytes).await;
+        assert_eq!(read.sizes, [11, 11, 309, 70_010, 12], "frames of {bytes} bytes");
+        assert_eq!(read.accepted, [true, true, true, false, true], "frames of {bytes} bytes");
+        let told = "t/w: a message is 70010 bytes, the limit is 400";
+        assert_eq!(read.refused, [told], "frames of {bytes} bytes");
+        assert!(read.error.is_none(), "frames of {bytes} bytes: {:?}", read.error);
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_unpacked_ends_the_call() {
+    let mut damaged = packed("damaged");
+    damaged[20] ^= 0x55;
+    for bytes in [3, 1000] {
+        let read = read_as(Packing::Gzip, &[packed("one"), damaged.clone()].concat(), bytes).await;
+        let error = read.error.unwrap();
+        assert_eq!((read.accepted, error.code()), (vec![true], Code::Internal));
+        assert!(error.message().starts_with("a message cannot be unpacked with gzip"), "{error}");
     }
 }
 

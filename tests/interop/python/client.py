@@ -26,7 +26,8 @@ class Handler:
     """The log service, as the server's reflection describes it."""
 
     def __init__(self, address, described_by):
-        self.channel = grpc.insecure_channel(address)
+        # The one client whose messages are packed.
+        self.channel = grpc.insecure_channel(address, compression=grpc.Compression.Gzip)
         self.reflection = ProtoReflectionDescriptorDatabase(grpc.insecure_channel(described_by))
         self.service = DescriptorPool(self.reflection).FindServiceByName(LOG_SERVICE)
         self.forward = self._method("ForwardWorkerLogs", self.channel.stream_stream)
