@@ -18,14 +18,15 @@ USER 10001
 VOLUME /data
 EXPOSE 8080 4000
 # The ports are reached from outside the container: readers need a token made with JWT_SECRET, and
-# today's ottoscaler pushes without a credential.
+# today's ottoscaler pushes without a credential. The HTTP port is 4000, or what the platform sets
+# as PORT; the health check reads the same variables as the server.
 ENV OTTO_DATA_DIR=/data \
     OTTO_GRPC_ADDR=0.0.0.0:8080 \
-    OTTO_HTTP_ADDR=0.0.0.0:4000 \
+    OTTO_HTTP_ADDR=0.0.0.0 \
     OTTO_PUSH_AUTH=none \
     OTTO_LOG_FORMAT=json
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
-  CMD ["otto-handler", "health", "--url", "http://127.0.0.1:4000"]
+  CMD ["otto-handler", "health"]
 ENTRYPOINT ["otto-handler"]
 CMD ["serve"]

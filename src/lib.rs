@@ -12,9 +12,10 @@
 //! their transports, and [`pull`] reads from a source where nobody pushes; [`terminal`] says what of a line is
 //! seen; [`stats`] has the numbers
 //! that `/health` shows; [`config`] and [`server`] put it together; [`logging`] is the
-//! process's own log. [`client`], [`simulate`], [`verify`] and [`cli`] are the other side: clients of
+//! process's own log, and [`causes`] says errors in words. [`client`], [`simulate`], [`verify`] and [`cli`] are the other side: clients of
 //! the protocols, a simulated ottoscaler, a checker, the commands.
 
+pub mod causes;
 pub mod cli;
 pub mod client;
 pub mod config;

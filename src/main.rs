@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use otto_handler::causes::with_causes;
 use otto_handler::cli::Cli;
 use otto_handler::logging;
 
@@ -24,6 +25,6 @@ fn main() -> ExitCode {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    logging::print_error(&format!("otto-handler: {error:#}"));
+    logging::print_error(&format!("otto-handler: {}", with_causes(error.as_ref())));
     ExitCode::FAILURE
 }

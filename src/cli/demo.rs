@@ -1,5 +1,6 @@
 //! `demo`: a server with a simulated ottoscaler that keeps it busy.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use anyhow::Context;
 use http::Uri;
 
 use super::signals::StopSignals;
-use crate::config::{Config, ServeArgs};
+use crate::config::{Config, HttpAddr, ServeArgs, socket_addr};
 use crate::domain::{TaskId, now_ms};
 use crate::http::{Claims, sign};
 use crate::logging;
@@ -27,18 +28,18 @@ const STAGGER: Duration = Duration::from_secs(3);
 /// The pause between two rounds.
 const BETWEEN_ROUNDS: Duration = Duration::from_secs(5);
 
-/// Serve, with a simulated ottoscaler that pushes builds to look at
+/// Run a server with simulated builds to look at
 ///
 /// Prints a link that signs the browser in. Only the builds are simulated: they are pushed over
 /// gRPC, kept on disk, and streamed to the browser.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Address that the simulated ottoscaler pushes to (gRPC); port 0 picks a free port
-    #[arg(long, env = "OTTO_GRPC_ADDR", default_value = "127.0.0.1:8080", value_name = "ADDR")]
-    grpc_addr: String,
-    /// Address that the browser reads from (HTTP); port 0 picks a free port
-    #[arg(long, env = "OTTO_HTTP_ADDR", default_value = "127.0.0.1:4000", value_name = "ADDR")]
-    http_addr: String,
+    #[arg(long, env = "OTTO_GRPC_ADDR", default_value = "127.0.0.1:8080", value_name = "ADDR", value_parser = socket_addr)]
+    grpc_addr: SocketAddr,
+    /// Address that the browser reads from (HTTP), by default 127.0.0.1:4000; port 0 picks a free port
+    #[arg(long, env = "OTTO_HTTP_ADDR", value_name = "ADDR")]
+    http_addr: Option<HttpAddr>,
     /// Directory that the log is kept in; by default one that is deleted when the demo ends
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -89,14 +90,16 @@ fn secret() -> anyhow::Result<String> {
 }
 
 fn config(args: &Args, data_dir: &str, secret: &str) -> anyhow::Result<Config> {
+    let grpc_addr = args.grpc_addr.to_string();
+    let http_addr = args.http_addr.map(|addr| addr.to_string());
+    let http_addr = http_addr.as_deref().map(|addr| ("--http-addr", addr));
     let flags = [
-        ("--grpc-addr", args.grpc_addr.as_str()),
-        ("--http-addr", &args.http_addr),
+        ("--grpc-addr", grpc_addr.as_str()),
         ("--data-dir", data_dir),
         ("--jwt-secret", secret),
         ("--log", "warn"),
     ];
-    let flags = flags.into_iter().flat_map(|(name, value)| [name, value]);
+    let flags = flags.into_iter().chain(http_addr).flat_map(|(name, value)| [name, value]);
     Ok(Config::new(ServeArgs::read(flags)?)?)
 }
 

@@ -5,8 +5,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{ServeArgs, effective, with_file_defaults, with_old_variables};
+use crate::config::{
+    FileSettings, ServeArgs, naming_variable, with_surroundings, without_empty_variables,
+};
 
+mod address;
 mod data;
 mod demo;
 mod exit;
@@ -18,6 +21,7 @@ mod simulate;
 mod tail;
 mod tasks;
 mod token;
+mod token_hint;
 mod verify;
 
 /// The command whose flags may stand in a file.
@@ -54,15 +58,21 @@ impl Cli {
     /// # Errors
     /// What clap prints: what is wrong with the arguments, or the help that was asked for.
     pub fn read(arguments: Vec<OsString>) -> Result<Self, clap::Error> {
-        let command = with_old_variables(Self::command(), SERVE);
-        let mut command = with_file_defaults(command, SERVE, &arguments)?;
-        let matches = command.try_get_matches_from_mut(arguments)?;
+        let mut command = without_empty_variables(Self::command());
+        let mut settings = FileSettings::default();
+        let is_serve = arguments.get(1).is_some_and(|name| name == SERVE);
+        if let Some(serve) = command.find_subcommand(SERVE).filter(|_| is_serve).cloned() {
+            let (serve, found) = with_surroundings(serve, &arguments[1..])?;
+            (command, settings) = (command.mut_subcommand(SERVE, |_| serve), found);
+        }
+        let matches = command.try_get_matches_from_mut(arguments);
+        let matches = matches.map_err(|error| naming_variable(error, &command))?;
         let mut cli = Self::from_arg_matches(&matches)?;
         if let (Command::Serve(args), Some(given)) =
             (&mut cli.command, matches.subcommand_matches(SERVE))
         {
             let serve = command.find_subcommand(SERVE).expect("it was just matched");
-            args.effective = effective(serve, given);
+            args.note_sources(serve, given, settings);
         }
         Ok(cli)
     }

@@ -7,8 +7,10 @@ use anyhow::{Context, ensure};
 use http::Uri;
 use tokio::net::TcpListener;
 
+use super::address::grpc_url;
 use super::exit;
 use super::signals::StopSignals;
+use crate::config::socket_addr;
 use crate::domain::TaskId;
 use crate::simulate::{Ending, LineRate, Plan, Report, push, serve_pull};
 
@@ -25,11 +27,11 @@ use crate::simulate::{Ending, LineRate, Plan, Report, push, serve_pull};
 #[command(group(clap::ArgGroup::new("way").required(true).args(["push_to", "serve_pull"])))]
 pub(super) struct Args {
     /// Push to the server with this gRPC address
-    #[arg(long, env = "OTTO_SIMULATE_PUSH_TO", value_name = "URL")]
+    #[arg(long, env = "OTTO_SIMULATE_PUSH_TO", value_name = "URL", value_parser = grpc_url)]
     pub push_to: Option<Uri>,
     /// Address to listen on for a server that pulls; runs until it is stopped; port 0 picks a free
     /// port
-    #[arg(long, env = "OTTO_SIMULATE_SERVE_PULL", value_name = "ADDR")]
+    #[arg(long, env = "OTTO_SIMULATE_SERVE_PULL", value_name = "ADDR", value_parser = socket_addr)]
     pub serve_pull: Option<SocketAddr>,
     /// How many builds run at once
     #[arg(long, env = "OTTO_SIMULATE_TASKS", value_name = "N", default_value_t = 2)]

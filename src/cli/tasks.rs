@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use clap::builder::BoolishValueParser;
 
+use super::address::http_url_text;
 use super::exit;
+use super::token_hint::with_hint;
 use crate::client::tasks::{TaskInfo, TasksClient, TasksError};
 use crate::domain::{Outcome, describe_lost};
 
@@ -23,7 +25,7 @@ const PAGE: usize = 1000;
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
     /// The server's HTTP address
-    #[arg(long, env = "OTTO_TASKS_URL", default_value = "http://127.0.0.1:4000")]
+    #[arg(long, env = "OTTO_TASKS_URL", value_name = "URL", value_parser = http_url_text, default_value = "http://127.0.0.1:4000")]
     pub url: String,
     /// Bearer token, see `otto-handler token`
     #[arg(long, env = "OTTO_TOKEN", hide_env_values = true)]
@@ -37,8 +39,8 @@ pub(super) struct Args {
     /// Only tasks whose id contains this text, in any case
     #[arg(long, env = "OTTO_TASKS_NAME", value_name = "TEXT")]
     pub name: Option<String>,
-    /// How many at most
-    #[arg(long, env = "OTTO_TASKS_LIMIT", value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    /// How many at most; 0 for all
+    #[arg(long, env = "OTTO_TASKS_LIMIT", value_name = "N", default_value_t = 100)]
     pub limit: u32,
     /// Print one JSON object a line instead of a table
     #[arg(long, env = "OTTO_TASKS_JSON", value_parser = BoolishValueParser::new())]
@@ -62,8 +64,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let tasks = match list(&args).await {
         Ok(tasks) => tasks,
         Err(error) => {
-            eprintln!("otto-handler tasks: {error}");
-            let is_away = matches!(error, TasksError::Unreachable { .. });
+            let reason = with_hint(error.to_string(), error.status(), args.token.is_some());
+            eprintln!("otto-handler tasks: {reason}");
+            let is_away = matches!(error, TasksError::Unreachable(_));
             return Ok(ExitCode::from(if is_away { exit::GAVE_UP } else { exit::USAGE }));
         }
     };
@@ -77,7 +80,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn list(args: &Args) -> Result<Vec<TaskInfo>, TasksError> {
     let client = TasksClient::new(&args.url, args.token.as_deref());
-    let limit = args.limit as usize;
+    let limit = if args.limit == 0 { usize::MAX } else { args.limit as usize };
     let mut tasks = Vec::new();
     let mut cursor = None;
     loop {
@@ -95,8 +98,8 @@ async fn list(args: &Args) -> Result<Vec<TaskInfo>, TasksError> {
         ];
         query.extend(parameters.iter().filter_map(|(name, value)| Some((*name, (*value)?))));
         let page = client.list(&query).await?;
+        cursor = page.next_cursor().map(str::to_owned);
         tasks.extend(page.tasks);
-        cursor = page.next;
         if cursor.is_none() || tasks.len() >= limit {
             return Ok(tasks);
         }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use clap::builder::BoolishValueParser;
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde::Serialize;
 
@@ -16,18 +17,18 @@ use crate::domain::now_ms;
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
-    /// Name of whom the token is for
+    /// Whom the token is for (its claim `sub`)
     #[arg(long, env = "OTTO_TOKEN_SUB", value_name = "NAME")]
     pub sub: String,
-    /// Glob of the tasks that the token allows to read; may be given several times. By default
+    /// Tasks that may be read, as a glob such as 'build-*'; may be given several times. By default
     /// every task
     #[arg(long = "task", env = "OTTO_TOKEN_TASK", value_name = "GLOB", value_delimiter = ',')]
     pub tasks: Vec<String>,
-    /// Allow to delete these tasks too
-    #[arg(long, env = "OTTO_TOKEN_DELETE")]
+    /// Also allow deleting these tasks
+    #[arg(long, env = "OTTO_TOKEN_DELETE", value_parser = BoolishValueParser::new())]
     pub delete: bool,
-    /// Allow to tell the end of these tasks too
-    #[arg(long, env = "OTTO_TOKEN_PUSH")]
+    /// Also allow saying that these tasks have ended
+    #[arg(long, env = "OTTO_TOKEN_PUSH", value_parser = BoolishValueParser::new())]
     pub push: bool,
     /// How long the token is valid
     #[arg(long, env = "OTTO_TOKEN_TTL", value_name = "TIME", default_value = "1h")]

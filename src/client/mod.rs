@@ -5,6 +5,7 @@
 //! - [`tasks`]: asks for tasks without their logs.
 //! - [`sse`]: the event stream parser beneath `follow`.
 
+mod away;
 pub mod backoff;
 pub mod follow;
 pub mod push;

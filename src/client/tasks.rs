@@ -3,6 +3,7 @@
 use reqwest::{StatusCode, Url, header};
 use serde::{Deserialize, Serialize};
 
+use super::away::no_answer;
 use super::follow::{UrlError, list_url, task_url};
 use crate::domain::{Outcome, TaskId};
 
@@ -50,8 +51,17 @@ pub struct WorkerTotals {
 pub struct TaskList {
     /// The tasks.
     pub tasks: Vec<TaskInfo>,
+    #[serde(rename = "nextCursor")]
+    next_cursor: Option<String>,
+    /// What older servers call it.
+    next: Option<String>,
+}
+
+impl TaskList {
     /// The `cursor` of the next page.
-    pub next: Option<String>,
+    pub fn next_cursor(&self) -> Option<&str> {
+        self.next_cursor.as_deref().or(self.next.as_deref())
+    }
 }
 
 /// Why a server does not tell.
@@ -61,13 +71,8 @@ pub enum TasksError {
     #[error(transparent)]
     Url(#[from] UrlError),
     /// No answer, or not a whole one.
-    #[error("cannot reach {url}: {reason}")]
-    Unreachable {
-        /// What was asked.
-        url: String,
-        /// Why not.
-        reason: String,
-    },
+    #[error("{0}")]
+    Unreachable(String),
     /// The server refused.
     #[error("the server refused with {status}{detail}")]
     Refused {
@@ -76,6 +81,16 @@ pub enum TasksError {
         /// What it said; begins with `: ` unless it is empty.
         detail: String,
     },
+}
+
+impl TasksError {
+    /// The status of a refusal.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            Self::Url(_) | Self::Unreachable(_) => None,
+        }
+    }
 }
 
 /// Asks one server.
@@ -121,10 +136,7 @@ impl TasksClient {
     }
 
     async fn get<T: for<'a> Deserialize<'a>>(&self, url: Url) -> Result<T, TasksError> {
-        let unreachable = |error: reqwest::Error| TasksError::Unreachable {
-            url: url.to_string(),
-            reason: innermost(&error),
-        };
+        let unreachable = |error: reqwest::Error| TasksError::Unreachable(no_answer(&url, &error));
         let mut request = self.http.get(url.clone());
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
@@ -137,18 +149,8 @@ impl TasksClient {
             let detail = problem.map_or(String::new(), |problem| format!(": {}", problem.detail));
             return Err(TasksError::Refused { status: status.as_u16(), detail });
         }
-        serde_json::from_slice(&body).map_err(|error| TasksError::Unreachable {
-            url: url.to_string(),
-            reason: format!("its answer cannot be read: {error}"),
+        serde_json::from_slice(&body).map_err(|error| {
+            TasksError::Unreachable(format!("the answer from {url} cannot be read: {error}"))
         })
     }
-}
-
-/// The innermost cause of an error: what people need.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::{Args, FromArgMatches, ValueEnum};
+use clap::ValueEnum;
 
+use super::address::{HttpAddr, socket_addr};
+use super::file::FileSettings;
 use super::life_cycle_args::LifeCycleArgs;
 use crate::store::Durability;
 
@@ -58,20 +60,25 @@ pub struct ServeArgs {
         long,
         env = "OTTO_GRPC_ADDR",
         default_value = "127.0.0.1:8080",
+        value_name = "ADDR",
+        value_parser = socket_addr,
         help_heading = "Addresses"
     )]
     pub grpc_addr: SocketAddr,
 
-    /// Address that browsers read from (HTTP); port 0 picks a free port
+    /// Address that browsers read from (HTTP); port 0 picks a free port. An address without a port gets
+    /// that of --port
     #[arg(
         long,
         env = "OTTO_HTTP_ADDR",
         default_value = "127.0.0.1:4000",
+        value_name = "ADDR",
         help_heading = "Addresses"
     )]
-    pub http_addr: SocketAddr,
+    pub http_addr: HttpAddr,
 
-    /// Port of --http-addr, in place of the one given there; hosting platforms set PORT
+    /// Port of --http-addr. PORT, which hosting platforms set, gives way to a port in --http-addr or
+    /// OTTO_HTTP_ADDR
     #[arg(long, env = "PORT", help_heading = "Addresses")]
     pub port: Option<u16>,
 
@@ -130,7 +137,7 @@ pub struct ServeArgs {
     pub pull_after: Duration,
 
     /// How often to ask --pull-from for the workers' status (GetWorkerStatus), also while somebody
-    /// pushes; 0s for never. By default every 10s, while pulling only
+    /// pushes; 0 for never. By default every 10s, while pulling only
     #[arg(
         long,
         env = "OTTO_PULL_STATUS_INTERVAL",
@@ -184,13 +191,13 @@ pub struct ServeArgs {
     #[arg(long, env = "OTTO_TASK_RETENTION_COUNT", value_name = "NUMBER", help_heading = "Store")]
     pub task_retention_count: Option<usize>,
 
-    /// Of a task with more bytes than this, such as 200MiB, show the first quarter and the newest half;
-    /// its other lines are hidden, and go with their segments. By default a task is shown whole
+    /// Show only the first quarter and the newest half of a task that is larger than this, such as
+    /// 200MiB; the lines between are deleted with their segments. By default a task is shown whole
     #[arg(long, env = "OTTO_TASK_BYTES", value_name = "SIZE", help_heading = "Store")]
     pub task_bytes: Option<ByteSize>,
 
-    /// Take no entries while the volume of --data-dir has less free than this; 0 for no such bound.
-    /// By default a twentieth of the volume, 1 GiB at most
+    /// Take no entries while the volume of --data-dir has less than this free; 0 for no limit. By
+    /// default a twentieth of the volume, 1 GiB at most
     #[arg(long, env = "OTTO_MIN_FREE_BYTES", value_name = "SIZE", help_heading = "Store")]
     pub min_free_bytes: Option<ByteSize>,
 
@@ -235,8 +242,8 @@ pub struct ServeArgs {
     )]
     pub hub_bytes: ByteSize,
 
-    /// Memory for what readers were given, or what was read for them, and they have not taken:
-    /// downloads, pages, and viewers that have stopped. Without memory they go on in small steps
+    /// Memory for what slow readers have not taken yet: downloads, pages, and viewers that have
+    /// stopped. When it is used up they go on in small steps
     #[arg(
         long,
         env = "OTTO_READER_BYTES",
@@ -366,15 +373,8 @@ pub struct ServeArgs {
     /// Every setting as given or defaulted, for the log.
     #[arg(skip)]
     pub effective: String,
-}
 
-impl ServeArgs {
-    /// Reads flags given within the process.
-    ///
-    /// # Errors
-    /// What clap would print.
-    pub fn read<'a>(flags: impl IntoIterator<Item = &'a str>) -> Result<Self, clap::Error> {
-        let command = Self::augment_args(clap::Command::new("serve").no_binary_name(true));
-        Self::from_arg_matches(&command.try_get_matches_from(flags)?)
-    }
+    /// Where the settings stand that the file has set.
+    #[arg(skip)]
+    pub places: FileSettings,
 }

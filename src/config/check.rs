@@ -8,8 +8,9 @@ use bytesize::ByteSize;
 use http::Uri;
 
 use super::args::{AuthMode, LogFormat, PullMode, ServeArgs};
+use super::file::FileSettings;
 use super::options;
-use crate::http::HttpOptions;
+use crate::http::{HttpOptions, OptionsError};
 use crate::ingest::Limits;
 use crate::pull::PullOptions;
 use crate::store::{Durability, StoreOptions};
@@ -76,7 +77,7 @@ pub struct Config {
 pub enum ConfigError {
     /// `--auth jwt` without a secret.
     #[error(
-        "auth is jwt, which needs a secret: set --jwt-secret or JWT_SECRET, \
+        "auth is jwt, which needs a secret: set JWT_SECRET or --jwt-secret, \
          or, on a loopback address, --auth none"
     )]
     NoSecret,
@@ -121,6 +122,43 @@ pub enum ConfigError {
         /// What is wrong with it.
         reason: String,
     },
+    /// An option of the HTTP side.
+    #[error(transparent)]
+    Http(#[from] OptionsError),
+    /// A setting that stands in the configuration file.
+    #[error("{place}: {error}")]
+    InFile {
+        /// The file and the line.
+        place: String,
+        /// What is wrong there.
+        error: Box<ConfigError>,
+    },
+}
+
+impl ConfigError {
+    /// With file and line, where the setting that is wrong stands in a file.
+    fn at_its_place(self, places: &FileSettings) -> Self {
+        match self.settings().iter().find_map(|name| places.place_of(name)) {
+            Some(place) => Self::InFile { place, error: Box::new(self) },
+            None => self,
+        }
+    }
+
+    /// The names of the settings that may be meant.
+    fn settings(&self) -> Vec<&'static str> {
+        match self {
+            Self::NoSecret => vec!["auth"],
+            Self::ShortSecret { .. } => vec!["jwt-secret"],
+            Self::OpenReading(_) => vec!["auth", "http-addr"],
+            Self::OpenPushing(_) => vec!["grpc-addr"],
+            Self::OutOfRange { name, .. } => vec![name],
+            Self::PullFrom { .. } => vec!["pull-from"],
+            Self::NothingToPullFrom => vec!["pull-mode"],
+            Self::LogFilter { .. } => vec!["log"],
+            Self::Http(error) => vec![error.setting()],
+            Self::InFile { .. } => Vec::new(),
+        }
+    }
 }
 
 impl Config {
@@ -129,14 +167,18 @@ impl Config {
     /// # Errors
     /// Names the first setting that breaks a rule, its value and the rule.
     pub fn new(args: ServeArgs) -> Result<Self, ConfigError> {
-        let mut http_addr = args.http_addr;
-        if let Some(port) = args.port {
-            http_addr.set_port(port);
-        }
+        let places = args.places.clone();
+        Self::checked(args).map_err(|error| error.at_its_place(&places))
+    }
+
+    fn checked(args: ServeArgs) -> Result<Self, ConfigError> {
+        let http_addr = args.http_addr.with_port(args.port);
         check_access(&args, http_addr)?;
         check_limits(&args)?;
         check_times(&args)?;
         check_log_filter(&args.log)?;
+        let http = options::http(&args);
+        http.check()?;
         let pull_from = args.pull_from.as_deref().map(pull_source).transpose()?;
         if pull_from.is_none() && args.pull_mode == PullMode::Always {
             return Err(ConfigError::NothingToPullFrom);
@@ -154,13 +196,13 @@ impl Config {
                 quiet_period: args.life_cycle.task_quiet_period,
             },
             task_retention: TaskRetention {
-                age: args.task_retention_age,
-                count: args.task_retention_count,
+                age: options::limit(args.task_retention_age),
+                count: options::limit(args.task_retention_count),
             },
             limits: options::limits(&args),
             max_registered_workers: args.max_registered_workers,
             pull: options::pull(&args, pull_from),
-            http: options::http(&args),
+            http,
             drain_timeout: args.drain_timeout,
             log: args.log,
             log_format: args.log_format,
@@ -195,12 +237,13 @@ fn check_limits(args: &ServeArgs) -> Result<(), ConfigError> {
         ("queue-bytes", args.queue_bytes),
         ("hub-bytes", args.hub_bytes),
     ];
-    let kept = args.retention_bytes.map(|size| ("retention-bytes", size));
-    let of_task = args.task_bytes.map(|size| ("task-bytes", size));
+    let kept = options::limit(args.retention_bytes).map(|size| ("retention-bytes", size));
+    let task_bytes = options::limit(args.task_bytes);
+    let of_task = task_bytes.map(|size| ("task-bytes", size));
     for (name, size) in budgets.into_iter().chain(kept).chain(of_task) {
         require(size >= MIN_BUDGET, name, size, || format!("at least {MIN_BUDGET}"))?;
     }
-    if let (Durability::Memory, Some(size)) = (args.durability, args.task_bytes) {
+    if let (Durability::Memory, Some(size)) = (args.durability, task_bytes) {
         let rule = || "no limit with durability memory, which shows no more than hub-bytes".into();
         require(false, "task-bytes", size, rule)?;
     }
@@ -220,7 +263,7 @@ fn check_limits(args: &ServeArgs) -> Result<(), ConfigError> {
         ("max-push-streams", args.max_push_streams),
         ("max-registered-workers", args.max_registered_workers),
         ("max-viewers", args.max_viewers),
-        ("task-retention-count", args.task_retention_count.unwrap_or(1)),
+        ("task-retention-count", options::limit(args.task_retention_count).unwrap_or(1)),
     ];
     let threads = args.threads.unwrap_or(1);
     require((1..=1024).contains(&threads), "threads", threads, || "1 to 1024".into())?;
@@ -245,14 +288,14 @@ fn check_times(args: &ServeArgs) -> Result<(), ConfigError> {
     let ages =
         [("retention-age", args.retention_age), ("task-retention-age", args.task_retention_age)];
     for (name, age) in ages {
-        let age = age.unwrap_or(MIN_RETENTION_AGE);
+        let age = options::limit(age).unwrap_or(MIN_RETENTION_AGE);
         let found = humantime::format_duration(age);
-        require(age >= MIN_RETENTION_AGE, name, found, || "at least 1s".into())?;
+        require(age >= MIN_RETENTION_AGE, name, found, || "0 or at least 1s".into())?;
     }
     let polling = args.pull_status_interval.unwrap_or_default();
     let is_bounded = polling.is_zero() || polling >= MIN_POLL_INTERVAL;
     let found = humantime::format_duration(polling);
-    require(is_bounded, "pull-status-interval", found, || "0s or at least 1s".into())
+    require(is_bounded, "pull-status-interval", found, || "0 or at least 1s".into())
 }
 
 /// The source's address; a text without a scheme is a host and port in plain text.

@@ -4,11 +4,18 @@ use std::ffi::OsStr;
 
 use clap::{Arg, ArgMatches, Command};
 
-/// Every flag of `command` with its value on one line; a secret shows only whether it is set.
-pub fn effective(command: &Command, matches: &ArgMatches) -> String {
+/// Every flag of `command` with its value on one line; a secret shows only whether it is set. A port
+/// that is overruled is not in force.
+pub(super) fn effective(
+    command: &Command,
+    matches: &ArgMatches,
+    is_port_overruled: bool,
+) -> String {
     let values = command.get_arguments().filter_map(|arg| {
         let name = arg.get_long().filter(|name| !["help", "version"].contains(name))?;
-        Some(format!("{name}={}", value(arg, matches)))
+        let is_overruled = is_port_overruled && name == "port";
+        let value = if is_overruled { "none".into() } else { value(arg, matches) };
+        Some(format!("{name}={value}"))
     });
     values.collect::<Vec<_>>().join(" ")
 }

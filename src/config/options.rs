@@ -13,15 +13,20 @@ use crate::store::StoreOptions;
 /// The longest line where nothing is said.
 const LINE_BYTES: ByteSize = ByteSize::mib(16);
 
+/// A limit of 0 is none.
+pub(super) fn limit<T: Default + PartialEq>(value: Option<T>) -> Option<T> {
+    value.filter(|value| *value != T::default())
+}
+
 pub(super) fn store(args: &ServeArgs) -> StoreOptions {
     StoreOptions {
         durability: args.durability,
         segment_bytes: args.segment_bytes.as_u64(),
         queue_bytes: args.queue_bytes.as_u64() as usize,
         memory_bytes: hub_blocks_bytes(args.hub_bytes.as_u64() as usize),
-        retention_age: args.retention_age,
-        retention_bytes: args.retention_bytes.map(|size| size.as_u64()),
-        task_bytes: args.task_bytes.map(|size| size.as_u64()),
+        retention_age: limit(args.retention_age),
+        retention_bytes: limit(args.retention_bytes).map(|size| size.as_u64()),
+        task_bytes: limit(args.task_bytes).map(|size| size.as_u64()),
         min_free_bytes: args.min_free_bytes.map(|size| size.as_u64()),
         stall_timeout: args.store_stall_timeout,
         ..StoreOptions::new(&args.data_dir)
@@ -117,6 +122,17 @@ mod tests {
         assert_eq!(line_mib(&["--ingest-bytes=24MiB", "--max-entry-bytes=4MiB"]), 4);
         assert_eq!(line_mib(&["--max-line-bytes=2MiB"]), 2);
         assert_eq!(limits(&args(&[])).message_bytes() >> 20, 17);
+    }
+
+    #[test]
+    fn a_limit_of_0_is_none_where_there_may_be_none() {
+        let flags = ["--retention-age=0", "--retention-bytes=0", "--task-bytes=0"];
+        let options = store(&args(&flags));
+        assert_eq!((options.retention_age, options.retention_bytes), (None, None));
+        assert_eq!((options.task_bytes, options.min_free_bytes), (None, None));
+        assert_eq!(store(&args(&["--min-free-bytes=0"])).min_free_bytes, Some(0));
+        let tasks = ["--auth=none", "--task-retention-age=0s", "--task-retention-count=0"];
+        assert!(crate::config::Config::new(args(&tasks)).unwrap().task_retention.is_off());
     }
 
     #[test]

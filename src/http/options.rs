@@ -43,10 +43,10 @@ impl Default for HttpOptions {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
     /// The front end's address is not an origin.
-    #[error("frontend_url is {0:?}, it must be an origin such as http://localhost:3000")]
+    #[error("frontend-url is {0:?}, expected an origin such as http://localhost:3000")]
     FrontendUrl(String),
     /// A duration that is zero or longer than a day.
-    #[error("{name} is {found:?}, it must be above zero and at most {MAX_PERIOD:?}")]
+    #[error("{name} is {found:?}, it needs more than 0 and at most 24h")]
     Period {
         /// The option's name.
         name: &'static str,
@@ -55,13 +55,26 @@ pub enum OptionsError {
     },
 }
 
+impl OptionsError {
+    /// The name of the setting that is wrong.
+    pub fn setting(&self) -> &'static str {
+        match self {
+            Self::FrontendUrl(_) => "frontend-url",
+            Self::Period { name, .. } => name,
+        }
+    }
+}
+
 impl HttpOptions {
     /// Checks every option; returns the front end's origin as browsers send it.
-    pub(super) fn check(&self) -> Result<HeaderValue, OptionsError> {
+    ///
+    /// # Errors
+    /// Names the first that the server cannot run with.
+    pub fn check(&self) -> Result<HeaderValue, OptionsError> {
         let frontend = origin(&self.frontend_url)
             .ok_or_else(|| OptionsError::FrontendUrl(self.frontend_url.clone()))?;
         check_period("heartbeat", self.heartbeat)?;
-        check_period("viewer_stall_timeout", self.viewer_stall_timeout)?;
+        check_period("viewer-stall-timeout", self.viewer_stall_timeout)?;
         Ok(frontend)
     }
 }

@@ -10,6 +10,7 @@ use tonic::{Request, Streaming};
 use super::codec::{PullCodec, PullResponse};
 use super::options::PullOptions;
 use super::reason;
+use crate::causes::with_causes;
 use crate::domain::Cursor;
 use crate::proto::otto::handler::v1::PullWorkerLogsRequest;
 
@@ -50,7 +51,7 @@ pub(super) async fn connect(options: &PullOptions) -> Result<Channel, String> {
     let endpoint = endpoint(options)?;
     let connected = tokio::time::timeout(options.response_timeout, endpoint.connect()).await;
     let connected = connected.map_err(|_elapsed| timed_out("the connection is not up", options))?;
-    connected.map_err(|error| reason::of_error(&error))
+    connected.map_err(|error| with_causes(&error))
 }
 
 /// # Errors
@@ -70,7 +71,7 @@ fn endpoint(options: &PullOptions) -> Result<Endpoint, String> {
         return Ok(endpoint);
     }
     let tls = ClientTlsConfig::new().with_native_roots();
-    endpoint.tls_config(tls).map_err(|error| format!("TLS: {}", reason::of_error(&error)))
+    endpoint.tls_config(tls).map_err(|error| format!("TLS: {}", with_causes(&error)))
 }
 
 /// A pull that the source has responded to.
@@ -131,7 +132,7 @@ impl Connection {
         request: PullWorkerLogsRequest,
     ) -> Result<Streaming<PullResponse>, String> {
         let mut grpc = Grpc::new(self.0.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        grpc.ready().await.map_err(|error| reason::of_error(&error))?;
+        grpc.ready().await.map_err(|error| with_causes(&error))?;
         let path = PathAndQuery::from_static(PULL_PATH);
         let called = grpc.server_streaming(Request::new(request), path, PullCodec).await;
         called.map(tonic::Response::into_inner).map_err(ended)

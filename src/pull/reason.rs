@@ -4,19 +4,7 @@ use std::error::Error;
 
 use tonic::{Code, Status};
 
-/// The error and its causes, without repeats.
-pub(super) fn of_error(error: &(dyn Error + 'static)) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !words.contains(&text) {
-            words = format!("{words}: {text}");
-        }
-        cause = error.source();
-    }
-    words
-}
+use crate::causes::with_causes;
 
 /// Why a call ended; `method` is its full name.
 pub(super) fn of_status(status: &Status, method: &str) -> String {
@@ -24,7 +12,7 @@ pub(super) fn of_status(status: &Status, method: &str) -> String {
         Code::Unimplemented => format!("the source does not serve {method}"),
         // The transport's own failures have a cause that says more than the status.
         code => match status.source() {
-            Some(cause) => of_error(cause),
+            Some(cause) => with_causes(cause),
             None => format!("{}: {}", name(code), status.message()),
         },
     }
@@ -52,12 +40,5 @@ mod tests {
         assert_eq!(reason, "FAILED_PRECONDITION: no lines yet");
         let reason = of_status(&Status::unimplemented(""), "a.B/C");
         assert_eq!(reason, "the source does not serve a.B/C");
-    }
-
-    #[test]
-    fn causes_are_named_once_each() {
-        let inner = std::io::Error::other("refused");
-        let outer = std::io::Error::other(inner);
-        assert_eq!(of_error(&outer), "refused");
     }
 }

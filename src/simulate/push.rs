@@ -22,6 +22,7 @@ use tonic::{Request, Status, Streaming};
 use super::build::Line;
 use super::plan::{Plan, Worker};
 use super::rate::LineRate;
+use crate::causes::root_cause;
 use crate::domain::IdError;
 use crate::proto::ottoscaler::log_forward_response::Status as AckStatus;
 use crate::proto::ottoscaler::otto_handler_log_service_client::OttoHandlerLogServiceClient;
@@ -105,13 +106,12 @@ pub enum Error {
     #[error(transparent)]
     Id(#[from] IdError),
     /// The server cannot be reached.
-    #[error("cannot connect to {to}")]
+    #[error("cannot connect to {to}: {reason}")]
     Connect {
         /// The address.
-        to: Uri,
+        to: String,
         /// Why.
-        #[source]
-        source: tonic::transport::Error,
+        reason: String,
     },
     /// A call failed.
     #[error("the call failed with {}: {}", .0.code(), .0.message())]
@@ -131,7 +131,10 @@ impl From<Status> for Error {
 pub async fn push(to: Uri, plan: &Plan, rate: LineRate, ending: Ending) -> Result<Report, Error> {
     let workers = plan.workers()?;
     let connected = Channel::builder(to.clone()).connect().await;
-    let client = Client::new(connected.map_err(|source| Error::Connect { to, source })?);
+    let client = Client::new(connected.map_err(|error| Error::Connect {
+        to: to.to_string().trim_end_matches('/').to_owned(),
+        reason: root_cause(&error),
+    })?);
     let manner = Manner { rate, ending };
     let pushes = workers.iter().map(|worker| push_worker(client.clone(), worker, manner));
     let mut total = Report::default();

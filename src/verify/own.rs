@@ -60,7 +60,7 @@ pub enum Error {
     #[error("the checker failed: {0}")]
     Failed(#[from] tokio::task::JoinError),
     /// An address cannot be used.
-    #[error("{0:?} is not an address of the form http://host:port")]
+    #[error("the address is {0:?}, expected http://host:port")]
     Address(String),
 }
 

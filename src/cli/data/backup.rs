@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::{EXIT_DAMAGED, count, offline, size};
 use crate::store::offline::{BackupReport, backup};
 
-/// Copy a data directory, also while a server writes to it
+/// Copy a data directory, even while a server writes to it
 ///
 /// The copy has everything that was acknowledged before the command began. It is read back before the
 /// command ends. Bring it back with `restore`; a server does not start on a backup.

@@ -8,8 +8,8 @@ use crate::store::offline::{RestoreReport, restore};
 
 /// Make a data directory from a backup
 ///
-/// The new directory is a store of its own: event ids of the old one make clients begin anew, for after
-/// the backup the old one gave the same numbers to other lines.
+/// The new directory is a store of its own. Clients that come back with an event id of the old one start
+/// again from the beginning: since the backup, the old one has given the same numbers to other lines.
 ///
 ///   otto-handler restore /backup/otto-2026-11-27 --to /var/lib/otto
 ///

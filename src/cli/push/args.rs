@@ -1,16 +1,18 @@
 //! The arguments of `push`, and what they mean.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::builder::BoolishValueParser;
 use http::Uri;
 
+use crate::cli::address::{grpc_url, http_url_text};
 use crate::client::follow::{UrlError, task_page_url};
 use crate::client::push::{Producer, PushOptions};
 use crate::domain::{TaskId, WorkerId, WorkerState};
 
-/// Run a command, or read standard input, and push its output, one log line per line of text
+/// Run a command and push its output, or push standard input, line by line
 ///
 ///   otto-handler push --task build-42 -- make -j8
 ///
@@ -36,7 +38,7 @@ use crate::domain::{TaskId, WorkerId, WorkerState};
 #[command(verbatim_doc_comment)]
 pub(in crate::cli) struct Args {
     /// The server's gRPC address; https:// uses the system's certificates (SSL_CERT_FILE)
-    #[arg(long, env = "OTTO_PUSH_TO", value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    #[arg(long, env = "OTTO_PUSH_TO", value_name = "URL", value_parser = grpc_url, default_value = "http://127.0.0.1:8080")]
     pub to: Uri,
     /// The task that the lines belong to
     #[arg(long, env = "OTTO_PUSH_TASK", value_name = "ID")]
@@ -50,21 +52,21 @@ pub(in crate::cli) struct Args {
     /// The level that each line gets, such as INFO or ERROR
     #[arg(long, env = "OTTO_PUSH_LEVEL", default_value = "INFO")]
     pub level: String,
-    /// The worker's status that is sent when the input ends; a command's own end says it, unless
-    /// this is `none`
+    /// The worker's status when standard input ends. A command's own end says its status; `none`
+    /// sends none in either case
     #[arg(long, env = "OTTO_PUSH_STATUS", default_value = "completed")]
     pub status: LastStatus,
-    /// Tell that the task is over when the worker ends, so that nobody waits for another worker
+    /// Say that the task has ended when the worker ends, so that nobody waits for another worker
     #[arg(long, env = "OTTO_PUSH_END_TASK", value_parser = BoolishValueParser::new())]
     pub end_task: bool,
     /// Bearer token, for servers that ask producers for one
     #[arg(long, env = "OTTO_PUSH_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
-    /// Give up when no answer has come for this long
+    /// Give up when no answer has come for this long; 0 to go on for ever
     #[arg(long, env = "OTTO_PUSH_GIVE_UP_AFTER", value_name = "TIME", default_value = "10m")]
     pub give_up_after: humantime::Duration,
     /// How much may wait for an ACK; reading pauses when it is full
-    #[arg(long, env = "OTTO_PUSH_WINDOW", value_name = "SIZE", default_value = "8MiB")]
+    #[arg(long, env = "OTTO_PUSH_WINDOW", value_name = "SIZE", value_parser = window, default_value = "8MiB")]
     pub window: bytesize::ByteSize,
     /// Copy the input to standard output too, to its end even when pushing gives up; a command's
     /// errors go to standard error
@@ -77,7 +79,7 @@ pub(in crate::cli) struct Args {
     #[arg(long, short, env = "OTTO_PUSH_QUIET", value_parser = BoolishValueParser::new())]
     pub quiet: bool,
     /// The viewer's address, for the link that is printed; without it port 4000 beside the server
-    #[arg(long, env = "OTTO_PUSH_VIEWER", value_name = "URL")]
+    #[arg(long, env = "OTTO_PUSH_VIEWER", value_name = "URL", value_parser = http_url_text)]
     pub viewer: Option<String>,
     /// Give the command a terminal, for colours and progress bars
     #[arg(long, env = "OTTO_PUSH_PTY", value_parser = BoolishValueParser::new())]
@@ -123,9 +125,19 @@ pub(super) fn options(args: &Args) -> PushOptions {
     options.token.clone_from(&args.token);
     options.first_status = args.status.first_state();
     options.ends_task = args.end_task;
-    options.give_up_after = args.give_up_after.into();
+    options.give_up_after = or_for_ever(args.give_up_after.into());
     options.window_bytes = usize::try_from(args.window.as_u64()).unwrap_or(usize::MAX);
     options
+}
+
+fn window(text: &str) -> Result<bytesize::ByteSize, String> {
+    let size: bytesize::ByteSize = text.parse()?;
+    if size.as_u64() == 0 { Err("it needs more than 0".into()) } else { Ok(size) }
+}
+
+/// No limit where it is 0.
+fn or_for_ever(limit: Duration) -> Duration {
+    if limit.is_zero() { Duration::MAX } else { limit }
 }
 
 pub(super) fn producer(args: &Args) -> Producer {

@@ -93,6 +93,9 @@ impl Console {
         if let Err(error) = result {
             self.print(&error.to_string());
         }
+        if let Err(Error::Unauthenticated(_)) = result {
+            self.print("give a token that the server takes with --token or OTTO_PUSH_TOKEN");
+        }
         let Progress { pushed, acknowledged, dropped } = progress;
         let undelivered = pushed - acknowledged - dropped + input.late_lines;
         if undelivered > 0 {

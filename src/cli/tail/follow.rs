@@ -37,8 +37,13 @@ pub(super) enum TailEnd {
     },
     /// There is no such task.
     NoSuchTask,
-    /// The server refused; says why.
-    Refused(String),
+    /// The server refused.
+    Refused {
+        /// Why.
+        reason: String,
+        /// The response's status, where it was a response.
+        status: Option<u16>,
+    },
     /// The server could not be reached for as long as was allowed; says why.
     GaveUp(String),
 }
@@ -143,7 +148,7 @@ impl Following {
                 return Ok(TailEnd::Complete(outcome));
             }
             if let Some(failure) = failure {
-                return Err(TailEnd::Refused(failure));
+                return Err(TailEnd::Refused { reason: failure, status: None });
             }
         }
         // The server had nothing more: the task was complete before, or was not to be followed.
@@ -189,10 +194,13 @@ impl Following {
                     self.wait_after(&format!("the server is not ready{detail}"), &mut backoff)
                         .await?;
                 }
-                Err(error @ TasksError::Unreachable { .. }) => {
+                Err(error @ TasksError::Unreachable(_)) => {
                     self.wait_after(&error.to_string(), &mut backoff).await?;
                 }
-                Err(error) => return Err(TailEnd::Refused(error.to_string())),
+                Err(error) => {
+                    let status = error.status();
+                    return Err(TailEnd::Refused { reason: error.to_string(), status });
+                }
             }
         }
     }
@@ -245,7 +253,11 @@ impl Following {
 }
 
 fn refused(error: Error) -> TailEnd {
-    TailEnd::Refused(error.to_string())
+    let status = match &error {
+        Error::Refused(refusal) => Some(refusal.status),
+        _ => None,
+    };
+    TailEnd::Refused { reason: error.to_string(), status }
 }
 
 /// As much of the `complete` event as is needed here.

@@ -16,7 +16,9 @@ use clap::ValueEnum;
 use clap::builder::BoolishValueParser;
 use tokio::sync::mpsc;
 
+use super::address::http_url_text;
 use super::exit;
+use super::token_hint::with_hint;
 use crate::client::follow::{AtEnd, FollowOptions, task_page_url, task_stream_url};
 use crate::client::tasks::TasksClient;
 use crate::domain::{TaskId, now_ms};
@@ -45,7 +47,7 @@ const READ_AHEAD: usize = 256;
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
     /// The server's HTTP address
-    #[arg(long, env = "OTTO_TAIL_URL", default_value = "http://127.0.0.1:4000")]
+    #[arg(long, env = "OTTO_TAIL_URL", value_name = "URL", value_parser = http_url_text, default_value = "http://127.0.0.1:4000")]
     pub url: String,
     /// The tasks to follow
     #[arg(value_name = "TASK", required_unless_present = "task")]
@@ -92,7 +94,7 @@ pub(super) struct Args {
     /// Go on when a complete task is reopened by another line; never ends by itself
     #[arg(long, env = "OTTO_TAIL_FOLLOW_REOPENED", value_parser = BoolishValueParser::new(), conflicts_with = "no_follow")]
     pub follow_reopened: bool,
-    /// End when the server could not be reached for this long; by default it is tried for ever
+    /// End when the server could not be reached for this long; by default, and with 0, it is tried for ever
     #[arg(long, env = "OTTO_TAIL_GIVE_UP_AFTER", value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub give_up_after: Option<Duration>,
     /// Do not print the links to the viewer
@@ -177,7 +179,7 @@ async fn print_all<L: Write, N: Write>(
             Happening::Event(event) => printer.on_event(&event, outputs)?,
             Happening::Notice(text) => outputs.notice(&text)?,
             Happening::End(end) => {
-                let (code, text) = exit_code(&end, printer.task());
+                let (code, text) = exit_code(end, printer.task(), args.token.is_some());
                 text.map_or(Ok(()), |text| outputs.notice(&text))?;
                 worst = exit::worse(worst, code);
             }
@@ -186,17 +188,19 @@ async fn print_all<L: Write, N: Write>(
 }
 
 /// The exit code of a task's end, and what is said to it.
-fn exit_code(end: &TailEnd, task: &TaskId) -> (u8, Option<String>) {
+fn exit_code(end: TailEnd, task: &TaskId, has_token: bool) -> (u8, Option<String>) {
     match end {
-        TailEnd::Complete(outcome) => (exit::of_outcome(*outcome), None),
+        TailEnd::Complete(outcome) => (exit::of_outcome(outcome), None),
         TailEnd::CaughtUp { has_failed: true } => (exit::TASK_FAILED, None),
         TailEnd::CaughtUp { has_failed: false } => (exit::SUCCESS, None),
         TailEnd::NoSuchTask => {
             let text = format!("there is no task {task} on the server; --wait waits for it");
             (exit::NO_TASK, Some(text))
         }
-        TailEnd::Refused(reason) => (exit::USAGE, Some(reason.clone())),
-        TailEnd::GaveUp(reason) => (exit::GAVE_UP, Some(reason.clone())),
+        TailEnd::Refused { reason, status } => {
+            (exit::USAGE, Some(with_hint(reason, status, has_token)))
+        }
+        TailEnd::GaveUp(reason) => (exit::GAVE_UP, Some(reason)),
     }
 }
 
@@ -241,7 +245,7 @@ fn to_follow(args: &Args, task: &TaskId) -> anyhow::Result<TaskToFollow> {
         last_hits: args.tail.filter(|_| is_filtered).map(|lines| lines as usize),
         waits: args.wait,
         follows_reopened: args.follow_reopened,
-        give_up_after: args.give_up_after,
+        give_up_after: args.give_up_after.filter(|limit| !limit.is_zero()),
     })
 }
 

@@ -13,7 +13,9 @@ use http::Uri;
 use reqwest::Url;
 use tokio_util::sync::CancellationToken;
 
+use super::address::{grpc_url, http_url};
 use super::signals::StopSignals;
+use crate::causes::with_causes;
 use crate::verify::judge::{Outcome, Verdict};
 use crate::verify::plan::{FaultKind, Plan};
 use crate::verify::{OwnServer, SharedServer, probe, replay, run_own};
@@ -48,7 +50,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// How long lines are produced; against a running server 0 means until it is stopped
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     duration: Duration,
     /// How many producers; by default 6, and 2 against a running server
     #[arg(long, value_name = "N")]
@@ -68,7 +70,7 @@ pub(super) struct Args {
     /// How long the server may take to come back and to catch up after the last fault
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
     patience: Duration,
-    /// How often progress is told on standard error
+    /// How often progress is told on standard error; 0 for never
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     progress: Duration,
     /// Where the started server keeps its log; by default in a directory that goes with the run
@@ -81,13 +83,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "history"])]
     replay: Option<PathBuf>,
     /// Check the running server with this HTTP address
-    #[arg(long, value_name = "URL", requires = "grpc", conflicts_with = "faults")]
+    #[arg(long, value_name = "URL", value_parser = http_url, requires = "grpc", conflicts_with = "faults")]
     url: Option<Url>,
     /// Its gRPC address
-    #[arg(long, value_name = "URL", requires = "url")]
+    #[arg(long, value_name = "URL", value_parser = grpc_url, requires = "url")]
     grpc: Option<Uri>,
-    /// A token for both its ports, where they ask for one
-    #[arg(long, env = "OTTO_TOKEN", hide_env_values = true, requires = "url")]
+    /// A token for both ports of a running server, where they ask for one
+    #[arg(long, env = "OTTO_TOKEN", hide_env_values = true)]
     token: Option<String>,
     /// Print the verdict as JSON
     #[arg(long)]
@@ -97,11 +99,6 @@ pub(super) struct Args {
     flags: Vec<OsString>,
 }
 
-/// `0` alone stands for no time too.
-fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
-    if text == "0" { Ok(Duration::ZERO) } else { humantime::parse_duration(text) }
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -109,7 +106,7 @@ fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let plan = plan(&args)?;
     let outcome = check(&args, &plan).await.unwrap_or_else(|error| {
-        eprintln!("otto-handler verify: {error:#}");
+        eprintln!("otto-handler verify: {}", with_causes(error.as_ref()));
         Outcome::Unknown
     });
     Ok(match outcome {
@@ -128,6 +125,7 @@ fn plan(args: &Args) -> anyhow::Result<Plan> {
     let is_endless = args.duration.is_zero() && !is_shared && args.replay.is_none();
     ensure!(!is_endless, "duration is 0, which is for a running server (--url) only");
     let producers = or(args.producers, 6, 2);
+    ensure!(!args.fault_every.is_zero(), "fault-every is 0, it needs to be above 0");
     ensure!(producers > 0, "producers is 0, it needs at least 1");
     Ok(Plan {
         seed: args.seed.unwrap_or_else(|| u64::from(fastrand::u32(..))),
@@ -166,7 +164,10 @@ async fn check(args: &Args, plan: &Plan) -> anyhow::Result<Outcome> {
         if names.is_empty() { "none".into() } else { names.join(", ") }
     );
     let stop = stopping()?;
-    let progress = (Arc::new(report::print_progress) as _, args.progress);
+    let progress = (
+        Arc::new(report::print_progress) as _,
+        if args.progress.is_zero() { Duration::MAX } else { args.progress },
+    );
     let history = args.history.as_deref();
     if let (Some(http), Some(grpc)) = (&args.url, &args.grpc) {
         let (http, grpc, token) = (http.clone(), grpc.clone(), args.token.clone());

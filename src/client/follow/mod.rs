@@ -20,6 +20,7 @@ use futures_util::Stream;
 use reqwest::{Response, header};
 use tokio::time::{Instant, error::Elapsed, sleep_until, timeout};
 
+use super::away::no_answer;
 use super::backoff::Backoff;
 use super::sse::{Event, Parser};
 
@@ -132,7 +133,9 @@ impl Follow {
         let sent = timeout(self.options.silence_limit, self.http.execute(request)).await;
         let response = match sent {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Ok(self.disconnected(causes(&error), None)),
+            Ok(Err(error)) => {
+                return Ok(self.disconnected(no_answer(&self.options.url, &error), None));
+            }
             Err(_) => return Ok(self.disconnected("the server does not answer".into(), None)),
         };
         match response::classify(response).await? {
@@ -178,7 +181,7 @@ impl Follow {
         match chunk {
             Ok(Ok(Some(bytes))) => self.on_bytes(&bytes).map(|()| None),
             Ok(Ok(None)) => Ok(self.on_end()),
-            Ok(Err(error)) => Ok(self.disconnected(causes(&error), None)),
+            Ok(Err(error)) => Ok(self.disconnected(no_answer(&self.options.url, &error), None)),
             Err(_) => {
                 let seconds = self.options.silence_limit.as_secs_f32();
                 Ok(self.disconnected(format!("nothing came for {seconds} s"), None))
@@ -213,12 +216,4 @@ impl Follow {
         self.state = FollowState::Waiting { until: Instant::now() + retry_in };
         Some(Update::Disconnected { reason, retry_in })
     }
-}
-
-/// An error and what caused it, on one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

@@ -13,6 +13,7 @@ use super::options::{PushOptions, WorkerEnd};
 use super::report::{Notice, Observer, Report};
 use super::shared_window::SharedWindow;
 use super::window::{Dropped, UnsentSequence};
+use crate::causes::root_cause;
 use crate::client::backoff::Backoff;
 use crate::domain::WorkerState;
 use crate::proto::ottoscaler::log_forward_response::Status as AckStatus;
@@ -58,22 +59,18 @@ impl From<Status> for StreamError {
         let reason = format!("{}: {}", status.code().description(), status.message());
         let is_permanent = matches!(
             status.code(),
-            Code::Unauthenticated
-                | Code::PermissionDenied
+            Code::PermissionDenied
                 | Code::Unimplemented
                 | Code::InvalidArgument
                 | Code::FailedPrecondition
                 | Code::NotFound
                 | Code::OutOfRange
         );
-        if is_permanent { Self::Permanent(Error::Refused(reason)) } else { Self::transient(reason) }
-    }
-}
-
-impl From<tonic::transport::Error> for StreamError {
-    fn from(error: tonic::transport::Error) -> Self {
-        let source = std::error::Error::source(&error).map(ToString::to_string);
-        Self::transient(format!("{error}: {}", source.unwrap_or_default()))
+        match status.code() {
+            Code::Unauthenticated => Self::Permanent(Error::Unauthenticated(reason)),
+            _ if is_permanent => Self::Permanent(Error::Refused(reason)),
+            _ => Self::transient(reason),
+        }
     }
 }
 
@@ -308,7 +305,12 @@ impl Driver {
         if let Some(client) = &self.client {
             return Ok(client.clone());
         }
-        let client = Client::new(self.endpoint.connect().await?);
+        let connected = self.endpoint.connect().await.map_err(|error| {
+            let to = self.options.to.to_string();
+            let to = to.trim_end_matches('/');
+            StreamError::transient(format!("cannot connect to {to}: {}", root_cause(&error)))
+        });
+        let client = Client::new(connected?);
         self.client = Some(client.clone());
         Ok(client)
     }

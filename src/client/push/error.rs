@@ -6,6 +6,9 @@ pub enum Error {
     /// The address or the token cannot be used.
     #[error("{0}")]
     Unusable(String),
+    /// The server does not know who pushes.
+    #[error("the server refused: {0}")]
+    Unauthenticated(String),
     /// The server refuses for good.
     #[error("the server refused: {0}")]
     Refused(String),

@@ -322,7 +322,7 @@ async fn a_final_refusal_ends_at_once() {
     let (_server, address) =
         serve(vec![Act::BreakAfter(1, Status::unauthenticated("no token"))]).await;
     let (result, _) = push_all(options(address), numbered(3)).await;
-    assert!(matches!(result, Err(Error::Refused(reason)) if reason.ends_with("no token")));
+    assert!(matches!(result, Err(Error::Unauthenticated(reason)) if reason.ends_with("no token")));
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Streaming};
 
+use crate::causes::root_cause;
 use crate::proto::ottoscaler::log_forward_response::Status;
 use crate::proto::ottoscaler::otto_handler_log_service_client::OttoHandlerLogServiceClient;
 use crate::proto::ottoscaler::worker_status_notification::StatusType;
@@ -69,7 +70,7 @@ pub(super) struct Answers(Streaming<LogForwardResponse>);
 impl PushTarget {
     async fn client(&self) -> Result<OttoHandlerLogServiceClient<Channel>, String> {
         let endpoint = Endpoint::from(self.to.clone()).connect_timeout(PATIENCE);
-        let channel = endpoint.connect().await.map_err(|error| causes(&error))?;
+        let channel = endpoint.connect().await.map_err(|error| root_cause(&error))?;
         Ok(OttoHandlerLogServiceClient::new(channel).max_encoding_message_size(16 << 20))
     }
 
@@ -153,10 +154,4 @@ impl From<Entry<'_>> for WorkerLogEntry {
 
 fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
-}
-
-/// An error and what caused it, on one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let all = std::iter::successors(Some(error), |error| error.source());
-    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -1,11 +1,11 @@
-//! What is known of one task: which line stands where, and what was kept at the end.
+//! What is known about one task: which line stands where, and what was kept at the end.
 
 use std::collections::BTreeMap;
 
 use super::ranges::Ranges;
 use crate::verify::record::Run;
 
-/// What is known of one task.
+/// What is known about one task.
 #[derive(Debug, Default)]
 pub(super) struct Task {
     /// The one order that every reader has to see, by line.

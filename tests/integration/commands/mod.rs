@@ -1,5 +1,6 @@
 //! The commands `push`, `tail`, `tasks` and `simulate`, as people and scripts use them.
 
+mod messages;
 mod pipeline;
 mod push_command;
 mod simulate_command;

@@ -20,14 +20,23 @@ pub(crate) fn binary() -> Command {
         "PORT",
         "FRONTEND_URL",
         "OTTO_CONFIG",
+        "OTTO_GRPC_ADDR",
+        "OTTO_HTTP_ADDR",
         "OTTO_THREADS",
         "OTTO_TOKEN",
+        "OTTO_URL",
         "OTTO_WORKERS",
         "OTTOSCALER_GRPC_URL",
     ] {
         command.env_remove(name);
     }
     command
+}
+
+/// A port that nobody listens on, outside the range that the system gives ports from.
+pub(crate) fn free_port() -> u16 {
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(|| fastrand::u16(20_000..32_000)).find(is_free).expect("one is free")
 }
 
 /// Runs the program to its end, with `input` on its standard input.
@@ -41,8 +50,18 @@ pub(crate) async fn run_with_variable(
     variable: Option<(&str, &str)>,
     input: &[u8],
 ) -> Output {
+    let variables: Vec<_> = variable.into_iter().collect();
+    run_with_variables(arguments, &variables, input).await
+}
+
+/// The same with several environment variables set.
+pub(crate) async fn run_with_variables(
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+    input: &[u8],
+) -> Output {
     let mut command = binary();
-    command.args(arguments).envs(variable);
+    command.args(arguments).envs(variables.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
