@@ -57,8 +57,14 @@ interop: build ## Clients in other languages against the real server; proxies be
 	tests/interop/run
 	tests/interop/proxies/run
 
+.PHONY: dist
+dist: ## The release build, stripped, in dist/ with an SBOM and SHA256SUMS; takes some three minutes
+	$(CARGO) build --locked --release --bin otto-handler
+	scripts/dist.sh
+
 .PHONY: docker
 docker: ## Check the Dockerfile, as far as that needs no container engine
+	scripts/setup-linters.sh
 	scripts/check-dockerfile.sh
 
 .PHONY: bench
@@ -85,4 +91,4 @@ fuzz: ## Fuzz the entry decoder for FUZZ_SECONDS (630), with a nightly toolchain
 
 .PHONY: clean
 clean: ## Remove what was built and installed here
-	rm -rf target .tools fuzz/target tests/browser/node_modules tests/interop/node/node_modules
+	rm -rf target dist .tools fuzz/target tests/browser/node_modules tests/interop/node/node_modules

@@ -1,4 +1,4 @@
-//! What is known of a task without reading its log.
+//! What is known about a task without reading its log.
 
 use std::time::Instant;
 

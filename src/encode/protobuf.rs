@@ -13,10 +13,10 @@ pub enum Malformed {
     #[error("it ends in the middle of a field")]
     Truncated,
     /// A varint of more than 64 bits.
-    #[error("it holds a varint of more than 64 bits")]
+    #[error("it has a varint of more than 64 bits")]
     Varint,
     /// A field key with number 0, an unknown wire type, or too large.
-    #[error("it holds the impossible field key {0}")]
+    #[error("it has the invalid field key {0}")]
     Key(u64),
     /// A known field with another wire type than its own.
     #[error("field {number} has wire type {wire_type}, it needs 2 (length-delimited)")]
@@ -27,7 +27,7 @@ pub enum Malformed {
         wire_type: u8,
     },
     /// A group that does not end where it should, or nests too deep.
-    #[error("it holds a group that does not end")]
+    #[error("it has a group that does not end")]
     Group,
     /// A text that is not UTF-8.
     #[error("field {number} is not UTF-8 from its byte {position} on")]

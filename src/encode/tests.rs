@@ -176,7 +176,7 @@ fn a_malformed_entry_is_refused_with_the_place_and_the_rule() {
     assert_eq!(scan(b"\x32\x03ab\xff"), "field 6 is not UTF-8 from its byte 2 on");
     assert_eq!(scan(b"\x32\x05ab"), "it ends in the middle of a field");
     assert_eq!(scan(b"\x30\x01"), "field 6 has wire type 0, it needs 2 (length-delimited)");
-    assert_eq!(scan(b"\x00"), "it holds the impossible field key 0");
+    assert_eq!(scan(b"\x00"), "it has the invalid field key 0");
 }
 
 /// `inner` in `depth` groups of the unknown field 9.

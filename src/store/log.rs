@@ -81,7 +81,7 @@ pub enum DeleteError {
     /// The log takes nothing.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// What is known of a task cannot be read.
+    /// What is known about a task cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// Deletions are in memory until a segment is sealed that has an entry.
@@ -190,7 +190,7 @@ pub trait Log: Send + Sync + 'static {
     /// when there is none.
     fn locate(&self, task: TaskId, line: u64) -> BoxFuture<'static, Result<Offset, ReadError>>;
 
-    /// What is known of one task, with the first hundred of its workers.
+    /// What is known about one task, with the first hundred of its workers.
     fn task(&self, task: &TaskId) -> BoxFuture<'static, Result<Option<TaskSummary>, ReadError>>;
 
     /// A page of tasks, the one with the newest entry first, each with a few of its workers.

@@ -367,7 +367,7 @@ impl Catalog {
         Some(segment)
     }
 
-    /// What is known of a resident task, with up to `workers` of its workers.
+    /// What is known about a resident task, with up to `workers` of its workers.
     pub(in crate::store) fn summary(&self, id: &TaskId, workers: usize) -> Option<TaskSummary> {
         self.tasks.get(id).and_then(|task| task.summary(id.clone(), workers))
     }

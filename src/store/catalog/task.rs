@@ -1,4 +1,4 @@
-//! What is known of one task: where its entries stand, and its workers.
+//! What is known about one task: where its entries stand, and its workers.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -266,7 +266,7 @@ impl Task {
         self.chunks.is_empty() && self.spans.last().is_none_or(|span| span.segment.base < end)
     }
 
-    /// What is known of the task, whose id is `task`, with up to `workers` of its workers.
+    /// What is known about the task, whose id is `task`, with up to `workers` of its workers.
     pub(in crate::store) fn summary(&self, task: TaskId, workers: usize) -> Option<TaskSummary> {
         let (first, last) = (self.spans.first()?, self.spans.last()?);
         Some(TaskSummary {

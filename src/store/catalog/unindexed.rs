@@ -19,7 +19,7 @@ impl<T> Default for Unindexed<T> {
 }
 
 impl<T: Copy> Unindexed<T> {
-    /// What is known of `task`.
+    /// What is known about `task`.
     pub(in crate::store) fn of(&self, task: &TaskId) -> Option<T> {
         self.0.get(task).map(|(fact, _)| *fact)
     }
@@ -35,7 +35,7 @@ impl<T: Copy> Unindexed<T> {
         if known.is_none() { Self::cost(task) } else { 0 }
     }
 
-    /// Forgets what is known of `task`; returns the bytes it freed.
+    /// Forgets what is known about `task`; returns the bytes it freed.
     pub(super) fn remove(&mut self, task: &TaskId) -> usize {
         if self.0.remove(task).is_some() { Self::cost(task) } else { 0 }
     }

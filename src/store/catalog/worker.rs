@@ -1,4 +1,4 @@
-//! What is known of one worker of a task.
+//! What is known about one worker of a task.
 
 use std::sync::Arc;
 

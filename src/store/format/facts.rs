@@ -13,7 +13,7 @@ pub(in crate::store) struct TaskFacts<'a> {
     pub(in crate::store) workers: Vec<(u32, WorkerFacts)>,
 }
 
-/// What is known of one worker beside its record.
+/// What is known about one worker beside its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(in crate::store) struct WorkerFacts {
     /// The producer's own time of the notification that counts, in milliseconds since the Unix

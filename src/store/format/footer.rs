@@ -32,7 +32,7 @@ const MAGIC: [u8; 8] = *b"\xf6ohfoot1";
 /// Bytes of the trailer.
 pub(in crate::store) const TRAILER_BYTES: usize = 76;
 
-/// What is known of a sealed segment.
+/// What is known about a sealed segment.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct SealedSegment {
     /// Where its chunks end.

@@ -43,7 +43,7 @@ pub(super) struct ReadChunk {
     pub(super) previous: Option<Offset>,
 }
 
-/// The files of segments, and what is known of them.
+/// The files of segments, and what is known about them.
 #[derive(Debug)]
 pub(super) struct SegmentFiles {
     shared: Arc<StoreShared>,

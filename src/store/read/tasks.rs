@@ -1,4 +1,4 @@
-//! What is known of tasks, without their logs: resident ones by the catalog, others by the task index.
+//! What is known about tasks, without their logs: resident ones by the catalog, others by the task index.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(in crate::store) const SUMMARY_WORKERS: usize = 100;
 /// How many workers a summary in a list names.
 const LISTED_WORKERS: usize = 10;
 
-/// Reads what is known of tasks.
+/// Reads what is known about tasks.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct TaskReader {
     shared: Arc<StoreShared>,
@@ -41,13 +41,13 @@ impl TaskReader {
         summary
     }
 
-    /// What is known of a resident task.
+    /// What is known about a resident task.
     pub(in crate::store) fn resident(&self, task: &TaskId) -> Option<TaskSummary> {
         let summary = self.shared.catalog().summary(task, SUMMARY_WORKERS);
         summary.map(|summary| self.with_kept(summary))
     }
 
-    /// What is known of `task`.
+    /// What is known about `task`.
     ///
     /// # Errors
     /// When the task index cannot be read; this holds for all that follow.
@@ -63,7 +63,7 @@ impl TaskReader {
         Ok(summary.map(|summary| self.with_kept(summary)))
     }
 
-    /// What is known of `task`: `resident` looks in the catalog, where it is there, else `indexed` in the
+    /// What is known about `task`: `resident` looks in the catalog, where it is there, else `indexed` in the
     /// task index.
     fn find<T>(
         &self,

@@ -53,7 +53,7 @@ impl IndexReader {
         })
     }
 
-    /// What is known of `task` beside its spans and workers.
+    /// What is known about `task` beside its spans and workers.
     ///
     /// # Errors
     /// When the index cannot be read; this holds for all that follow.

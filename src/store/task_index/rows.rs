@@ -46,7 +46,7 @@ impl SpanRow {
     }
 }
 
-/// What is known of a task beside its spans and workers.
+/// What is known about a task beside its spans and workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(in crate::store) struct TaskRow {
     /// Its last entry.

@@ -152,7 +152,7 @@ impl<'a> Tables<'a> {
         decode(found.value()).map(Some).ok_or_else(|| IndexError::Damaged(task.to_owned()))
     }
 
-    /// Removes all that is known of a task that the segment deletes.
+    /// Removes all that is known about a task that the segment deletes.
     fn delete(&mut self, segment: Offset, tombstone: &Tombstone<'_>) -> Result<(), IndexError> {
         let task = tombstone.task;
         let deletion = encode(&DeletionRow { end: tombstone.end, segment });

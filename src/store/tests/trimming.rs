@@ -24,7 +24,7 @@ async fn grow(store: &Store, id: &str, numbers: std::ops::Range<u64>) {
     }
 }
 
-/// Waits for the maintenance that trims `id`, and returns what is known of it.
+/// Waits for the maintenance that trims `id`, and returns what is known about it.
 async fn trimmed(store: &Store, id: &str) -> TaskSummary {
     let mut ticks = tokio::time::interval(Duration::from_millis(10));
     for _ in 0..2000 {
