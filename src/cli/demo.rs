@@ -109,9 +109,9 @@ fn link(server: &Server, secret: &str) -> anyhow::Result<String> {
     let (sub, exp) = ("demo".into(), now + SESSION_SECONDS);
     let claims = Claims { sub, exp, tasks: None, delete: false, push: false };
     let code = server.http().login_codes().issue(sign(secret.as_bytes(), &claims)?)?;
-    let addr = server.addrs().http;
+    let (addr, login) = (server.addrs().http, server.http().path("/login"));
     Ok(format!(
-        "\n  Open http://{addr}/login?code={code}\n\n  Two builds at a time scroll by. Ctrl-C ends the demo.\n"
+        "\n  Open http://{addr}{login}?code={code}\n\n  Two builds at a time scroll by. Ctrl-C ends the demo.\n"
     ))
 }
 

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use super::address::{HttpAddr, socket_addr};
 use super::file::FileSettings;
 use super::life_cycle_args::LifeCycleArgs;
+use crate::http::BasePath;
 use crate::store::Durability;
 
 /// Who may read.
@@ -91,6 +92,17 @@ pub struct ServeArgs {
         help_heading = "Addresses"
     )]
     pub frontend_url: String,
+
+    /// Path below which everything is answered, such as /logs, for a proxy that keeps its other paths for others;
+    /// /health, /livez and /readyz are answered at the root too
+    #[arg(
+        long,
+        env = "OTTO_BASE_PATH",
+        default_value = "/",
+        value_name = "PATH",
+        help_heading = "Addresses"
+    )]
+    pub base_path: BasePath,
 
     /// Print the bound addresses as the first line of standard output, as JSON
     #[arg(long, help_heading = "Addresses")]

@@ -40,6 +40,8 @@ pub(super) fn http(args: &ServeArgs) -> HttpOptions {
     };
     HttpOptions {
         frontend_url: args.frontend_url.trim_end_matches('/').to_owned(),
+        base_path: args.base_path.clone(),
+        grpc_addr: None,
         auth,
         heartbeat: args.heartbeat,
         viewer_stall_timeout: args.viewer_stall_timeout,

@@ -14,7 +14,7 @@ mod protobuf;
 mod repair;
 mod scan;
 
-pub use clock::{CachedClock, format_ms, parse_ms};
+pub use clock::{CachedClock, format_ms, parse_ms, parse_time};
 pub use entry::{Encoded, EntryEncoder, ProducerNumbering, SEQ_KEY, SESSION_KEY, UNFINISHED_KEY};
 pub use escape::write_text;
 pub use fields::{Fields, read_body};

@@ -69,6 +69,11 @@ impl AppState {
         &self.shared.login_codes
     }
 
+    /// `path`, which begins with a slash, below the path that everything is answered below.
+    pub fn path(&self, path: &str) -> String {
+        self.options().base_path.join(path)
+    }
+
     /// How many viewers are connected.
     pub fn active_viewers(&self) -> usize {
         self.shared.viewer_permits.in_use()

@@ -1,11 +1,15 @@
 //! The viewer's files, embedded in the binary.
 
-use axum::extract::Path;
+use std::borrow::Cow;
+
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode, Uri};
 use include_dir::{Dir, include_dir};
 
+use super::app_state::AppState;
+use super::base_path::BasePath;
 use super::problem::Problem;
 
 /// The files below `web/`, by their path there.
@@ -15,7 +19,7 @@ const INDEX: &str = "index.html";
 
 /// A file that browsers load, and the tag that changes with its bytes.
 struct Asset {
-    bytes: &'static [u8],
+    bytes: Cow<'static, [u8]>,
     media_type: &'static str,
     etag: String,
 }
@@ -24,15 +28,24 @@ impl Asset {
     /// `None` for a path where nothing is, and for files that are there for developers.
     fn find(path: &str) -> Option<Self> {
         let media_type = media_type(path)?;
-        WEB.get_file(path).map(|file| Self::new(file.contents(), media_type))
+        WEB.get_file(path).map(|file| Self::new(file.contents().into(), media_type))
     }
 
-    fn new(bytes: &'static [u8], media_type: &'static str) -> Self {
-        let etag = format!("\"{:08x}-{:x}\"", crc32c::crc32c(bytes), bytes.len());
+    fn new(bytes: Cow<'static, [u8]>, media_type: &'static str) -> Self {
+        let etag = format!("\"{:08x}-{:x}\"", crc32c::crc32c(&bytes), bytes.len());
         Self { bytes, media_type, etag }
     }
 
-    fn response(&self, request: &HeaderMap) -> Response {
+    /// A page whose addresses, which begin at the root, are below `base`.
+    fn below(self, base: &BasePath) -> Self {
+        let text = String::from_utf8_lossy(&self.bytes);
+        let at = |before: &str| (format!("{before}/"), format!("{before}{}", base.join("/")));
+        let (attribute, word) = (at("=\""), at(" "));
+        let text = text.replace(&attribute.0, &attribute.1).replace(&word.0, &word.1);
+        Self::new(text.into_bytes().into(), self.media_type)
+    }
+
+    fn response(self, request: &HeaderMap) -> Response {
         let headers = [
             (ETAG, self.etag.as_str()),
             // Revalidated each time, so that no page mixes files of two releases.
@@ -54,8 +67,13 @@ impl Asset {
 }
 
 /// The viewer's page; the path decides in the browser which view it shows.
-pub(super) async fn index(uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    find(INDEX, &uri, &headers)
+pub(super) async fn index(
+    State(state): State<AppState>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let page = find(INDEX, &uri)?;
+    Ok(page.below(&state.options().base_path).response(&headers))
 }
 
 /// A script, style or image that the page loads.
@@ -64,12 +82,11 @@ pub(super) async fn file(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    find(&path, &uri, &headers)
+    Ok(find(&path, &uri)?.response(&headers))
 }
 
-fn find(path: &str, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
-    let asset = Asset::find(path).ok_or_else(|| Problem::no_such_route(uri.path()))?;
-    Ok(asset.response(headers))
+fn find(path: &str, uri: &Uri) -> Result<Asset, Problem> {
+    Asset::find(path).ok_or_else(|| Problem::no_such_route(uri.path()))
 }
 
 /// Of the files that browsers load; `None` for others.
@@ -110,16 +127,31 @@ mod tests {
 
     #[test]
     fn a_file_is_sent_with_its_type_and_not_again_to_who_knows_its_tag() {
-        let file = Asset::new(b"let a;", media_type("js/main.js").unwrap());
-        let response = file.response(&HeaderMap::new());
+        let new = |text: &'static str| {
+            Asset::new(text.as_bytes().into(), media_type("js/main.js").unwrap())
+        };
+        let response = new("let a;").response(&HeaderMap::new());
         assert_eq!(response.headers()[CONTENT_TYPE], "text/javascript; charset=utf-8");
         assert_eq!(response.headers()[CONTENT_SECURITY_POLICY], "default-src 'self'");
         let tag = response.headers()[ETAG].to_str().unwrap();
         for tags in [tag, &format!("\"old\", W/{tag}"), "*"] {
-            assert_eq!(file.response(&asking(tags)).status(), StatusCode::NOT_MODIFIED, "{tags}");
+            let again = new("let a;").response(&asking(tags));
+            assert_eq!(again.status(), StatusCode::NOT_MODIFIED, "{tags}");
         }
-        assert_eq!(file.response(&asking("\"old\"")).status(), StatusCode::OK);
-        let other = Asset::new(b"let b;", file.media_type);
-        assert_ne!(other.etag, tag);
+        assert_eq!(new("let a;").response(&asking("\"old\"")).status(), StatusCode::OK);
+        assert_ne!(new("let b;").etag, tag);
+    }
+
+    #[test]
+    fn the_page_names_what_it_loads_below_the_base_path() {
+        let base = "/logs".parse().unwrap();
+        let page = Asset::find(INDEX).unwrap().below(&base);
+        let text = String::from_utf8(page.bytes.into_owned()).unwrap();
+        for expected in
+            ["src=\"/logs/assets/js/main.js\"", "data-base=\"/logs/\"", " /logs/api/v1/"]
+        {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+        assert!(!text.contains("=\"/assets") && !text.contains(" /api/"), "{text}");
     }
 }

@@ -1,5 +1,7 @@
 //! Whether the process is well.
 
+use std::net::SocketAddr;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -18,6 +20,9 @@ pub(super) struct Health {
     status: &'static str,
     timestamp: String,
     active_connections: usize,
+    /// Where producers push.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grpc_addr: Option<SocketAddr>,
     /// Bytes that readers have not taken, of those that --reader-bytes allows.
     reader_bytes: usize,
     #[serde(flatten)]
@@ -37,7 +42,8 @@ pub(super) async fn health(State(state): State<AppState>) -> Json<Health> {
     let timestamp = format_ms(now_ms());
     let active_connections = state.active_viewers();
     let reader_bytes = state.reader_budget().used_bytes();
-    Json(Health { status, timestamp, active_connections, reader_bytes, stats })
+    let grpc_addr = state.options().grpc_addr;
+    Json(Health { status, timestamp, active_connections, grpc_addr, reader_bytes, stats })
 }
 
 /// Answers as long as the process runs.

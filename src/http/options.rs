@@ -1,10 +1,12 @@
 //! What an operator can set of the HTTP side.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::HeaderValue;
 
 use super::auth::token::Auth;
+use super::base_path::BasePath;
 
 /// The longest heartbeat or stall timeout.
 const MAX_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
@@ -14,6 +16,10 @@ const MAX_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct HttpOptions {
     /// The origin of the front end that may ask from a browser, such as `http://localhost:3000`.
     pub frontend_url: String,
+    /// The path below which everything is answered.
+    pub base_path: BasePath,
+    /// Where producers push, to be told to who asks how; `None` where it is not known.
+    pub grpc_addr: Option<SocketAddr>,
     /// Who may read.
     pub auth: Auth,
     /// How long a stream stays silent before it sends a heartbeat.
@@ -30,6 +36,8 @@ impl Default for HttpOptions {
     fn default() -> Self {
         Self {
             frontend_url: "http://localhost:3000".into(),
+            base_path: BasePath::default(),
+            grpc_addr: None,
             auth: Auth::None,
             heartbeat: Duration::from_secs(15),
             viewer_stall_timeout: Duration::from_secs(60),

@@ -90,8 +90,25 @@ impl Problem {
 
     /// A single-use sign-in code that does not work.
     pub(super) fn bad_login_code() -> Self {
-        let detail = "the sign-in code is unknown, was used before or has expired";
+        let detail = "this sign-in link was used before or is older than ten minutes: a link works \
+                      once. Ask for a new one, or sign in with a token";
         Self::unauthorized("unauthorized", detail, "Bearer")
+    }
+
+    /// What a page says above the problem's detail.
+    pub(super) fn page_title(&self) -> &'static str {
+        match self.status {
+            StatusCode::UNAUTHORIZED => "Not signed in",
+            StatusCode::NOT_FOUND => "There is no such page",
+            status => status.canonical_reason().unwrap_or("Something went wrong"),
+        }
+    }
+
+    /// A path that is not below `base`.
+    pub(super) fn outside(path: &str, base: &str) -> Self {
+        let detail =
+            format!("there is nothing at {:?}, the server answers below {base}", shorten(path));
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
     /// A request whose sender is unknown; `challenge` says which credentials are accepted.
@@ -112,13 +129,13 @@ impl Problem {
 
     /// A token that deletes nothing.
     pub(super) fn may_not_delete() -> Self {
-        let detail = "the token does not allow to delete tasks, its claim delete must be true";
+        let detail = "the token does not allow deleting tasks: its claim delete must be true";
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
     /// A token that tells no ends.
     pub(super) fn may_not_push() -> Self {
-        let detail = "the token does not allow to end tasks, its claim push must be true";
+        let detail = "the token does not allow ending tasks: its claim push must be true";
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
@@ -130,7 +147,7 @@ impl Problem {
     /// A told end that the store does not keep.
     pub(super) fn not_ended(error: impl Display) -> Self {
         tracing::error!(%error, "the end of a task is not kept");
-        Self::unavailable("not_ended", "the store takes nothing now")
+        Self::unavailable("not_ended", "the store takes no entries now")
     }
 
     /// A task that is not complete, so it cannot be deleted.

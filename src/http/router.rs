@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::{from_fn, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{get, post};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
@@ -12,20 +12,20 @@ use tower_http::cors::CorsLayer;
 use super::app_state::AppState;
 use super::auth::sign_in;
 use super::problem::Problem;
+use super::problem_page::{PREFIX, problems_as_pages};
 use super::{assets, health, logs, sse, stream, tasks};
-
-/// The prefix of the API's paths.
-const PREFIX: &str = "/api/v1/log-streaming";
 
 pub(super) fn router(state: AppState) -> Router {
     let cors = cors(state.frontend().clone());
-    Router::new()
+    let base = state.options().base_path.clone();
+    let router = Router::new()
         .nest(PREFIX, api())
         .merge(pages())
         .fallback(no_such_route)
-        .with_state(state)
-        .layer(map_response(protect))
-        .layer(cors)
+        .with_state(state.clone())
+        .layer(from_fn_with_state(state, problems_as_pages))
+        .layer(cors);
+    base.serve(router).layer(map_response(protect))
 }
 
 fn api() -> Router<AppState> {
@@ -51,6 +51,7 @@ fn streams() -> Router<AppState> {
 
 fn pages() -> Router<AppState> {
     Router::new()
+        .route("/health", get(health::health))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))
         .route("/login", get(sign_in::login))

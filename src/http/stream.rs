@@ -128,9 +128,6 @@ fn header_id(headers: &HeaderMap) -> Result<Option<EventId>, Problem> {
 }
 
 fn query_id(params: &Params) -> Result<Option<EventId>, Problem> {
-    if params.text("lastEventId")?.is_some_and(str::is_empty) {
-        return Ok(None);
-    }
     let rule = "it must be an event id such as 1f2e3d4c-1207";
     params.parsed("lastEventId", rule, |text| text.parse().ok())
 }

@@ -93,6 +93,7 @@ impl Server {
         let (logs, pulls) = (Arc::clone(&log), pull.clone());
         let (intakes, registries) = (intake.clone(), registry.clone());
         let stats = ServerStats::new(intakes, registries, pulls, logs, limit.clone());
+        config.http.grpc_addr = Some(addrs.grpc);
         let http = AppState::new(config.http, source, intake.clone(), stats, drain.clone())?;
         let health = grpc::Health::new().await;
         let grpc = grpc::GrpcOptions::new(intake.clone(), registry, health.clone());

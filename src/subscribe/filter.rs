@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::{Entry, Kind, Offset, WorkerId};
-use crate::encode::Fields;
+use crate::encode::{Fields, parse_time};
 use crate::terminal::plain_text;
 
 /// Conditions that must all hold; an empty list sets none.
@@ -85,8 +85,8 @@ impl Filter {
         if self.since.is_none() && self.until.is_none() {
             return true;
         }
-        let time = fields.timestamp.parse().or_else(|_| fields.received_at.parse::<Timestamp>());
-        let Ok(time) = time else { return false };
+        let time = parse_time(&fields.timestamp).or_else(|| parse_time(&fields.received_at));
+        let Some(time) = time else { return false };
         self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time <= until)
     }
 }

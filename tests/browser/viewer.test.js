@@ -38,6 +38,7 @@ describe('the viewer', { timeout: 180_000 }, () => {
   test('an empty list shows how to push a first log, then the task appears without a reload', async () => {
     await page.goto(server.url);
     await page.getByText('No logs yet').waitFor();
+    await page.getByText(`otto-handler push --to ${server.grpcUrl} --viewer ${server.url} --task first-build -- ls -l`).waitFor();
     await screenshots(page, 'empty');
     await server.push('first/build 1', ['hello']);
     await page.getByRole('link', { name: 'first/build 1' }).click();

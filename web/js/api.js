@@ -1,6 +1,9 @@
 // The HTTP API, as the viewer uses it.
 
-const PREFIX = '/api/v1/log-streaming';
+/** The path that the server answers below, with a slash at its end. */
+export const BASE = globalThis.document?.documentElement?.dataset?.base ?? '/';
+
+const PREFIX = `${BASE}api/v1/log-streaming`;
 
 /** A request that failed: `status` is the response's, or 0 when there was no response. */
 export class ApiError extends Error {
@@ -8,6 +11,11 @@ export class ApiError extends Error {
     super(message);
     this.status = status;
   }
+}
+
+/** The address of a task's page. */
+export function taskPageUrl(taskId) {
+  return `${BASE}tasks/${encodeURIComponent(taskId)}`;
 }
 
 /** The address of `segments` below the API prefix; empty members of `query` are left out. */

@@ -1,5 +1,6 @@
 // Picks the page by the path, and shows the sign-in form instead where the server asks for a token.
 
+import { BASE } from './api.js';
 import { element } from './dom.js';
 import { showLog } from './log_page.js';
 import { currentSession, sessionBadge, signInForm } from './session.js';
@@ -14,9 +15,9 @@ function showPage() {
   clear();
   const host = { view, heading, onSignedOut: askForToken };
   const taskId = taskIdOf(location.pathname);
-  if (location.pathname === '/') stopPage = showTasks(host);
+  if (location.pathname === BASE) stopPage = showTasks(host);
   else if (taskId) stopPage = showLog(host, taskId);
-  else view.replaceChildren(element('p', { class: 'panel' }, 'There is no such page. ', element('a', { href: '/' }, 'All tasks')));
+  else view.replaceChildren(element('p', { class: 'panel' }, 'There is no such page. ', element('a', { href: BASE }, 'All tasks')));
   showSession();
 }
 
@@ -39,9 +40,9 @@ async function showSession() {
 }
 
 function taskIdOf(path) {
-  const encoded = path.match(/^\/tasks\/([^/]+)$/)?.[1];
+  const encoded = path.startsWith(BASE) && path.slice(BASE.length).match(/^tasks\/([^/]+)$/)?.[1];
   try {
-    return encoded && decodeURIComponent(encoded);
+    return encoded ? decodeURIComponent(encoded) : null;
   } catch {
     return null;
   }

@@ -1,6 +1,6 @@
 // The list of tasks, refreshed while its browser tab is visible.
 
-import { getJson } from './api.js';
+import { BASE, getJson, taskPageUrl } from './api.js';
 import { element, setText } from './dom.js';
 import { ago, bytes, count, plural } from './format.js';
 import { lostText, taskWord } from './outcome.js';
@@ -46,16 +46,16 @@ class TasksPage {
   #table = element('table', { class: 'tasks', hidden: true },
     element('thead', {}, element('tr', {}, ...COLUMNS.map((name) => element('th', { scope: 'col' }, name)))),
     this.#body);
-  #empty = emptyState();
+  #empty = new EmptyState();
   #problem = element('p', { class: 'problem', role: 'status' });
   #more = element('button', { type: 'button', hidden: true, onclick: () => this.#loadMore() }, 'Show more tasks');
 
   constructor(view) {
-    view.append(element('div', { class: 'page' }, this.#problem, this.#table, this.#empty, this.#more));
+    view.append(element('div', { class: 'page' }, this.#problem, this.#table, this.#empty.node, this.#more));
   }
 
-  show({ tasks, next }) {
-    if (this.#next === undefined) this.#next = next ?? null;
+  show({ tasks, nextCursor }) {
+    if (this.#next === undefined) this.#next = nextCursor ?? null;
     this.#update(tasks);
     setText(this.#problem, '');
   }
@@ -66,8 +66,8 @@ class TasksPage {
 
   async #loadMore() {
     try {
-      const { tasks, next } = await getJson(['tasks'], { cursor: this.#next });
-      this.#next = next ?? null;
+      const { tasks, nextCursor } = await getJson(['tasks'], { cursor: this.#next });
+      this.#next = nextCursor ?? null;
       this.#update(tasks);
     } catch (error) {
       this.showProblem(error);
@@ -79,7 +79,7 @@ class TasksPage {
     const sorted = [...this.#tasks.values()].sort((a, b) => Date.parse(b.lastTime) - Date.parse(a.lastTime));
     sorted.forEach((task, index) => this.#putRow(this.#row(task), index));
     this.#table.hidden = sorted.length === 0;
-    this.#empty.hidden = sorted.length > 0;
+    this.#empty.show(sorted.length === 0);
     this.#more.hidden = !this.#next;
   }
 
@@ -110,7 +110,7 @@ function taskRow(taskId) {
   const cells = Object.fromEntries(['state', 'workers', 'lines', 'lost', 'size', 'time'].map((name) => [name, element('span')]));
   cells.lost.className = 'lost';
   cells.row = element('tr', {},
-    element('th', { scope: 'row' }, element('a', { href: `/tasks/${encodeURIComponent(taskId)}` }, taskId)),
+    element('th', { scope: 'row' }, element('a', { href: taskPageUrl(taskId) }, taskId)),
     element('td', {}, cells.state),
     element('td', {}, cells.workers),
     element('td', { class: 'number' }, cells.lines, cells.lost),
@@ -123,11 +123,37 @@ function workersText({ total, failed }) {
   return plural(total, 'worker') + (failed ? `, ${count(failed)} failed` : '');
 }
 
-function emptyState() {
-  return element('section', { class: 'panel', hidden: true },
+/** What is shown while there is no task: how to push one to this server. */
+class EmptyState {
+  #command = element('code');
+  #isFilled = false;
+  node = element('section', { class: 'panel', hidden: true },
     element('h2', {}, 'No logs yet'),
     element('p', {}, 'Push a first one from a shell; it shows up here by itself:'),
-    element('pre', {}, element('code', {},
-      'otto-handler push --to http://127.0.0.1:8080 --task first-build -- ls -l')),
-    element('p', {}, '8080 is the default gRPC port. ottoscaler pushes there when its ', element('code', {}, 'OTTO_HANDLER_HOST'), ' points here.'));
+    element('pre', {}, this.#command),
+    element('p', {}, 'ottoscaler pushes to the same address: its variable is ', element('code', {}, 'OTTO_HANDLER_HOST'), '.'));
+
+  show(isShown) {
+    this.node.hidden = !isShown;
+    if (isShown && !this.#isFilled) this.#fill();
+  }
+
+  /** Asks the server where producers push to. */
+  async #fill() {
+    this.#isFilled = true;
+    const { grpcAddr } = await getJson(['health']).catch(() => ({}));
+    setText(this.#command, firstPush(grpcAddr, location));
+  }
+}
+
+/** The command that pushes a first log to the server whose page is at `page`. */
+export function firstPush(grpcAddr, { protocol, host, hostname }) {
+  const to = `http://${reachable(grpcAddr ?? '127.0.0.1:8080', hostname)}`;
+  const viewer = `${protocol}//${host}${BASE}`.replace(/\/$/, '');
+  return `otto-handler push --to ${to} --viewer ${viewer} --task first-build -- ls -l`;
+}
+
+/** The address with this page's host where the server listens on every address. */
+function reachable(address, hostname) {
+  return address.replace(/^(0\.0\.0\.0|\[::\])(?=:)/, hostname);
 }

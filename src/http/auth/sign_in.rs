@@ -31,14 +31,13 @@ pub(in crate::http) async fn enter(
     // `identity` may be that of another token, in the cookie.
     let token = bearer(&headers).ok_or(TokenError::Missing)?;
     let identity = verifier.verify(token)?;
-    let cookie = set_cookie(token, &identity)?;
+    let cookie = set_cookie(&state, token, &identity)?;
     Ok(([(SET_COOKIE, cookie)], Json(describe(&state, &identity))).into_response())
 }
 
 /// Removes the cookie. Needs no token, so that an expired one can be removed.
-pub(in crate::http) async fn leave() -> Response {
-    let cookie = format!("{COOKIE_NAME}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
-    (StatusCode::NO_CONTENT, [(SET_COOKIE, cookie)]).into_response()
+pub(in crate::http) async fn leave(State(state): State<AppState>) -> Response {
+    (StatusCode::NO_CONTENT, [(SET_COOKIE, cookie(&state, "", 0))]).into_response()
 }
 
 /// Signs in with a code and goes on to `next`.
@@ -50,9 +49,10 @@ pub(in crate::http) async fn login(
     let next = params.parsed("next", "it must be a path of this server", local_path)?;
     let code = params.text("code")?.unwrap_or_default();
     let token = state.login_codes().redeem(code).ok_or_else(Problem::bad_login_code)?;
-    let mut response = Redirect::to(next.as_deref().unwrap_or("/")).into_response();
+    let next = state.options().base_path.join_once(next.as_deref().unwrap_or("/"));
+    let mut response = Redirect::to(&next).into_response();
     if let Auth::Jwt(verifier) = &state.options().auth {
-        let cookie = set_cookie(&token, &verifier.verify(&token)?)?;
+        let cookie = set_cookie(&state, &token, &verifier.verify(&token)?)?;
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
     Ok(response)
@@ -66,11 +66,15 @@ fn local_path(text: &str) -> Option<String> {
     (is_local && is_plain).then(|| text.into())
 }
 
-fn set_cookie(token: &str, identity: &Identity) -> Result<HeaderValue, Problem> {
+fn set_cookie(state: &AppState, token: &str, identity: &Identity) -> Result<HeaderValue, Problem> {
     let max_age = identity.time_left().unwrap_or_default().as_secs();
-    let cookie =
-        format!("{COOKIE_NAME}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age={max_age}");
-    HeaderValue::from_str(&cookie).map_err(|_| TokenError::Malformed.into())
+    HeaderValue::from_str(&cookie(state, token, max_age)).map_err(|_| TokenError::Malformed.into())
+}
+
+/// The cookie with this token, for the paths that the server answers.
+fn cookie(state: &AppState, token: &str, max_age: u64) -> String {
+    let path = state.path("/");
+    format!("{COOKIE_NAME}={token}; HttpOnly; SameSite=Strict; Path={path}; Max-Age={max_age}")
 }
 
 fn describe(state: &AppState, identity: &Identity) -> Value {

@@ -1,6 +1,7 @@
 //! A task's history: a page of JSON, or all of it as NDJSON or text.
 
 mod download;
+mod file_name;
 mod format;
 mod line_reader;
 mod missing;
@@ -18,8 +19,9 @@ use super::problem::Problem;
 use super::request::filter::{FILTER_PARAMS, read_filter};
 use super::request::params::{ParamNames, Params};
 use super::request::task_path::TaskPath;
-use crate::domain::{TaskId, TaskSummary};
+use crate::domain::TaskSummary;
 use crate::subscribe::Filter;
+use file_name::disposition;
 use format::Format;
 use line_reader::{LineRange, LineReader};
 use page::{Anchor, PageOptions};
@@ -29,9 +31,6 @@ const KNOWN: &[ParamNames] =
 
 const DEFAULT_PAGE_LINES: u64 = 1000;
 const MAX_PAGE_LINES: u64 = 10_000;
-
-/// The longest name, before its extension, that a download is given, in bytes.
-const MAX_FILE_NAME_BYTES: usize = 100;
 
 /// Lines of one task.
 pub(super) async fn history(
@@ -58,7 +57,7 @@ pub(super) async fn history(
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(query.format.media_type()));
     if query.is_download {
-        response.headers_mut().insert(CONTENT_DISPOSITION, disposition(&task, query.format)?);
+        response.headers_mut().insert(CONTENT_DISPOSITION, disposition(&task, query.format));
     }
     Ok(response)
 }
@@ -131,30 +130,5 @@ fn tells_gaps(text: &str) -> Option<bool> {
         "show" => Some(true),
         "omit" => Some(false),
         _ => None,
-    }
-}
-
-/// A file name that is valid on every system: ASCII, without separators or a leading dot.
-fn disposition(task: &TaskId, format: Format) -> Result<HeaderValue, Problem> {
-    let is_safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let safe = task.as_str().chars().map(|c| if is_safe(c) { c } else { '_' });
-    let name: String = safe.take(MAX_FILE_NAME_BYTES).collect();
-    let name = name.trim_start_matches('.');
-    let value = format!("attachment; filename=\"{name}.{}\"", format.extension());
-    HeaderValue::from_str(&value).map_err(|error| Problem::bad_request("invalid_id", error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_name_is_safe_whatever_the_task_is_called() {
-        let name = |task| {
-            let value = disposition(&TaskId::new(task).unwrap(), Format::Text).unwrap();
-            value.to_str().unwrap().to_owned()
-        };
-        assert_eq!(name("build-7"), "attachment; filename=\"build-7.log\"");
-        assert_eq!(name("../a\"b/ü"), "attachment; filename=\"_a_b__.log\"");
     }
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::params::{ParamNames, Params};
 use crate::domain::WorkerId;
+use crate::encode::parse_time;
 use crate::http::problem::Problem;
 use crate::subscribe::Filter;
 
@@ -38,12 +39,14 @@ pub(in crate::http) fn read_filter(params: &Params) -> Result<Filter, Problem> {
 }
 
 fn time(params: &Params, name: &str) -> Result<Option<Timestamp>, Problem> {
-    if params.text(name)?.is_some_and(str::is_empty) {
-        return Ok(None);
-    }
     let rule = "it must be a time of RFC 3339, as in 2026-11-24T06:57:29Z";
-    // A `+` that was not escaped arrives as a space.
-    params.parsed(name, rule, |text| text.parse().or_else(|_| text.replace(' ', "+").parse()).ok())
+    params.parsed(name, rule, |text| parse_time(text).or_else(|| with_plus(text)))
+}
+
+/// A `+` before an offset that was not escaped arrives as a space.
+fn with_plus(text: &str) -> Option<Timestamp> {
+    let (time, offset) = text.rsplit_once(' ')?;
+    parse_time(&format!("{time}+{offset}"))
 }
 
 #[cfg(test)]
@@ -79,8 +82,18 @@ mod tests {
 
     #[test]
     fn a_time_is_read_with_an_unescaped_plus_too() {
-        let filter = filter("since=2026-01-01T09:00:00+09:00").unwrap();
-        assert_eq!(filter.since, Some("2026-01-01T00:00:00Z".parse().unwrap()));
+        for text in
+            ["2026-01-01T09:00:00+09:00", "2026-01-01%2009:00:00+09:00", "2026-01-01+00:00:00z"]
+        {
+            let since = filter(&format!("since={text}")).unwrap().since;
+            assert_eq!(since, Some("2026-01-01T00:00:00Z".parse().unwrap()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_means_for_ever_is_taken() {
+        let until = filter("until=9999-12-31T23:59:59Z").unwrap().until;
+        assert_eq!(until, Some(Timestamp::MAX));
     }
 
     #[test]

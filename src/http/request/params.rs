@@ -36,9 +36,9 @@ impl Params {
         Problem::bad_parameter(name, value, rule, self.known.concat())
     }
 
-    /// The one value of `name`.
+    /// The one value of `name`. One that is empty is as absent: forms send their empty fields.
     pub(in crate::http) fn text(&self, name: &str) -> Result<Option<&str>, Problem> {
-        let mut values = self.values(name);
+        let mut values = self.values(name).filter(|value| !value.is_empty());
         let first = values.next();
         match values.next() {
             Some(second) => Err(self.refuse(name, second, "and was given before")),
@@ -123,11 +123,15 @@ mod tests {
 
     #[test]
     fn numbers_outside_their_range_are_refused_with_the_range() {
-        for bad in ["limit=0", "limit=11", "limit=-1", "limit=+1", "limit=", "limit=1e1"] {
+        for bad in ["limit=0", "limit=11", "limit=-1", "limit=+1", "limit=1e1"] {
             let problem = params(bad).unwrap().number("limit", 1..=10).unwrap_err();
             assert!(problem.detail.contains("a whole number from 1 to 10"), "{}", problem.detail);
         }
         assert_eq!(params("limit=10").unwrap().number("limit", 1..=10).unwrap(), Some(10));
-        assert_eq!(params("").unwrap().number("limit", 1..=10).unwrap(), None);
+        for absent in ["", "limit=", "limit", "limit=&limit="] {
+            assert_eq!(params(absent).unwrap().number("limit", 1..=10).unwrap(), None, "{absent}");
+        }
+        assert_eq!(params("limit=&limit=3").unwrap().number("limit", 1..=10).unwrap(), Some(3));
+        assert!(params("limit=2&limit=3").unwrap().number("limit", 1..=10).is_err());
     }
 }

@@ -18,7 +18,8 @@ use super::request::params::Params;
 pub(super) fn response(body: impl IntoResponse) -> Response {
     let mut headers = HeaderMap::with_capacity(3);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // A proxy that compresses holds frames back until it has enough of them (RFC 9111 §5.2.2.6).
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     // Otherwise nginx buffers frames before it passes them on.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     let mut response = body.into_response();

@@ -19,13 +19,17 @@ use crate::store::TaskQuery;
 use crate::tasks::Task;
 
 /// How many tasks are looked at in one piece, and how long a page is searched for: a filter may hide
-/// any number. A page that is not full then has a `next` all the same.
+/// any number. A page that is not full then has a `nextCursor` all the same.
 const SCANNED_AT_ONCE: usize = 20_000;
 const SEARCH_TIME: Duration = Duration::from_millis(250);
 
 #[derive(Serialize)]
 pub(in crate::http) struct TaskPage {
     tasks: Vec<TaskView>,
+    /// The `cursor` of the next page.
+    #[serde(rename = "nextCursor")]
+    next_cursor: Option<String>,
+    /// The same under its older name.
     next: Option<String>,
 }
 
@@ -48,8 +52,9 @@ pub(in crate::http) async fn list(
         }
     }
     // The store was asked for not more than what was missing, so nothing is cut off here.
-    let next = query.before.map(|offset| cursor(&state, offset));
-    Ok(Json(TaskPage { tasks: found.iter().map(TaskView::from).collect(), next }))
+    let next_cursor = query.before.map(|offset| cursor(&state, offset));
+    let (tasks, next) = (found.iter().map(TaskView::from).collect(), next_cursor.clone());
+    Ok(Json(TaskPage { tasks, next_cursor, next }))
 }
 
 struct ListQuery {
@@ -67,10 +72,11 @@ impl ListQuery {
         let params = Params::read(uri, &[&["limit", "cursor", "state", "outcome", "name"]])?;
         let limit = params.number("limit", 1..=MAX_LIMIT)?.unwrap_or(DEFAULT_LIMIT) as usize;
         let epoch = state.source().log.epoch();
-        let before = params.parsed("cursor", "it must be the `next` of a page before", |text| {
-            let id: EventId = text.parse().ok()?;
-            (id.epoch == epoch).then_some(id.offset)
-        })?;
+        let before =
+            params.parsed("cursor", "it must be the nextCursor of a page before", |text| {
+                let id: EventId = text.parse().ok()?;
+                (id.epoch == epoch).then_some(id.offset)
+            })?;
         let is_complete = params.parsed("state", "it must be running or complete", |text| {
             Some(match text {
                 "running" => false,

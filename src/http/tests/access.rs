@@ -196,8 +196,17 @@ async fn a_sign_in_link_works_once_and_leads_only_to_this_server() {
     assert!(response.headers()["set-cookie"].to_str().unwrap().starts_with("access_token=ey"));
     for code in [code.as_str(), "", "0000"] {
         let detail = refusal(login(format!("code={code}")).await, 401).await;
-        assert_eq!(detail, "the sign-in code is unknown, was used before or has expired");
+        assert!(detail.starts_with("this sign-in link was used before or is older"), "{detail}");
     }
+    let browser = server.request(Method::GET, "/login?code=0000").header("accept", "text/html,*/*");
+    let page = send(browser).await;
+    assert_eq!(
+        (page.status().as_u16(), &page.headers()["content-type"]),
+        (401, &"text/html; charset=utf-8".parse().unwrap())
+    );
+    assert_eq!(page.headers()["content-security-policy"], "default-src 'self'");
+    let text = page.text().await.unwrap();
+    assert!(text.contains("This sign-in link was used before"), "{text}");
     let code = server.state.login_codes().issue(token("me", 600, None)).unwrap();
     assert_eq!(login(format!("code={code}")).await.headers()["location"], "/");
     server.stop().await;

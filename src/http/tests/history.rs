@@ -177,17 +177,18 @@ async fn tasks_are_listed_newest_first_page_by_page() {
     };
     let first = server.json("/tasks?limit=2").await;
     assert_eq!(ids(&first), ["build-1", "build-4"]);
-    let cursor = first["next"].as_str().unwrap();
+    let cursor = first["nextCursor"].as_str().unwrap();
     let second = server.json(&format!("/tasks?limit=3&cursor={cursor}")).await;
     assert_eq!(ids(&second), ["build-3", "build-2", "build-0"]);
-    assert_eq!(second["next"], Value::Null);
+    assert_eq!((&second["nextCursor"], &second["next"]), (&Value::Null, &Value::Null));
+    assert_eq!(first["next"], first["nextCursor"]);
     assert_eq!(ids(&server.json("/tasks?state=complete").await), ["build-1"]);
     assert_eq!(ids(&server.json("/tasks?state=running").await).len(), 4);
     for (query, expected) in [
         ("limit=1001", "from 1 to 1000"),
-        ("cursor=00000000-1", "it must be the `next` of a page before"),
-        ("cursor=x", "it must be the `next` of a page before"),
-        ("state=", "it must be running or complete"),
+        ("cursor=00000000-1", "it must be the nextCursor of a page before"),
+        ("cursor=x", "it must be the nextCursor of a page before"),
+        ("state=x", "it must be running or complete"),
         ("q=x", "\"q\" is not a parameter here"),
     ] {
         let detail = refusal(server.get(&format!("/tasks?{query}")).await, 400).await;

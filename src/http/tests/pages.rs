@@ -18,6 +18,8 @@ async fn health_counts_viewers_and_knows_the_stores_state() {
     let health = server.json("/health").await;
     assert_eq!((&health["status"], &health["store"]["state"]), (&"healthy".into(), &"ok".into()));
     assert_eq!(health["activeConnections"], 1);
+    let at_root = soon(server.request(Method::GET, "/health").send()).await.unwrap();
+    assert_eq!(json(at_root).await["status"], "healthy");
     health["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     drop(events);
     server.stop().await;
@@ -144,14 +146,20 @@ async fn the_front_ends_origin_may_ask_with_credentials_and_others_may_not() {
 }
 
 #[tokio::test]
-async fn a_head_of_7_kib_is_read_and_one_of_more_than_8_is_answered_431() {
+async fn a_head_of_31_kib_is_served_and_one_of_more_than_32_is_refused_with_a_reason() {
     let server = Server::start().await;
     let with_cookie = |bytes: usize| {
         server.api("/tasks").header("cookie", format!("access_token={}", "x".repeat(bytes)))
     };
-    assert_eq!(soon(with_cookie(7 * 1024).send()).await.unwrap().status(), 200);
-    assert_eq!(soon(with_cookie(9 * 1024).send()).await.unwrap().status(), 431);
-    assert_eq!(json(server.get("/tasks").await).await["next"], serde_json::Value::Null);
+    for served in [9, 31] {
+        assert_eq!(soon(with_cookie(served * 1024).send()).await.unwrap().status(), 200);
+    }
+    for refused in [32, 33, 200] {
+        let response = soon(with_cookie(refused * 1024).send()).await.unwrap();
+        let detail = refusal(response, 431).await;
+        assert!(detail.ends_with("the limits are 32 KiB and 100 fields"), "{detail}");
+    }
+    assert_eq!(json(server.get("/tasks").await).await["nextCursor"], serde_json::Value::Null);
     server.stop().await;
 }
 
@@ -174,7 +182,7 @@ async fn options_that_the_server_cannot_run_with_are_refused_by_name() {
         let heartbeat = new(HttpOptions { heartbeat: found, ..HttpOptions::default() });
         assert_eq!(heartbeat, Err(OptionsError::Period { name: "heartbeat", found }));
         let stall = new(HttpOptions { viewer_stall_timeout: found, ..HttpOptions::default() });
-        assert_eq!(stall, Err(OptionsError::Period { name: "viewer_stall_timeout", found }));
+        assert_eq!(stall, Err(OptionsError::Period { name: "viewer-stall-timeout", found }));
     }
     server.stop().await;
 }

@@ -272,7 +272,7 @@ impl Events {
         let response = soon(request.send()).await.unwrap();
         assert_eq!(response.status(), 200, "{}", response.url());
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        assert_eq!(response.headers()["cache-control"], "no-cache");
+        assert_eq!(response.headers()["cache-control"], "no-cache, no-transform");
         assert_eq!(response.headers()["x-accel-buffering"], "no");
         let mut events = Self { response, buffer: BytesMut::new(), retry_ms: 0 };
         let first = events.next().await.unwrap();

@@ -21,16 +21,23 @@ export class Server {
   #auth;
   #environment;
   #flags;
+  #basePath;
 
-  /** With a `jwtSecret` it asks for tokens; `flags` are those of `serve`. */
-  constructor({ jwtSecret, flags = ['--task-grace', '0s'] } = {}) {
+  /** With a `jwtSecret` it asks for tokens, with a `basePath` such as `/logs` it answers below that; `flags` are those of `serve`. */
+  constructor({ jwtSecret, basePath = '', flags = ['--task-grace', '0s'] } = {}) {
+    this.#basePath = basePath;
     this.#auth = jwtSecret ? 'jwt' : 'none';
     this.#flags = flags;
     this.#environment = jwtSecret ? { JWT_SECRET: jwtSecret } : {};
   }
 
   get url() {
-    return `http://${this.#addresses.http}`;
+    return `http://${this.#addresses.http}${this.#basePath}`;
+  }
+
+  /** Where producers push. */
+  get grpcUrl() {
+    return `http://${this.#addresses.grpc}`;
   }
 
   /** Starts it; a second start uses the same addresses and the same data. */
@@ -38,7 +45,7 @@ export class Server {
     this.#dataDir ??= await mkdtemp(join(tmpdir(), 'otto-handler-browser-'));
     const { grpc, http } = this.#addresses;
     this.#process = this.#spawn(['serve', ...this.#flags, '--auth', this.#auth, '--grpc-addr', grpc, '--http-addr', http,
-      '--data-dir', this.#dataDir, '--print-addrs'], ['ignore', 'pipe', 'pipe']);
+      '--data-dir', this.#dataDir, '--base-path', this.#basePath || '/', '--print-addrs'], ['ignore', 'pipe', 'pipe']);
     this.#addresses = await firstLine(this.#process);
   }
 
