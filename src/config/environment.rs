@@ -51,7 +51,10 @@ pub fn naming_variable(mut error: clap::Error, command: &Command) -> clap::Error
     else {
         return error;
     };
-    let name = args_of(command).find_map(|arg| {
+    // Arguments have their full names only once they are built.
+    let mut command = command.clone();
+    command.build();
+    let name = args_of(&command).find_map(|arg| {
         let name = arg.get_env().filter(|_| arg.to_string() == *flag)?;
         let found = env::var_os(name)?;
         (found.to_string_lossy() == value.as_str()).then(|| name.to_string_lossy().into_owned())

@@ -134,7 +134,7 @@ async fn tail_says_at_once_that_there_is_no_such_task_and_gives_up_on_a_dead_ser
     assert_eq!(gave_up.status.code(), Some(5), "{}", said(&gave_up));
     let wrong = run(&["tail", "--url", "nowhere", "t"], b"").await;
     assert_eq!(wrong.status.code(), Some(2));
-    assert!(said(&wrong).contains("\"nowhere\""), "{}", said(&wrong));
+    assert!(said(&wrong).contains("'nowhere'"), "{}", said(&wrong));
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn a_dead_server_neither_kills_nor_fails_a_build_unless_the_log_is_require
 async fn arguments_that_cannot_be_used_are_named_before_anything_runs() {
     for (arguments, expected) in [
         (&["--to", "ftp://x"][..], "ftp://x"),
-        (&["--to", "http://127.0.0.1:1", "--viewer", "nowhere"][..], "\"nowhere\""),
+        (&["--to", "http://127.0.0.1:1", "--viewer", "nowhere"][..], "'nowhere'"),
         (&["--window=-1"][..], "-1"),
         (&["--give-up-after=-3s"][..], "-3s"),
     ] {

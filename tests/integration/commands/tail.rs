@@ -78,7 +78,7 @@ async fn a_task_that_does_not_exist_and_a_server_that_is_away_are_said_with_code
     let typo = server.run("tail", &["typo", "--no-follow"]).await;
     assert_eq!((typo.code, typo.stdout.as_str()), (Some(4), ""));
     assert!(typo.stderr.contains("there is no task typo"), "{}", typo.stderr);
-    let away = ["tail", "t", "--url", "http://127.0.0.1:9", "--give-up-after", "0s"];
+    let away = ["tail", "t", "--url", "http://127.0.0.1:9", "--give-up-after", "1ms"];
     let away = run(&away, b"").await;
     assert_eq!(away.status.code(), Some(5));
     let away = run(&["tasks", "--url", "http://127.0.0.1:9"], b"").await;

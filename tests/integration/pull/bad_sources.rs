@@ -105,7 +105,7 @@ async fn an_address_that_does_not_answer_is_reported_and_pushes_go_on() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     drop(listener);
-    assert_says(&failure_of(&format!("http://{addr}")).await, "Connection refused");
+    assert_says(&failure_of(&format!("http://{addr}")).await, "connection refused");
     assert_says(&failure_of("nowhere.invalid:9090").await, "failed to lookup address");
 
     let http1 = TcpListener::bind("127.0.0.1:0").await.unwrap();
