@@ -1,6 +1,7 @@
 //! The protocols' other ends: what the commands, and the tests, talk to a server with.
 //!
 //! - [`push`]: sends lines over gRPC and resends what was not acknowledged.
+//! - [`spool`]: keeps on the disk what a push could not deliver, and sends it later.
 //! - [`follow`]: reads a server-sent event stream and resumes it where it broke off.
 //! - [`tasks`]: asks for tasks without their logs.
 //! - [`sse`]: the event stream parser beneath `follow`.
@@ -9,5 +10,6 @@ mod away;
 pub mod backoff;
 pub mod follow;
 pub mod push;
+pub mod spool;
 pub mod sse;
 pub mod tasks;

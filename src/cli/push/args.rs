@@ -1,6 +1,7 @@
 //! The arguments of `push`, and what they mean.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -30,7 +31,8 @@ use crate::domain::{TaskId, WorkerId, WorkerState};
 /// Each line is held until the server has acknowledged it. After a broken connection, lines
 /// without an ACK are sent again; the server keeps each once. A log that cannot be delivered
 /// neither stops nor fails a build: the output is read to its end, and what was not delivered is
-/// counted. With --required that is exit code 5.
+/// counted. With --required that is exit code 5. With --spool it is kept on the disk, and the next
+/// push with the same directory sends it.
 ///
 /// Exit code: the command's; without a command 0, 2 when the arguments or the input cannot be
 /// used, 128 + n after signal n. 5 where that would be 0, with --required and not all delivered.
@@ -72,6 +74,13 @@ pub(in crate::cli) struct Args {
     /// errors go to standard error
     #[arg(long, env = "OTTO_PUSH_TEE", value_parser = BoolishValueParser::new())]
     pub tee: bool,
+    /// Keep what cannot be delivered in files in this directory, which must exist; the next push with
+    /// the same directory sends them, beside its own lines
+    #[arg(long, env = "OTTO_PUSH_SPOOL", value_name = "DIR")]
+    pub spool: Option<PathBuf>,
+    /// How much all files of the spool may have together, at least 64KiB
+    #[arg(long, env = "OTTO_PUSH_SPOOL_BYTES", value_name = "SIZE", default_value = "256MiB")]
+    pub spool_bytes: bytesize::ByteSize,
     /// End with exit code 5 when the server does not keep everything
     #[arg(long, env = "OTTO_PUSH_REQUIRED", value_parser = BoolishValueParser::new())]
     pub required: bool,
@@ -123,7 +132,6 @@ const HTTP_PORT: u16 = 4000;
 pub(super) fn options(args: &Args) -> PushOptions {
     let mut options = PushOptions::new(args.to.clone());
     options.token.clone_from(&args.token);
-    options.first_status = args.status.first_state();
     options.ends_task = args.end_task;
     options.give_up_after = or_for_ever(args.give_up_after.into());
     options.window_bytes = usize::try_from(args.window.as_u64()).unwrap_or(usize::MAX);

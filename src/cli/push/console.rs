@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::client::push::{Error, Notice, Progress, Pusher, Report};
+use crate::client::spool::{SpoolNotice, SpoolReport, SpoolTotals};
 
 use super::input::InputReport;
 
@@ -39,23 +40,81 @@ impl Console {
         self.print(text);
     }
 
-    pub(super) fn notice(&self, notice: Notice) {
+    pub(super) fn notice(&self, notice: &Notice) {
+        if let Some(text) = self.text(notice) {
+            self.print(&text);
+        }
+    }
+
+    /// What is said to `notice`, if anything is.
+    fn text(&self, notice: &Notice) -> Option<String> {
         match notice {
             Notice::Dropped(dropped) => {
-                if self.drops.fetch_add(1, Ordering::Relaxed) < PRINTED_DROPS {
-                    self.print(&format!(
-                        "the server dropped line {}: {}",
-                        dropped.line, dropped.message
-                    ));
-                }
+                let is_printed = self.drops.fetch_add(1, Ordering::Relaxed) < PRINTED_DROPS;
+                let text =
+                    || format!("the server dropped line {}: {}", dropped.line, dropped.message);
+                is_printed.then(text)
             }
             Notice::Disconnected { reason, retry_in } => {
                 let seconds = retry_in.as_secs_f32();
-                self.print(&format!("{reason}; trying again in {seconds:.1} s"));
+                Some(format!("{reason}; trying again in {seconds:.1} s"))
             }
             Notice::StatusRefused { message } => {
-                self.print(&format!("the server refused the worker's status: {message}"));
+                Some(format!("the server refused the worker's status: {message}"))
             }
+        }
+    }
+
+    /// What happened to a file of the spool that is sent.
+    pub(super) fn spool_notice(&self, notice: &SpoolNotice) {
+        let text = match notice {
+            SpoolNotice::Foreign(path) => {
+                Some(format!("{path:?} in the spool is no spool file; it is left alone"))
+            }
+            SpoolNotice::Unusable(error) => Some(format!("{error}; it is left alone")),
+            SpoolNotice::CutOff { path, lines } => Some(format!(
+                "{path:?} was cut off when it was written; its {lines} whole lines were sent"
+            )),
+            SpoolNotice::NotWhole { path, lost } => {
+                Some(format!("{path:?} was sent; {lost} more lines had not fit into the spool"))
+            }
+            SpoolNotice::Refused { path, reason } => {
+                Some(format!("{path:?} cannot be sent, and stays: {reason}"))
+            }
+            SpoolNotice::Push(notice) => self.text(notice).map(|text| format!("spool: {text}")),
+        };
+        if let Some(text) = text {
+            self.print(&text);
+        }
+    }
+
+    /// What was sent from the spool.
+    pub(super) fn spool_totals(&self, totals: SpoolTotals) {
+        let SpoolTotals { files, lines, dropped, waiting } = totals;
+        if files > 0 && !self.is_quiet {
+            let kept = format!("{lines} lines of {files} earlier pushes were sent from the spool");
+            self.print(&format!("{kept}, {dropped} dropped"));
+        }
+        if waiting > 0 {
+            self.print(&format!("{waiting} files in the spool could not be sent, and stay"));
+        }
+    }
+
+    /// What was written to the spool.
+    pub(super) fn spooled(&self, report: &SpoolReport) {
+        if let Some(path) = &report.path {
+            let end = if report.has_end { " and the worker's end" } else { "" };
+            let lines = report.lines;
+            self.print(&format!(
+                "{lines} lines{end} are spooled in {path:?}; the next push with this --spool sends \
+                 them"
+            ));
+        }
+        if let Some(failure) = &report.failure {
+            self.print(&format!("spooling failed: {failure}"));
+        }
+        if report.lost > 0 {
+            self.print(&format!("{} lines are not in the spool, and are lost", report.lost));
         }
     }
 
@@ -85,6 +144,7 @@ impl Console {
         result: &Result<Report, Error>,
         input: &InputReport,
         progress: Progress,
+        spooled: u64,
         elapsed: Duration,
     ) {
         for warning in input.warnings() {
@@ -106,9 +166,10 @@ impl Console {
         }
         let read = pushed + input.late_lines;
         let reconnects = result.as_ref().map_or(0, |report| report.reconnects);
+        let spooled = if spooled > 0 { format!(" ({spooled} spooled)") } else { String::new() };
         self.print(&format!(
             "{read} lines in {:.1} s: {acknowledged} kept, {dropped} dropped, \
-             {undelivered} not delivered, {reconnects} reconnects",
+             {undelivered} not delivered{spooled}, {reconnects} reconnects",
             elapsed.as_secs_f32()
         ));
     }

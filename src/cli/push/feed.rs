@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::input::{Chunk, InputReport, Splitter};
-use crate::client::push::{Line, Pusher};
+use super::spool::Leftovers;
+use crate::client::push::{Ended, Line, Pusher};
 
 /// How long a line may be without a line feed before it is shown as unfinished.
 const UNFINISHED_AFTER: Duration = Duration::from_secs(1);
@@ -22,18 +23,21 @@ const UNFINISHED_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Feed {
     pusher: Pusher,
     sources: Vec<SourceFeed>,
+    /// Where late lines go, if not nowhere.
+    leftovers: Option<Leftovers>,
     clock: LineClock,
     input: InputReport,
 }
 
 impl Feed {
-    pub(super) fn new(pusher: Pusher) -> Self {
-        let clock = LineClock { last_us: 0 };
-        Self { pusher, sources: Vec::new(), clock, input: InputReport::default() }
+    pub(super) fn new(pusher: Pusher, leftovers: Option<Leftovers>) -> Self {
+        let (clock, input) = (LineClock { last_us: 0 }, InputReport::default());
+        Self { pusher, leftovers, sources: Vec::new(), clock, input }
     }
 
     /// Pushes what comes until it ends or `stop` is cancelled, then what was read before that.
-    /// When pushing has ended the rest is read too, and counted: whoever writes it lives on.
+    /// When pushing has ended the rest is read too, counted, and kept in the spool if there is one:
+    /// whoever writes it lives on.
     pub(super) async fn read(
         mut self,
         mut chunks: mpsc::Receiver<Chunk>,
@@ -98,11 +102,17 @@ impl Feed {
     }
 
     async fn push(&mut self, source: &Option<Arc<str>>, messages: Vec<String>) {
+        let mut late = Vec::new();
         for message in messages {
             let timestamp = self.clock.next(Timestamp::now().as_microsecond());
             let line = Line { timestamp, source: source.clone(), message };
-            let is_late = self.pusher.push(line).await.is_err();
-            self.input.late_lines += u64::from(is_late);
+            if let Err(Ended(line)) = self.pusher.push(line).await {
+                late.push(line);
+            }
+        }
+        self.input.late_lines += late.len() as u64;
+        if let Some(leftovers) = self.leftovers.as_ref().filter(|_| !late.is_empty()) {
+            leftovers.keep(late).await;
         }
     }
 }

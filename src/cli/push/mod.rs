@@ -6,6 +6,7 @@ mod console;
 mod feed;
 mod input;
 mod signals;
+mod spool;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,12 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::exit;
 use crate::client::push::{Driver, Error, Pusher, Report, WorkerEnd, pusher};
+use crate::client::spool::{SpoolDir, SpoolReport};
 use crate::domain::WorkerState;
 use command::{Command, CommandEnd, Passer};
 use console::Console;
 use feed::Feed;
 use input::InputReport;
 use signals::Signals;
+use spool::{Leftovers, SpoolSending};
 
 pub(super) use args::Args;
 use args::LastStatus;
@@ -35,55 +38,99 @@ const NOT_STARTED_PATIENCE: Duration = Duration::from_secs(5);
 /// When signals cannot be caught.
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let console = Arc::new(Console::stderr(args.quiet));
-    let code = match args::page(&args) {
-        Err(error) => {
-            console.failure(&error.to_string());
+    let code = match Pushing::prepare(&args, &console) {
+        Err(text) => {
+            console.failure(&text);
             exit::USAGE
         }
-        Ok(page) => push(&args, &page, &console).await?,
+        Ok(pushing) => pushing.run(&args, &console).await?,
     };
     Ok(ExitCode::from(code))
 }
 
-async fn push(args: &Args, page: &str, console: &Arc<Console>) -> anyhow::Result<u8> {
-    let started = Instant::now();
-    let is_piped = args.command.is_empty();
-    let mut signals = if is_piped { Signals::that_stop()? } else { Signals::to_pass_on()? };
-    let notices = console.clone();
-    let observer = Box::new(move |notice| notices.notice(notice));
-    let (pusher, driver) = match pusher(args::options(args), args::producer(args), observer) {
-        Ok(pair) => pair,
-        Err(error) => {
-            console.failure(&error.to_string());
-            return Ok(exit::USAGE);
-        }
-    };
-    console.link(page);
-    let work = if is_piped {
-        Work::on_input(args, &pusher)?
-    } else {
-        match Command::start(&args.command, args.pty, args.tee) {
-            Ok(command) => Work::on_command(args, &pusher, command),
-            Err(error) => {
-                let end = CommandEnd::not_started(&error);
-                let program = args.command[0].to_string_lossy();
-                console.failure(&format!("{program:?}: {}", end.worker.reason));
-                return Ok(report_not_started(args, &pusher, driver, end).await);
-            }
-        }
-    };
-    let progress = tokio::spawn(console.clone().show_progress(pusher.clone()));
-    let ended = work.finish(driver, &mut signals, console).await?;
-    progress.abort();
-    console.summary(&ended.result, &ended.input, pusher.progress(), started.elapsed());
-    Ok(exit_code(args.required, &ended))
+/// What is there before anything is read or started.
+struct Pushing {
+    page: String,
+    pusher: Pusher,
+    driver: Driver,
+    spool: Option<SpoolDir>,
+    leftovers: Option<Leftovers>,
 }
 
-/// Tells the server in the command's place how it ended; the build is not held up for long.
-async fn report_not_started(args: &Args, pusher: &Pusher, driver: Driver, end: CommandEnd) -> u8 {
-    pusher.finish((args.status != LastStatus::None).then_some(end.worker));
-    tokio::time::timeout(NOT_STARTED_PATIENCE, driver.run()).await.ok();
-    end.code
+impl Pushing {
+    /// Says which of the arguments cannot be used.
+    fn prepare(args: &Args, console: &Arc<Console>) -> Result<Self, String> {
+        let page = args::page(args).map_err(|error| error.to_string())?;
+        let spool = spool::of(args).map_err(|error| error.to_string())?;
+        let notices = console.clone();
+        let observer = Box::new(move |notice| notices.notice(&notice));
+        let (producer, first_status) = (args::producer(args), args.status.first_state());
+        let (pusher, driver) = pusher(args::options(args), producer, first_status, observer)
+            .map_err(|error| error.to_string())?;
+        let leftovers = spool.clone().map(|dir| Leftovers::new(dir, pusher.clone(), args.end_task));
+        Ok(Self { page, pusher, driver, spool, leftovers })
+    }
+
+    async fn run(self, args: &Args, console: &Arc<Console>) -> anyhow::Result<u8> {
+        let started = Instant::now();
+        let Self { page, pusher, driver, spool, leftovers } = self;
+        let is_piped = args.command.is_empty();
+        let mut signals = if is_piped { Signals::that_stop()? } else { Signals::to_pass_on()? };
+        console.link(&page);
+        let sending = spool.map(|dir| SpoolSending::start(dir, args::options(args), console));
+        let feed = Feed::new(pusher.clone(), leftovers.clone());
+        let work = if is_piped {
+            Work::on_input(args, &pusher, feed)?
+        } else {
+            match Command::start(&args.command, args.pty, args.tee) {
+                Ok(command) => Work::on_command(args, &pusher, feed, command),
+                Err(error) => {
+                    let end = CommandEnd::not_started(&error);
+                    let program = args.command[0].to_string_lossy();
+                    console.failure(&format!("{program:?}: {}", end.worker.reason));
+                    let told = report_not_started(args, &pusher, driver, &end).await;
+                    spool_rest(leftovers.filter(|_| !told), console).await;
+                    return Ok(end.code);
+                }
+            }
+        };
+        let progress = tokio::spawn(console.clone().show_progress(pusher.clone()));
+        let ended = work.finish(driver, &mut signals, console).await?;
+        progress.abort();
+        let spooled = spool_rest(leftovers.filter(|_| ended.result.is_err()), console).await;
+        if let Some(sending) = sending {
+            // Where the server does not answer, or somebody is in a hurry, nothing is waited for.
+            let is_hopeless = matches!(ended.result, Err(Error::GaveUp { .. }));
+            let is_short = is_hopeless || ended.was_stopped();
+            let limit = args::options(args).give_up_after;
+            let patience = if is_short { Duration::ZERO } else { limit };
+            sending.finish(patience, &mut signals, console).await;
+        }
+        let (progress, elapsed) = (pusher.progress(), started.elapsed());
+        console.summary(&ended.result, &ended.input, progress, spooled.lines, elapsed);
+        Ok(exit_code(args.required, &ended))
+    }
+}
+
+/// Keeps in the spool what is not delivered; without one nothing.
+async fn spool_rest(leftovers: Option<Leftovers>, console: &Console) -> SpoolReport {
+    let Some(leftovers) = leftovers else { return SpoolReport::default() };
+    let report = leftovers.finish().await;
+    console.spooled(&report);
+    report
+}
+
+/// Tells the server in the command's place how it ended; the build is not held up for long. Whether
+/// that was told.
+async fn report_not_started(
+    args: &Args,
+    pusher: &Pusher,
+    driver: Driver,
+    end: &CommandEnd,
+) -> bool {
+    pusher.finish((args.status != LastStatus::None).then(|| end.worker.clone()));
+    let driven = tokio::time::timeout(NOT_STARTED_PATIENCE, driver.run()).await;
+    matches!(driven, Ok(Ok(_)))
 }
 
 /// What is pushed while the driver delivers it.
@@ -113,23 +160,23 @@ struct Ended {
 }
 
 impl Work {
-    fn on_input(args: &Args, pusher: &Pusher) -> std::io::Result<Self> {
+    fn on_input(args: &Args, pusher: &Pusher, feed: Feed) -> std::io::Result<Self> {
         let chunks = input::read_stdin(args.tee)?;
         let stop = CancellationToken::new();
         let (stopped, pusher, last) = (stop.clone(), pusher.clone(), args.status);
         let feeding = tokio::spawn(async move {
-            let input = Feed::new(pusher.clone()).read(chunks, &stopped).await;
+            let input = feed.read(chunks, &stopped).await;
             pusher.finish(end_of_input(last, stopped.is_cancelled()));
             Fed { input, code: None }
         });
         Ok(Self { feeding, stop, passer: None })
     }
 
-    fn on_command(args: &Args, pusher: &Pusher, command: Command) -> Self {
+    fn on_command(args: &Args, pusher: &Pusher, feed: Feed, command: Command) -> Self {
         let passer = Some(command.passer());
         let (pusher, is_told) = (pusher.clone(), args.status != LastStatus::None);
         let stop = CancellationToken::new();
-        let feeding = tokio::spawn(feed_command(command, pusher, is_told, stop.clone()));
+        let feeding = tokio::spawn(feed_command(command, pusher, feed, is_told, stop.clone()));
         Self { feeding, stop, passer }
     }
 
@@ -168,11 +215,12 @@ impl Work {
 async fn feed_command(
     command: Command,
     pusher: Pusher,
+    feed: Feed,
     is_told: bool,
     stop: CancellationToken,
 ) -> Fed {
     let Command { chunks, ended, .. } = command;
-    let input = Feed::new(pusher.clone()).read(chunks, &stop).await;
+    let input = feed.read(chunks, &stop).await;
     let end = ended_of(ended).await;
     pusher.finish(is_told.then_some(end.worker));
     Fed { input, code: Some(end.code) }
@@ -187,6 +235,13 @@ fn end_of_input(last: LastStatus, was_stopped: bool) -> Option<WorkerEnd> {
     let terminated = was_stopped && last != LastStatus::None;
     let state = if terminated { Some(WorkerState::Terminated) } else { last.last_state() };
     state.map(WorkerEnd::from)
+}
+
+impl Ended {
+    /// Whether a signal ended the reading, or all of it.
+    fn was_stopped(&self) -> bool {
+        self.signal.is_some() || matches!(self.result, Err(Error::Interrupted))
+    }
 }
 
 fn exit_code(is_required: bool, ended: &Ended) -> u8 {

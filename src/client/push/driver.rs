@@ -9,7 +9,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
 
 use super::error::Error;
-use super::options::{PushOptions, WorkerEnd};
+use super::options::{PushOptions, TimedStatus};
 use super::report::{Notice, Observer, Report};
 use super::shared_window::SharedWindow;
 use super::window::{Dropped, UnsentSequence};
@@ -122,17 +122,20 @@ impl Driver {
     }
 
     async fn run_to_end(&mut self) -> Result<(), Error> {
-        if let Some(status) = self.options.first_status {
-            self.send_status(&status.into()).await?;
+        let first = self.window.lock().first_status();
+        if let Some(status) = first {
+            self.send_status(&status).await?;
+            self.window.lock().first_status_was_told();
         }
         if let Some(end) = self.deliver().await? {
             self.send_status(&end).await?;
+            self.window.lock().end_was_told();
         }
         Ok(())
     }
 
     /// Streams until every line is acknowledged; returns what to notify last.
-    async fn deliver(&mut self) -> Result<Option<WorkerEnd>, Error> {
+    async fn deliver(&mut self) -> Result<Option<TimedStatus>, Error> {
         loop {
             let began = Instant::now();
             let ended = self.stream().await;
@@ -152,7 +155,7 @@ impl Driver {
     }
 
     /// Sends a worker's status until the server has accepted or refused it.
-    async fn send_status(&mut self, status: &WorkerEnd) -> Result<(), Error> {
+    async fn send_status(&mut self, status: &TimedStatus) -> Result<(), Error> {
         let notification = self.notification(status);
         loop {
             match self.notify(notification.clone()).await {
@@ -323,13 +326,14 @@ impl Driver {
         request
     }
 
-    fn notification(&self, status: &WorkerEnd) -> WorkerStatusNotification {
+    fn notification(&self, timed: &TimedStatus) -> WorkerStatusNotification {
+        let TimedStatus { status, time } = timed;
         let window = self.window.lock();
         WorkerStatusNotification {
             worker_id: window.producer().worker.to_string(),
             task_id: window.producer().task.to_string(),
             status: status_type(status.state).into(),
-            timestamp: format!("{:.3}", jiff::Timestamp::now()),
+            timestamp: time.to_string(),
             reason: status.reason.clone(),
             metadata: status.metadata(self.options.ends_task),
         }

@@ -1,5 +1,7 @@
 //! Why pushing ended before everything was acknowledged.
 
+use super::window::Line;
+
 /// Why pushing failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -28,7 +30,7 @@ pub enum Error {
     },
 }
 
-/// Pushing has ended; the driver's result says why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Pushing has ended; the driver's result says why. The line comes back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("pushing has ended")]
-pub struct Ended;
+pub struct Ended(pub Line);

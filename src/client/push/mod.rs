@@ -8,6 +8,8 @@
 //!
 //! It gives up when no answer has come for [`PushOptions::give_up_after`] although lines wait for
 //! one, or at once when the server refuses for a reason that another attempt cannot change.
+//! [`Pusher::take_undelivered`] then gives what is left, and [`resume`] goes on with it, also in
+//! another process.
 
 mod driver;
 mod error;
@@ -21,28 +23,32 @@ mod window;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tonic::transport::{ClientTlsConfig, Endpoint, Uri};
 
 pub use driver::Driver;
 pub use error::{Ended, Error};
-pub use options::{Producer, PushOptions, WorkerEnd};
+pub use options::{Producer, PushOptions, Resumption, TimedStatus, WorkerEnd};
 pub use report::{Notice, Observer, Report};
-pub use window::{Dropped, Line, Progress};
+pub use window::{Dropped, Line, Progress, Undelivered};
 
 use shared_window::SharedWindow;
 use window::ResendWindow;
+
+use crate::domain::WorkerState;
 
 /// Takes lines. Clones feed the same stream.
 #[derive(Clone)]
 pub struct Pusher {
     window: Arc<SharedWindow>,
+    started: Timestamp,
 }
 
 impl Pusher {
     /// Queues one line; waits while the window is full.
     ///
     /// # Errors
-    /// When pushing has ended, or was finished.
+    /// Gives the line back when pushing has ended, or was finished.
     pub async fn push(&self, line: Line) -> Result<(), Ended> {
         self.window.push(line).await
     }
@@ -53,9 +59,34 @@ impl Pusher {
         self.window.show_unfinished(line);
     }
 
-    /// No more lines: the driver ends once all are acknowledged, and notifies `end` then.
+    /// The next line gets the number `seq`, if that is higher: those before it are missing.
+    pub fn skip_to(&self, seq: u64) {
+        self.window.lock().skip_to(seq);
+    }
+
+    /// No more lines: the driver ends once all are acknowledged, and notifies `end` then, as
+    /// reached now.
     pub fn finish(&self, end: Option<WorkerEnd>) {
+        // A clock that goes back must not put the end before the beginning.
+        let now = Timestamp::now().max(self.started + Duration::from_micros(1));
+        self.finish_at(end.map(|end| TimedStatus::at(end, now)));
+    }
+
+    /// The same for an end that was reached before.
+    pub fn finish_at(&self, end: Option<TimedStatus>) {
         self.window.finish(end);
+    }
+
+    /// Ends pushing, and takes what the server is not known to keep. Its answers that are still
+    /// under way are not read: it may keep some of it.
+    pub fn take_undelivered(&self) -> Undelivered {
+        self.window.stop();
+        self.window.lock().take_undelivered()
+    }
+
+    /// Takes the worker's end, where it was given and not told.
+    pub fn take_end(&self) -> Option<TimedStatus> {
+        self.window.lock().take_end()
     }
 
     /// Counts, as of now.
@@ -64,22 +95,40 @@ impl Pusher {
     }
 }
 
-/// A pusher and its driver, which does the work when it is run.
+/// A pusher with a new session, and its driver, which does the work when it is run.
+/// `first_status` is told before the first line.
 ///
 /// # Errors
 /// When the address or the token cannot be used.
 pub fn pusher(
     options: PushOptions,
     producer: Producer,
+    first_status: Option<WorkerState>,
+    observer: Observer,
+) -> Result<(Pusher, Driver), Error> {
+    let now = Timestamp::now();
+    let first_status = first_status.map(|state| TimedStatus::at(state.into(), now));
+    let session = format!("{:016x}", fastrand::u64(..));
+    let resumption = Resumption { session, next_seq: 1, first_status };
+    resume(options, producer, resumption, observer)
+}
+
+/// The same for a session that goes on.
+///
+/// # Errors
+/// As [`pusher`].
+pub fn resume(
+    options: PushOptions,
+    producer: Producer,
+    resumption: Resumption,
     observer: Observer,
 ) -> Result<(Pusher, Driver), Error> {
     let endpoint = endpoint(&options.to)?;
     let authorization = options.token.as_deref().map(authorization).transpose()?;
-    let session = format!("{:016x}", fastrand::u64(..));
-    let window = ResendWindow::new(producer, session, options.window_bytes);
+    let window = ResendWindow::new(producer, resumption, options.window_bytes);
     let window = Arc::new(SharedWindow::new(window));
     let driver = Driver::new(window.clone(), options, endpoint, authorization, observer);
-    Ok((Pusher { window }, driver))
+    Ok((Pusher { window, started: Timestamp::now() }, driver))
 }
 
 /// The longest wait for a TCP connection.

@@ -1,14 +1,17 @@
 //! Where to push, whose lines, and how patiently.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+use jiff::Timestamp;
 
 use tonic::transport::Uri;
 
 use crate::domain::{TaskId, WorkerId, WorkerState};
 
 /// Whose lines are pushed, and what they have in common.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Producer {
     /// The task that they belong to.
     pub task: TaskId,
@@ -47,6 +50,33 @@ impl From<WorkerState> for WorkerEnd {
     }
 }
 
+/// A worker's status, and when it was reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimedStatus {
+    /// What it says.
+    pub status: WorkerEnd,
+    /// When, in RFC 3339.
+    pub time: Arc<str>,
+}
+
+impl TimedStatus {
+    /// `status`, reached at `time`.
+    pub(super) fn at(status: WorkerEnd, time: Timestamp) -> Self {
+        Self { status, time: format!("{time:.6}").into() }
+    }
+}
+
+/// How a producer's session begins, or goes on in another process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resumption {
+    /// Its name: `otto.session`.
+    pub session: String,
+    /// The number that the next line gets: `otto.seq`.
+    pub next_seq: u64,
+    /// The status to tell before the first line.
+    pub first_status: Option<TimedStatus>,
+}
+
 /// Where to push, and how long to try.
 #[derive(Debug, Clone)]
 pub struct PushOptions {
@@ -54,8 +84,6 @@ pub struct PushOptions {
     pub to: Uri,
     /// Sent as `authorization: Bearer`.
     pub token: Option<String>,
-    /// The status sent before the first line.
-    pub first_status: Option<WorkerState>,
     /// Whether the worker's end is the task's end too.
     pub ends_task: bool,
     /// What lines without an ACK may take, in bytes. A single larger line is sent alone.
@@ -74,7 +102,6 @@ impl PushOptions {
         Self {
             to,
             token: None,
-            first_status: None,
             ends_task: false,
             window_bytes: 8 << 20,
             give_up_after: Duration::from_secs(600),

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::error::Ended;
-use super::options::WorkerEnd;
+use super::options::TimedStatus;
 use super::window::{Line, NextEntry, Offered, ResendWindow};
 use crate::proto::ottoscaler::WorkerLogEntry;
 
@@ -39,7 +39,7 @@ impl SharedWindow {
                     self.lines.notify_waiters();
                     return Ok(());
                 }
-                Offered::Ended => return Err(Ended),
+                Offered::Ended(back) => return Err(Ended(back)),
                 Offered::Full(back) => line = back,
             }
             space.await;
@@ -57,7 +57,7 @@ impl SharedWindow {
         self.lines.notify_waiters();
     }
 
-    pub(super) fn finish(&self, end: Option<WorkerEnd>) {
+    pub(super) fn finish(&self, end: Option<TimedStatus>) {
         self.lock().finish(end);
         self.lines.notify_waiters();
     }

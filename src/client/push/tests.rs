@@ -181,7 +181,6 @@ async fn serve(script: Vec<Act>) -> (Server, SocketAddr) {
 fn options(address: SocketAddr) -> PushOptions {
     let mut options = PushOptions::new(format!("http://{address}").parse().unwrap());
     options.min_backoff = Duration::from_millis(1);
-    options.first_status = Some(WorkerState::Running);
     options
 }
 
@@ -206,7 +205,8 @@ async fn push_all(
     let notices = Arc::new(Mutex::new(Vec::new()));
     let seen = notices.clone();
     let observer = Box::new(move |notice| seen.lock().unwrap().push(notice));
-    let (pusher, driver) = pusher(options, producer(), observer).unwrap();
+    let (pusher, driver) =
+        pusher(options, producer(), Some(WorkerState::Running), observer).unwrap();
     let feed = async move {
         let timestamp: Arc<str> = "2026-01-01T00:00:00.000Z".into();
         for message in messages {
@@ -266,7 +266,7 @@ async fn a_proxy_that_cuts_a_silent_stream_again_and_again_is_nobodys_trouble() 
     let notices = Arc::new(Mutex::new(Vec::new()));
     let seen = notices.clone();
     let observer = Box::new(move |notice| seen.lock().unwrap().push(notice));
-    let (pusher, driver) = pusher(options(address), producer(), observer).unwrap();
+    let (pusher, driver) = pusher(options(address), producer(), None, observer).unwrap();
     let feed = async {
         while server.0.lock().unwrap().ack_modes.len() <= CUTS {
             tokio::task::yield_now().await;
@@ -394,7 +394,7 @@ async fn a_cut_connection_loses_and_doubles_nothing() {
 async fn an_address_that_is_not_http_or_https_is_refused() {
     for bad in ["localhost:8080", "ftp://localhost:8080", "/x"] {
         let options = PushOptions::new(bad.parse().unwrap());
-        let refused = pusher(options, producer(), Box::new(|_| {}));
+        let refused = pusher(options, producer(), None, Box::new(|_| {}));
         assert!(matches!(refused, Err(Error::Unusable(_))), "{bad}");
     }
 }

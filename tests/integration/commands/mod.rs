@@ -4,5 +4,6 @@ mod messages;
 mod pipeline;
 mod push_command;
 mod simulate_command;
+mod spool;
 mod tail;
 mod unfinished;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::client::push::options::{Producer, WorkerEnd};
+use crate::client::push::options::{Producer, Resumption, TimedStatus};
 use crate::proto::ottoscaler::WorkerLogEntry;
 
 /// What a line in the window takes in addition to its message, in bytes.
@@ -37,6 +37,17 @@ pub struct Dropped {
     pub line: u64,
     /// The server's reason.
     pub message: String,
+}
+
+/// What was given to a pusher and the server is not known to keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undelivered {
+    /// Whose lines they are.
+    pub producer: Producer,
+    /// How to go on: the number is that of the next line.
+    pub resumption: Resumption,
+    /// The lines with their numbers, which rise.
+    pub lines: Vec<(u64, Line)>,
 }
 
 /// Counts of lines.
@@ -65,7 +76,7 @@ pub(super) enum NextEntry {
 pub(super) enum Offered {
     Taken,
     Full(Line),
-    Ended,
+    Ended(Line),
 }
 
 /// The server answered an entry that this stream has not sent.
@@ -101,6 +112,10 @@ struct UnfinishedLine {
 pub(super) struct ResendWindow {
     producer: Producer,
     session: String,
+    /// The number of the next line.
+    next_seq: u64,
+    /// Until it was told.
+    first_status: Option<TimedStatus>,
     lines: VecDeque<UnackedLine>,
     bytes: usize,
     limit_bytes: usize,
@@ -108,7 +123,7 @@ pub(super) struct ResendWindow {
     sent: usize,
     removed: u64,
     throttled_until: Option<Instant>,
-    finished: Option<Option<WorkerEnd>>,
+    finished: Option<Option<TimedStatus>>,
     stopped: bool,
     progress: Progress,
     /// Whether the current stream's server takes unfinished lines.
@@ -118,10 +133,12 @@ pub(super) struct ResendWindow {
 }
 
 impl ResendWindow {
-    pub(super) fn new(producer: Producer, session: String, limit_bytes: usize) -> Self {
+    pub(super) fn new(producer: Producer, resumption: Resumption, limit_bytes: usize) -> Self {
         Self {
             producer,
-            session,
+            session: resumption.session,
+            next_seq: resumption.next_seq,
+            first_status: resumption.first_status,
             lines: VecDeque::new(),
             bytes: 0,
             limit_bytes,
@@ -143,15 +160,16 @@ impl ResendWindow {
 
     pub(super) fn offer(&mut self, line: Line) -> Offered {
         if self.stopped || self.finished.is_some() {
-            return Offered::Ended;
+            return Offered::Ended(line);
         }
-        let unacked = UnackedLine { seq: self.progress.pushed + 1, line, dropped: false };
+        let unacked = UnackedLine { seq: self.next_seq, line, dropped: false };
         let fits = self.lines.is_empty() || self.bytes + unacked.bytes() <= self.limit_bytes;
         if !fits {
             return Offered::Full(unacked.line);
         }
         self.unfinished.retain(|unfinished| unfinished.line.source != unacked.line.source);
         self.progress.pushed += 1;
+        self.next_seq += 1;
         self.bytes += unacked.bytes();
         self.lines.push_back(unacked);
         Offered::Taken
@@ -168,8 +186,51 @@ impl ResendWindow {
         self.takes_unfinished |= stream == self.stream;
     }
 
-    pub(super) fn finish(&mut self, end: Option<WorkerEnd>) {
+    /// The next line gets this number, if it is higher than it would be.
+    pub(super) fn skip_to(&mut self, seq: u64) {
+        self.next_seq = self.next_seq.max(seq);
+    }
+
+    pub(super) fn finish(&mut self, end: Option<TimedStatus>) {
         self.finished.get_or_insert(end);
+    }
+
+    /// What to notify before the first line, until it was told.
+    pub(super) fn first_status(&self) -> Option<TimedStatus> {
+        self.first_status.clone()
+    }
+
+    pub(super) fn first_status_was_told(&mut self) {
+        self.first_status = None;
+    }
+
+    /// The end was told: nothing is left to tell.
+    pub(super) fn end_was_told(&mut self) {
+        self.finished = Some(None);
+    }
+
+    /// Takes out what the server is not known to keep.
+    pub(super) fn take_undelivered(&mut self) -> Undelivered {
+        let left = std::mem::take(&mut self.lines);
+        (self.bytes, self.sent) = (0, 0);
+        Undelivered {
+            producer: self.producer.clone(),
+            resumption: Resumption {
+                session: self.session.clone(),
+                next_seq: self.next_seq,
+                first_status: self.first_status.take(),
+            },
+            lines: left
+                .into_iter()
+                .filter(|unacked| !unacked.dropped)
+                .map(|unacked| (unacked.seq, unacked.line))
+                .collect(),
+        }
+    }
+
+    /// The worker's end, where it was given and not told.
+    pub(super) fn take_end(&mut self) -> Option<TimedStatus> {
+        self.finished.replace(None).flatten()
     }
 
     /// Nothing more is taken or sent.
@@ -277,7 +338,7 @@ impl ResendWindow {
     }
 
     /// What to notify last, once no more lines come and all are acknowledged.
-    pub(super) fn end(&self) -> Option<Option<WorkerEnd>> {
+    pub(super) fn end(&self) -> Option<Option<TimedStatus>> {
         self.finished.clone().filter(|_| self.lines.is_empty())
     }
 

@@ -11,7 +11,8 @@ fn window(limit_bytes: usize) -> ResendWindow {
         level: "INFO".into(),
         source: "stdout".into(),
     };
-    ResendWindow::new(producer, "s".into(), limit_bytes)
+    let resumption = Resumption { session: "s".into(), next_seq: 1, first_status: None };
+    ResendWindow::new(producer, resumption, limit_bytes)
 }
 
 fn line(message: &str) -> Line {
@@ -148,14 +149,40 @@ fn a_throttle_holds_lines_back_until_its_time() {
 #[test]
 fn a_finished_window_takes_nothing_and_tells_the_last_status_once_all_is_acknowledged() {
     let mut window = filled(&["a"]);
-    window.finish(Some(WorkerState::Failed.into()));
-    assert_eq!(window.offer(line("b")), Offered::Ended);
+    let end = TimedStatus { status: WorkerState::Failed.into(), time: "now".into() };
+    window.finish(Some(end.clone()));
+    assert_eq!(window.offer(line("b")), Offered::Ended(line("b")));
     assert_eq!(window.end(), None);
     let stream = window.begin_stream();
     send_all(&mut window, stream);
     assert!(matches!(window.next_for(stream, Instant::now()), NextEntry::End));
     window.acknowledge(1).unwrap();
-    assert_eq!(window.end(), Some(Some(WorkerState::Failed.into())));
+    assert_eq!(window.end(), Some(Some(end)));
+}
+
+#[test]
+fn what_is_left_keeps_its_numbers_and_another_window_goes_on_after_them() {
+    let mut first = filled(&["a", "b", "c", "d"]);
+    let stream = first.begin_stream();
+    send_all(&mut first, stream);
+    first.acknowledge(1).unwrap();
+    first.drop_line(3).unwrap();
+    first.stop();
+    let Undelivered { producer, resumption, lines } = first.take_undelivered();
+    assert_eq!(lines, [(2, line("b")), (4, line("d"))]);
+    assert_eq!((resumption.session.as_str(), resumption.next_seq), ("s", 5));
+    assert_eq!((first.unacked_lines(), first.bytes), (0, 0));
+
+    let resumption = Resumption { next_seq: 2, ..resumption };
+    let mut second = ResendWindow::new(producer, resumption, 1 << 20);
+    for (seq, line) in lines {
+        second.skip_to(seq);
+        second.offer(line);
+    }
+    let stream = second.begin_stream();
+    assert_eq!(send_all(&mut second, stream), seqs_and_messages(&[("2", "b"), ("4", "d")]));
+    second.acknowledge(2).unwrap();
+    assert_eq!(second.progress(), Progress { pushed: 2, acknowledged: 2, dropped: 0 });
 }
 
 #[test]
