@@ -3,6 +3,12 @@
 use std::error::Error;
 use std::io;
 
+/// What rustls says of a certificate that it does not trust begins with this.
+const BAD_CERTIFICATE: &str = "invalid peer certificate";
+
+/// What helps then.
+const CERTIFICATE_HELP: &str = "SSL_CERT_FILE can name a file of certificates to trust";
+
 /// The error and its causes, each once.
 pub fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut words = text(error);
@@ -36,8 +42,13 @@ fn text(error: &(dyn Error + 'static)) -> String {
         Some(io::ErrorKind::TimedOut) => "timed out".into(),
         Some(io::ErrorKind::HostUnreachable) => "host unreachable".into(),
         Some(io::ErrorKind::NetworkUnreachable) => "network unreachable".into(),
-        _ => error.to_string(),
+        _ => with_help(error.to_string()),
     }
+}
+
+fn with_help(text: String) -> String {
+    let is_untrusted = text.starts_with(BAD_CERTIFICATE);
+    if is_untrusted { format!("{text} ({CERTIFICATE_HELP})") } else { text }
 }
 
 #[cfg(test)]
@@ -66,6 +77,13 @@ mod tests {
         let expected = format!("cannot start: cannot write the log: {}", full());
         assert_eq!(with_causes(&error), expected);
         assert_eq!(root_cause(&error), full().to_string());
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_told_with_what_helps() {
+        let source = io::Error::other("invalid peer certificate: UnknownIssuer");
+        let expected = "invalid peer certificate: UnknownIssuer (SSL_CERT_FILE can name";
+        assert!(root_cause(&source).starts_with(expected));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use reqwest::Url;
 
 use super::address::http_url;
 use crate::causes::root_cause;
+use crate::client::https;
 use crate::config::configured_http_addr;
 
 /// Ask a running server whether it is ready; the exit code is 0 when it is
@@ -42,7 +43,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => configured_url(&args)?,
     };
     let url = format!("{}/readyz", url.as_str().trim_end_matches('/'));
-    let mut client = reqwest::Client::builder();
+    let mut client = https::builder();
     if !args.timeout.is_zero() {
         client = client.timeout(args.timeout);
     }

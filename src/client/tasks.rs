@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::away::no_answer;
 use super::follow::{UrlError, list_url, task_url};
+use super::https;
 use crate::domain::{Outcome, TaskId};
 
 /// What a server tells of a task; members that nobody here asks for are left out.
@@ -111,7 +112,7 @@ impl TasksClient {
     /// Asks the server at `base`, with `token` where one is needed.
     pub fn new(base: &str, token: Option<&str>) -> Self {
         let token = token.map(str::to_owned);
-        Self { http: reqwest::Client::new(), base: base.to_owned(), token }
+        Self { http: https::client(), base: base.to_owned(), token }
     }
 
     /// What the server tells of `task`; `None` where it has none.

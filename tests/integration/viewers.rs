@@ -1,6 +1,7 @@
 //! Several viewers, late ones, and ones that do not read.
 
 use futures_util::StreamExt;
+use otto_handler::client::https;
 use otto_handler::client::sse::Event;
 use otto_handler::proto::ottoscaler::worker_status_notification::StatusType;
 use otto_handler::proto::ottoscaler::{WorkerLogEntry, WorkerStatusNotification};
@@ -148,7 +149,7 @@ async fn a_build_of_two_steps_is_over_once_and_after_the_second() {
         let task = json(&server.api("/tasks/build")).await;
         assert_eq!((&task["state"], &task["outcome"]), (&"running".into(), &Value::Null));
     }
-    let told = reqwest::Client::new()
+    let told = https::client()
         .post(server.api("/tasks/build/end"))
         .header("content-type", "application/json")
         .body("{}");

@@ -46,7 +46,7 @@ const READ_AHEAD: usize = 256;
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Args {
-    /// The server's HTTP address
+    /// The server's HTTP address; https:// uses the system's certificates (SSL_CERT_FILE)
     #[arg(long, env = "OTTO_TAIL_URL", value_name = "URL", value_parser = http_url_text, default_value = "http://127.0.0.1:4000")]
     pub url: String,
     /// The tasks to follow

@@ -22,6 +22,7 @@ use tokio::time::{Instant, error::Elapsed, sleep_until, timeout};
 
 use super::away::no_answer;
 use super::backoff::Backoff;
+use super::https;
 use super::sse::{Event, Parser};
 
 pub use error::{Error, Refusal};
@@ -67,7 +68,7 @@ impl Follow {
     /// # Errors
     /// When the HTTP client cannot be set up.
     pub fn new(options: FollowOptions) -> Result<Self, Error> {
-        let http = reqwest::Client::builder()
+        let http = https::builder()
             .connect_timeout(options.silence_limit)
             .build()
             .map_err(Error::Request)?;

@@ -115,12 +115,12 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
-    use reqwest::Client;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
     use tokio::net::TcpListener;
     use tokio::time::Instant;
 
     use super::*;
+    use crate::client::https;
     use crate::http::tests::support::accepted;
 
     #[tokio::test]
@@ -137,10 +137,10 @@ mod tests {
         let stall_timeout = Duration::from_secs(60);
         let serving = serve_router(accepted(listener), router, stall_timeout, shutdown.clone());
         let serving = tokio::spawn(serving);
-        let client = Client::new();
+        let client = https::client();
         let text = async || client.get(&url).send().await.unwrap().text().await.unwrap();
         assert_eq!(text().await, "well");
-        assert!(Client::new().get(format!("{url}/panics")).send().await.is_err());
+        assert!(https::client().get(format!("{url}/panics")).send().await.is_err());
         assert_eq!(text().await, "well");
         shutdown.drain.cancel();
         serving.await.unwrap();

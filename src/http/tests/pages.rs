@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::Method;
 
 use super::support::{Events, Server, accepted, draining_with, json, jwt, refusal, soon};
+use crate::client::https;
 use crate::http::{AppState, HttpOptions, OptionsError, serve};
 use crate::store::faults::FaultyDisk;
 use crate::store::{self, Durability};
@@ -210,7 +211,7 @@ fn several_single_threaded_runtimes_serve_one_state() {
         let mut viewers = Vec::new();
         for address in addresses.iter().take(2) {
             let url = format!("http://{address}/api/v1/log-streaming/stream/build");
-            viewers.push(Events::of(reqwest::Client::new().get(url)).await);
+            viewers.push(Events::of(https::client().get(url)).await);
         }
         server.push("build", "w", &["for all"]).await;
         for viewer in &mut viewers {

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 
+use crate::client::https;
 use crate::connections::{Accepted, ConnectionLimit, Shutdown};
 use crate::domain::{Batch, Kind, Records, Run, TaskId, WorkerId, WorkerState};
 use crate::encode::{EntryEncoder, EntryIds, StatusParts, WireLayout, write_gap, write_status};
@@ -110,8 +111,7 @@ impl Server {
         let base = format!("http://{}", listener.local_addr().unwrap());
         let serving =
             tokio::spawn(serve(accepted(listener), state.clone(), draining_with(drain.clone())));
-        let client =
-            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let client = https::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { base, state, drain, serving, tasks, store, dir, client }
     }
 

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::seen::Seen;
 use crate::client::follow::{AtEnd, Follow, FollowOptions, Update};
+use crate::client::https;
 use crate::verify::record::{Event, HISTORY, Start};
 use crate::verify::recorder::Recorder;
 
@@ -124,7 +125,7 @@ async fn stream(target: &ReadTarget, task: &str, recorder: &Recorder) -> Result<
 
 /// The same as one download, line by line.
 async fn fetch(target: &ReadTarget, task: &str, recorder: &Recorder) -> Result<u64, String> {
-    let mut request = reqwest::Client::new().get(target.download(task));
+    let mut request = https::client().get(target.download(task));
     if let Some(token) = &target.token {
         request = request.bearer_auth(token);
     }

@@ -13,6 +13,7 @@ use super::damage::{damage, segments};
 use super::process::{Front, Process};
 use super::proxy::{Cut, Ending, Share};
 use super::volume::Volume;
+use crate::client::https;
 use crate::verify::metrics::Metrics;
 use crate::verify::plan::FaultKind;
 use crate::verify::record::Event;
@@ -229,8 +230,9 @@ impl Injector {
 
     async fn is_ready_in_time(&self) -> bool {
         let url = format!("http://{}/readyz", self.front.http.addr());
+        let client = https::client();
         let ready = timeout_at(Instant::now() + ROOM_PATIENCE, async {
-            while !reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success()) {
+            while !client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
                 sleep(Duration::from_millis(100)).await;
             }
         });

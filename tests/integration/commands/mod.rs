@@ -6,4 +6,5 @@ mod push_command;
 mod simulate_command;
 mod spool;
 mod tail;
+mod tls;
 mod unfinished;

@@ -1,17 +1,13 @@
 //! `push -- command`: what becomes of the command, of its output, and of what the server is told.
 
 use std::process::{Output, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio::net::TcpListener;
 
-use crate::support::{Process, binary, json, ndjson, run, run_with_variable, within};
+use crate::support::{Process, binary, json, ndjson, run, within};
 
 async fn server() -> (tempfile::TempDir, Process) {
     let dir = tempfile::tempdir().unwrap();
@@ -208,51 +204,4 @@ async fn arguments_that_cannot_be_used_are_named_before_anything_runs() {
         assert!(said(&refused).contains(expected), "{}", said(&refused));
         assert_eq!(refused.stdout, b"");
     }
-}
-
-/// Takes TLS off connections and passes them on to `server`; returns the address and a certificate.
-async fn tls_in_front_of(server: &Process) -> (String, String) {
-    let rcgen::CertifiedKey { cert, signing_key } =
-        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
-    let mut config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (grpc, _) = server.ports();
-    tokio::spawn(async move {
-        loop {
-            let (client, _) = listener.accept().await.unwrap();
-            let (acceptor, grpc) = (acceptor.clone(), grpc.clone());
-            tokio::spawn(async move {
-                let Ok(mut client) = acceptor.accept(client).await else { return };
-                let mut server = TcpStream::connect(grpc).await.unwrap();
-                tokio::io::copy_bidirectional(&mut client, &mut server).await.ok();
-            });
-        }
-    });
-    (format!("https://localhost:{port}"), cert.pem())
-}
-
-#[tokio::test]
-async fn lines_are_pushed_over_tls_to_a_server_whose_certificate_is_trusted() {
-    let (dir, server) = server().await;
-    let (to, certificate) = tls_in_front_of(&server).await;
-    let trusted = dir.path().join("trusted.pem");
-    std::fs::write(&trusted, certificate).unwrap();
-    let variable = ("SSL_CERT_FILE", trusted.to_str().unwrap());
-    let arguments = ["push", "--to", &to, "--task", "t", "--required", "--", "echo", "hello"];
-    let pushed = run_with_variable(&arguments, Some(variable), b"").await;
-    assert_eq!(pushed.status.code(), Some(0), "{}", said(&pushed));
-    let lines = ndjson(|path| server.api(path), "t").await;
-    assert_eq!(lines[0]["message"], "hello");
-    // Without it, the certificate is nobody's.
-    let arguments = [&arguments[..5], &["--give-up-after", "1s", "--required", "--", "true"]];
-    let refused = run(&arguments.concat(), b"").await;
-    assert_eq!(refused.status.code(), Some(5), "{}", said(&refused));
-    assert!(said(&refused).contains("certificate"), "{}", said(&refused));
 }

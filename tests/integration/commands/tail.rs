@@ -1,5 +1,6 @@
 //! `tail` and `tasks`, as people use them.
 
+use otto_handler::client::https;
 use serde_json::Value;
 
 use crate::support::{Process, run};
@@ -41,7 +42,7 @@ impl Server {
 
     /// Tells that `task` ended with `outcome`.
     async fn end(&self, task: &str, outcome: &str) {
-        let told = reqwest::Client::new()
+        let told = https::client()
             .post(self.server.api(&format!("/tasks/{task}/end")))
             .header("content-type", "application/json")
             .body(format!("{{\"outcome\":\"{outcome}\"}}"));

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tokio::io::AsyncReadExt;
 
 use super::silent;
-use crate::support::{Process, Producer, connect, entry, json, within};
+use crate::support::{Process, Producer, connect, entry, get, json, within};
 
 async fn health(server: &Process) -> Value {
     json(&server.api("/health")).await
@@ -12,7 +12,7 @@ async fn health(server: &Process) -> Value {
 
 async fn is_ready(server: &Process) -> bool {
     let url = format!("http://{}/readyz", server.http);
-    within("readiness", reqwest::get(url)).await.unwrap().status().is_success()
+    get(&url, None).await.status().is_success()
 }
 
 #[tokio::test]

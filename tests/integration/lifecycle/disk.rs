@@ -15,7 +15,8 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::support::{
-    Process, Producer, TestServer, ack, connect, entry, json, large_lines, numbers, text, within,
+    Process, Producer, TestServer, ack, connect, entry, get, json, large_lines, numbers, text,
+    within,
 };
 
 /// A tmpfs, unmounted when it is dropped.
@@ -62,7 +63,7 @@ async fn readiness(http: &str, status: StatusCode) -> String {
     let url = format!("http://{http}/readyz");
     within("readiness", async {
         loop {
-            let answer = reqwest::get(&url).await.unwrap();
+            let answer = get(&url, None).await;
             if answer.status() == status {
                 return answer.text().await.unwrap();
             }

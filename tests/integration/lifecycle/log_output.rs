@@ -6,7 +6,7 @@ use std::process::Stdio;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
-use crate::support::{Process, Producer, binary, connect, entry};
+use crate::support::{Process, Producer, binary, connect, entry, get};
 
 const FLAGS: [&str; 4] =
     ["--auth=none", "--grpc-addr=127.0.0.1:0", "--http-addr=127.0.0.1:0", "--log=trace"];
@@ -22,7 +22,7 @@ async fn start(stderr: impl Into<Stdio>) -> (tempfile::TempDir, Process) {
 async fn works(server: Process) {
     let mut producer = Producer::open(&mut connect(&server.grpc_url()).await).await;
     producer.push_all(1, (0..500).map(|_| entry("t", "line")).collect()).await;
-    let ready = reqwest::get(format!("http://{}/readyz", server.http)).await.unwrap();
+    let ready = get(&format!("http://{}/readyz", server.http), None).await;
     assert!(ready.status().is_success());
     assert_eq!(server.terminate().await, Some(0));
 }

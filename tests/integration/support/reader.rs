@@ -1,6 +1,7 @@
 //! Readers: an SSE stream event by event, and the history.
 
 use futures_util::{Stream, StreamExt};
+use otto_handler::client::https;
 use otto_handler::client::sse::{Event, Parser};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
@@ -91,7 +92,7 @@ impl Reader {
 }
 
 pub(crate) async fn get(url: &str, last_event_id: Option<&str>) -> Response {
-    let mut request = reqwest::Client::new().get(url);
+    let mut request = https::client().get(url);
     if let Some(id) = last_event_id {
         request = request.header("Last-Event-ID", id);
     }
