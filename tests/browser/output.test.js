@@ -193,4 +193,24 @@ describe('the output of programs in the viewer', { timeout: 180_000 }, () => {
     await waitForLine(page, 4);
     assert.deepEqual(await shownLines(page), [[1, 'one'], [3, 'one again'], [4, 'one more']]);
   });
+
+  test('a keyword with a comma stands in quotes, is found whole, and stays over a reload', async () => {
+    await server.push('commas', ['expected 2, found 3', 'expected 3, found 2', '3 of 3', 'found', 'an error']);
+    await open('commas');
+    await waitForLine(page, 5);
+    const field = page.getByRole('searchbox', { name: 'Words, any of them' });
+    await field.fill('"3, found", error');
+    const expected = [[2, 'expected 3, found 2'], [5, 'an error']];
+    await page.waitForFunction(() => location.search && !document.querySelector('#L1') && document.querySelector('#L5'));
+    assert.deepEqual(await shownLines(page), expected);
+    await page.reload();
+    await waitForLine(page, 5);
+    assert.deepEqual(await shownLines(page), expected);
+    assert.equal(await field.inputValue(), '"3, found", error');
+    // As the API takes it.
+    await open('commas', '?keywords=3,%20found&keywords=');
+    await waitForLine(page, 2);
+    assert.deepEqual(await shownLines(page), [[2, 'expected 3, found 2']]);
+    assert.equal(await field.inputValue(), '"3, found"');
+  });
 });

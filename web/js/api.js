@@ -18,10 +18,11 @@ export function taskPageUrl(taskId) {
   return `${BASE}tasks/${encodeURIComponent(taskId)}`;
 }
 
-/** The address of `segments` below the API prefix; empty members of `query` are left out. */
+/** The address of `segments` below the API prefix; empty members of `query` are left out, and a list has a parameter for each. */
 export function apiUrl(segments, query = {}) {
   const path = segments.map(encodeURIComponent).join('/');
-  const known = Object.entries(query).filter(([, value]) => value != null && value !== '');
+  const known = Object.entries(query).filter(([, value]) => value != null && value !== '')
+    .flatMap(([name, value]) => [value].flat().map((each) => [name, each]));
   const search = new URLSearchParams(known).toString();
   return `${PREFIX}/${path}${search && `?${search}`}`;
 }

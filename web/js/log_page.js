@@ -3,6 +3,7 @@
 import { apiUrl, getJson } from './api.js';
 import { element, setText } from './dom.js';
 import { count, plural, shortId } from './format.js';
+import { formatKeywords, keywordValues, parseKeywords } from './keywords.js';
 import { exitText, workerEndText } from './log/entry_row.js';
 import { LogStream } from './log/log_stream.js';
 import { LogWindow } from './log/log_window.js';
@@ -87,6 +88,7 @@ class LogPage {
       ...LEVELS.map(([value, label]) => element('option', { value, selected: value === this.#filter.level }, label)));
     const keywords = element('input', {
       type: 'search', placeholder: 'Filter: words, comma-separated', 'aria-label': 'Words, any of them', value: this.#filter.keywords,
+      title: 'Lines that contain any of these, separated by commas. A text with a comma stands in quotes: "3, found"',
       oninput: () => {
         clearTimeout(this.#typing);
         this.#typing = setTimeout(() => this.#refilter({ keywords: keywords.value.trim() }), TYPING_PAUSE_MS);
@@ -112,7 +114,7 @@ class LogPage {
     this.#workers.clear();
     this.#lastLine = 0;
     this.#parts.scroller.classList.remove('many-workers', 'levels', 'sources');
-    const filtered = Boolean(this.#filter.level || this.#filter.keywords);
+    const filtered = Boolean(this.#filter.level || parseKeywords(this.#filter.keywords).length);
     this.#window = new LogWindow(this.#parts.scroller, {
       loadPage: filtered ? null : (query) => this.#loadPage(query),
       onChange: () => this.#showFollow(),
@@ -128,7 +130,8 @@ class LogPage {
 
   #streamUrl(lastEventId, filtered) {
     const tail = lastEventId || filtered ? '' : FIRST_LINES;
-    return apiUrl(['stream', this.#taskId], { ...this.#filter, errors: 'events', tail, lastEventId });
+    const keywords = keywordValues(parseKeywords(this.#filter.keywords));
+    return apiUrl(['stream', this.#taskId], { ...this.#filter, keywords, errors: 'events', tail, lastEventId });
   }
 
   async #loadPage(query) {
@@ -358,9 +361,12 @@ function remember(toggle, on) {
   }
 }
 
+/** The page's address has the text of the field; keywords that stand in it one by one, as the API takes them, become that text. */
 function filterOf(search) {
   const query = new URLSearchParams(search);
-  return { level: query.get('level') ?? '', keywords: query.get('keywords') ?? '' };
+  const keywords = query.getAll('keywords');
+  const text = keywords.length > 1 ? formatKeywords(keywords.filter(Boolean)) : keywords[0] ?? '';
+  return { level: query.get('level') ?? '', keywords: text };
 }
 
 function connectionText({ phase, reason }) {

@@ -19,7 +19,9 @@ use tokio::sync::mpsc;
 use super::address::http_url_text;
 use super::exit;
 use super::token_hint::with_hint;
-use crate::client::follow::{AtEnd, FollowOptions, task_page_url, task_stream_url};
+use crate::client::follow::{
+    AtEnd, FollowOptions, append_keywords, task_page_url, task_stream_url,
+};
 use crate::client::tasks::TasksClient;
 use crate::domain::{TaskId, now_ms};
 use crate::encode::format_ms;
@@ -68,8 +70,11 @@ pub(super) struct Args {
     #[arg(long, env = "OTTO_TAIL_WORKER", value_name = "ID,...")]
     pub worker: Option<String>,
     /// Only lines that contain one of these texts, separated by commas
-    #[arg(long, env = "OTTO_TAIL_KEYWORDS", value_name = "TEXT,...")]
-    pub keywords: Option<String>,
+    #[arg(long, env = "OTTO_TAIL_KEYWORDS", value_name = "TEXT,...", value_delimiter = ',')]
+    pub keywords: Vec<String>,
+    /// Only lines that contain this text, which may have commas; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    pub keyword: Vec<String>,
     /// Where to begin: `start`, `now`, or after an event id
     #[arg(long, env = "OTTO_TAIL_FROM", value_name = "start|now|ID")]
     pub from: Option<String>,
@@ -224,10 +229,10 @@ fn to_follow(args: &Args, task: &TaskId) -> anyhow::Result<TaskToFollow> {
         ("level", &args.level),
         ("source", &args.source),
         ("workerId", &args.worker),
-        ("keywords", &args.keywords),
         ("since", &since),
     ];
-    let is_filtered = filters.iter().any(|(_, value)| value.is_some());
+    let keywords = keywords(args);
+    let is_filtered = filters.iter().any(|(_, value)| value.is_some()) || !keywords.is_empty();
     let tail = args.tail.filter(|_| !is_filtered).map(|lines| lines.to_string());
     let follow = args.no_follow.then(|| "false".to_owned());
     let others = [("from", &args.from), ("tail", &tail), ("follow", &follow)];
@@ -235,6 +240,9 @@ fn to_follow(args: &Args, task: &TaskId) -> anyhow::Result<TaskToFollow> {
         if let Some(value) = value {
             url.query_pairs_mut().append_pair(name, value);
         }
+    }
+    if !keywords.is_empty() {
+        append_keywords(&mut url, &keywords);
     }
     let mut stream = FollowOptions::new(url);
     stream.token.clone_from(&args.token);
@@ -247,6 +255,11 @@ fn to_follow(args: &Args, task: &TaskId) -> anyhow::Result<TaskToFollow> {
         follows_reopened: args.follow_reopened,
         give_up_after: args.give_up_after.filter(|limit| !limit.is_zero()),
     })
+}
+
+fn keywords(args: &Args) -> Vec<&str> {
+    let given = args.keywords.iter().chain(&args.keyword);
+    given.map(|keyword| keyword.trim()).filter(|keyword| !keyword.is_empty()).collect()
 }
 
 /// A time as the server reads it; `text` may say how long ago.
@@ -287,6 +300,20 @@ mod tests {
     fn to_follow_of(line: &str) -> anyhow::Result<Vec<TaskToFollow>> {
         let command = Command::try_parse_from(line.split(' '))?;
         tasks(&command.args)
+    }
+
+    #[test]
+    fn each_keyword_is_a_parameter_of_its_own_and_one_with_a_comma_stays_whole() {
+        let query = |arguments: &[&str]| {
+            let command = Command::parse_from([&["tail", "t"], arguments].concat());
+            let url = tasks(&command.args).unwrap().remove(0).stream.url;
+            url.query().unwrap_or_default().to_owned()
+        };
+        assert_eq!(query(&["--keywords", "a, b,"]), "keywords=a&keywords=b");
+        assert_eq!(query(&["--keyword", "3, found"]), "keywords=3%2C+found&keywords=");
+        let both = query(&["--keyword", "3, found", "--keyword=x", "--keywords=y"]);
+        assert_eq!(both, "keywords=y&keywords=3%2C+found&keywords=x");
+        assert_eq!(query(&["--keyword", " "]), "");
     }
 
     #[test]

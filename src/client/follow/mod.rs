@@ -27,7 +27,7 @@ use super::sse::{Event, Parser};
 
 pub use error::{Error, Refusal};
 pub use options::{AtEnd, FollowOptions};
-pub use url::{UrlError, list_url, task_page_url, task_stream_url, task_url};
+pub use url::{UrlError, append_keywords, list_url, task_page_url, task_stream_url, task_url};
 
 use response::ResponseKind;
 

@@ -7,6 +7,9 @@ use crate::domain::TaskId;
 /// The path of the API, by segments.
 const API: [&str; 3] = ["api", "v1", "log-streaming"];
 
+/// The parameter that says which texts lines are to contain.
+const KEYWORDS: &str = "keywords";
+
 /// Why a task has no address.
 #[derive(Debug, thiserror::Error)]
 pub enum UrlError {
@@ -48,6 +51,17 @@ pub fn task_url(base: &str, task: &TaskId) -> Result<Url, UrlError> {
 /// When `base` is not an HTTP address.
 pub fn list_url(base: &str) -> Result<Url, UrlError> {
     address(base, [&API[..], &["tasks"]].concat())
+}
+
+/// Asks `url` for lines that contain one of `keywords`, each a parameter of its own: one that has a
+/// comma is not split.
+pub fn append_keywords(url: &mut Url, keywords: &[&str]) {
+    let mut pairs = url.query_pairs_mut();
+    pairs.extend_pairs(keywords.iter().map(|keyword| (KEYWORDS, keyword)));
+    // The value of a single parameter is split at its commas.
+    if keywords.len() == 1 && keywords[0].contains(',') {
+        pairs.append_pair(KEYWORDS, "");
+    }
 }
 
 fn of_task(base: &str, before: &[&str], task: &TaskId) -> Result<Url, UrlError> {

@@ -103,6 +103,20 @@ async fn the_last_lines_are_the_last_that_pass_the_filter() {
 }
 
 #[tokio::test]
+async fn a_keyword_with_a_comma_is_found_whole() {
+    let server = Server::start().await;
+    let lines = ["expected 2, found 3", "expected 3, found 2", "3 of 3", "found", "error: x"];
+    server.push("t", &[], &lines).await;
+    let shown =
+        async |arguments: &[&str]| server.run("tail", &[&["t"], arguments].concat()).await.stdout;
+    assert_eq!(shown(&["--keyword", "3, found"]).await, "expected 3, found 2\n");
+    let either = shown(&["--keyword", "3, found", "--keyword", "error"]).await;
+    assert_eq!(either, "expected 3, found 2\nerror: x\n");
+    assert_eq!(shown(&["--keywords", "3 of, error"]).await, "3 of 3\nerror: x\n");
+    assert_eq!(shown(&["--keyword", "3, found", "--tail", "1"]).await, "expected 3, found 2\n");
+}
+
+#[tokio::test]
 async fn a_push_may_end_its_task_with_its_worker() {
     let dir = tempfile::tempdir().unwrap();
     let server = Process::start(&dir.path().join("data"), &["--task-grace=1h"], None).await;
