@@ -9,7 +9,7 @@
 //! - Readers at one cursor share one [`BlockRange`], which is rendered once. The ranges read last
 //!   are kept within a share of the budget; the oldest goes first.
 //! - An unfinished line is not in the log. A reader that has all of the log gets the newest one of
-//!   each worker and source ([`unfinished`]), never after the line that it became.
+//!   each worker and source (`unfinished`), never after the line that it became.
 //! - A deleted task has no block in the hub, and its readers are told.
 //! - There is no queue per subscriber: a reader keeps a cursor and waits for changes.
 //!   A task that nobody reads costs one push per block.
