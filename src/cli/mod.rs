@@ -23,6 +23,7 @@ mod tasks;
 mod token;
 mod token_hint;
 mod verify;
+mod words;
 
 /// The command whose flags may stand in a file.
 const SERVE: &str = "serve";

@@ -18,6 +18,7 @@ pub(super) use inspect::{Args as InspectArgs, run as inspect};
 pub(super) use repair::{Args as RepairArgs, run as repair};
 pub(super) use restore::{Args as RestoreArgs, run as restore};
 
+use crate::cli::words::count;
 use crate::server::Descriptors;
 use crate::store::offline::OfflineError;
 
@@ -64,15 +65,4 @@ fn print(text: &str) -> io::Result<()> {
 
 fn size(bytes: u64) -> String {
     ByteSize(bytes).to_string()
-}
-
-/// `n` things, in words: `1 line`, `2 lines`.
-fn count(n: u64, thing: &str) -> String {
-    if n == 1 {
-        return format!("1 {thing}");
-    }
-    match thing.strip_suffix('y') {
-        Some(stem) => format!("{n} {stem}ies"),
-        None => format!("{n} {thing}s"),
-    }
 }

@@ -9,6 +9,7 @@ use crate::client::push::{Error, Notice, Progress, Pusher, Report};
 use crate::client::spool::{SpoolNotice, SpoolReport, SpoolTotals};
 
 use super::input::InputReport;
+use crate::cli::words::count;
 
 /// So many dropped lines are printed one by one.
 const PRINTED_DROPS: u64 = 10;
@@ -104,9 +105,10 @@ impl Console {
     pub(super) fn spooled(&self, report: &SpoolReport) {
         if let Some(path) = &report.path {
             let end = if report.has_end { " and the worker's end" } else { "" };
-            let lines = report.lines;
+            let lines = count(report.lines, "line");
+            let verb = if end.is_empty() && report.lines == 1 { "is" } else { "are" };
             self.print(&format!(
-                "{lines} lines{end} are spooled in {path:?}; the next push with this --spool sends \
+                "{lines}{end} {verb} spooled in {path:?}; the next push with this --spool sends \
                  them"
             ));
         }
@@ -159,7 +161,8 @@ impl Console {
         let Progress { pushed, acknowledged, dropped } = progress;
         let undelivered = pushed - acknowledged - dropped + input.late_lines;
         if undelivered > 0 {
-            self.print(&format!("{undelivered} lines were not delivered"));
+            let verb = if undelivered == 1 { "was" } else { "were" };
+            self.print(&format!("{} {verb} not delivered", count(undelivered, "line")));
         }
         if self.is_quiet {
             return;
@@ -168,9 +171,11 @@ impl Console {
         let reconnects = result.as_ref().map_or(0, |report| report.reconnects);
         let spooled = if spooled > 0 { format!(" ({spooled} spooled)") } else { String::new() };
         self.print(&format!(
-            "{read} lines in {:.1} s: {acknowledged} kept, {dropped} dropped, \
-             {undelivered} not delivered{spooled}, {reconnects} reconnects",
-            elapsed.as_secs_f32()
+            "{} in {:.1} s: {acknowledged} kept, {dropped} dropped, \
+             {undelivered} not delivered{spooled}, {}",
+            count(read, "line"),
+            elapsed.as_secs_f32(),
+            count(reconnects, "reconnect")
         ));
     }
 
@@ -190,13 +195,12 @@ impl InputReport {
     fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.invalid_lines > 0 {
-            let lines = self.invalid_lines;
-            warnings.push(format!("{lines} lines had invalid UTF-8, which was replaced by U+FFFD"));
+            let lines = count(self.invalid_lines, "line");
+            warnings.push(format!("{lines} had invalid UTF-8, which was replaced by U+FFFD"));
         }
         if self.cut_lines > 0 {
-            let lines = self.cut_lines;
-            warnings
-                .push(format!("{lines} lines are longer than 16 MiB, only their heads were sent"));
+            let lines = count(self.cut_lines, "line");
+            warnings.push(format!("of {lines} longer than 16 MiB only the head was sent"));
         }
         if let Some(failure) = &self.failure {
             warnings.push(format!("the input cannot be read: {failure}"));

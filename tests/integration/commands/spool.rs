@@ -236,7 +236,7 @@ async fn a_spooled_log_is_not_delivered_and_a_server_that_stays_away_leaves_it_t
     let place = Place::new();
     let required = place.push_to_nobody("t", &["--required"], "echo one").await;
     assert_eq!(required.status.code(), Some(5), "{}", said(&required));
-    assert!(said(&required).contains("1 lines and the worker's end are spooled"));
+    assert!(said(&required).contains("1 line and the worker's end are spooled"));
     let still = place.push_to_nobody("u", &[], "echo two").await;
     assert_eq!(still.status.code(), Some(0), "{}", said(&still));
     assert!(said(&still).contains("1 files in the spool could not be sent, and stay"));
