@@ -53,9 +53,10 @@ browser: build ## The viewer in a headless Chromium
 	cd tests/browser && npm test
 
 .PHONY: interop
-interop: build ## Clients in other languages against the real server; proxies before it
+interop: build ## Clients in other languages against the real server; proxies before it; Prometheus
 	tests/interop/run
 	tests/interop/proxies/run
+	tests/interop/prometheus/run
 
 .PHONY: dist
 dist: ## The release build, stripped, in dist/ with an SBOM and SHA256SUMS; takes some three minutes

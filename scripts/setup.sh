@@ -16,9 +16,9 @@ if [ ! -d tests/browser/node_modules/@xterm/headless ]; then
   (cd tests/browser && npm ci --silent --no-audit --no-fund)
 fi
 
-# proxy PROGRAM: the program of Debian's package of that name, unpacked under .tools. Nothing is installed or started as a
-# service. Where that cannot be done the tests through this proxy say that they are skipped.
-proxy() {
+# unpacked PROGRAM: the program of Debian's package of that name, unpacked under .tools. Nothing is installed or started as a
+# service. Where that cannot be done the tests with this program say that they are skipped.
+unpacked() {
   if PATH=$PATH:/usr/sbin:$PWD/.tools/$1/usr/sbin:$PWD/.tools/$1/usr/bin command -v "$1" >/dev/null; then return; fi
   echo "setup: installing $1"
   mkdir -p ".tools/$1"
@@ -29,8 +29,9 @@ proxy() {
     for package in ./*.deb; do dpkg-deb -x "$package" . && rm "$package"; done
   ) || echo "setup: $1 cannot be installed"
 }
-proxy nginx
-proxy caddy
+unpacked nginx
+unpacked caddy
+unpacked prometheus # with promtool
 
 tests/interop/setup.sh
 

@@ -11,7 +11,7 @@
 //! task is complete; [`ingest`] is the way in and [`subscribe`] the way out; [`grpc`] and [`http`] are
 //! their transports, and [`pull`] reads from a source where nobody pushes; [`terminal`] says what of a line is
 //! seen; [`stats`] has the numbers
-//! that `/health` shows; [`config`] and [`server`] put it together; [`logging`] is the
+//! that `/health` shows and [`metrics`] writes for Prometheus; [`config`] and [`server`] put it together; [`logging`] is the
 //! process's own log, and [`causes`] says errors in words. [`client`], [`simulate`], [`verify`] and [`cli`] are the other side: clients of
 //! the protocols, a simulated ottoscaler, a checker, the commands.
 
@@ -24,10 +24,12 @@ pub mod counter;
 pub mod domain;
 pub mod encode;
 pub mod grpc;
+pub mod histogram;
 pub mod http;
 pub mod hub;
 pub mod ingest;
 pub mod logging;
+pub mod metrics;
 pub mod permits;
 pub mod proto;
 pub mod pull;

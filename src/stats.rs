@@ -1,4 +1,4 @@
-//! The numbers of a running server, as `/health` shows them.
+//! The numbers of a running server, as `/health` and [`crate::metrics`] show them.
 
 use std::sync::Arc;
 
@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use crate::connections::ConnectionLimit;
 use crate::counter::Counter;
+use crate::histogram::HistogramSnapshot;
 use crate::ingest::{Intake, Registry};
 use crate::pull;
-use crate::store::Log;
+use crate::store::{Log, Stats};
 
 /// Takes snapshots of a running server's numbers. Clones read the same server.
 #[derive(Clone)]
@@ -35,11 +36,14 @@ pub struct Snapshot {
 }
 
 /// What producers sent.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PushStats {
     /// Streams open now.
     pub open_streams: usize,
+    /// How many may be open.
+    #[serde(skip)]
+    pub stream_limit: usize,
     /// Streams opened.
     pub streams: u64,
     /// Entries kept.
@@ -55,6 +59,21 @@ pub struct PushStats {
     /// Bytes that messages and entries take now on their way to the append queue, of those that
     /// --ingest-bytes allows.
     pub held_bytes: usize,
+    /// How many bytes may be held so.
+    #[serde(skip)]
+    pub held_limit_bytes: usize,
+    /// From the reading of a batch to its acks, in nanoseconds.
+    #[serde(skip)]
+    pub ack_latency: HistogramSnapshot,
+    /// Batches whose acks asked their producer to wait.
+    #[serde(skip)]
+    pub throttled: u64,
+    /// For how long together, in milliseconds.
+    #[serde(skip)]
+    pub throttle_ms: u64,
+    /// Batches that found the append queue full.
+    #[serde(skip)]
+    pub queue_waits: u64,
     /// Streams refused because --max-push-streams were open.
     pub refused_streams: u64,
     /// Other calls refused because too many were open.
@@ -65,13 +84,16 @@ pub struct PushStats {
     pub late_messages: u64,
     /// Workers that are registered now.
     pub registered_workers: usize,
+    /// How many may be registered.
+    #[serde(skip)]
+    pub registered_worker_limit: usize,
     /// Registrations refused because --max-registered-workers, or half of them for one task, were
     /// taken.
     pub refused_registrations: u64,
 }
 
 /// What pull is doing, and what it pulled.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PullStats {
     /// What it is doing; where it fails, why.
@@ -94,11 +116,17 @@ pub struct PullStats {
 }
 
 /// The state and size of the store.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreStats {
     /// `ok`, or why it takes no entries.
     pub state: String,
+    /// The name of that state.
+    #[serde(skip)]
+    pub write_state: &'static str,
+    /// All that the store counts.
+    #[serde(skip)]
+    pub stats: Stats,
     /// How full the append queue is, from 0 to 1.
     pub pressure: f32,
     /// Segment files.
@@ -122,7 +150,7 @@ pub struct StoreStats {
 }
 
 /// Connections to both ports.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionStats {
     /// Open now.
@@ -161,6 +189,7 @@ impl ServerStats {
         let count = Counter::get;
         PushStats {
             open_streams: self.intake.open_streams(),
+            stream_limit: self.intake.limits().streams,
             streams: count(&counters.streams),
             kept: count(&counters.kept),
             repeated: count(&counters.repeated),
@@ -168,11 +197,17 @@ impl ServerStats {
             retried: count(&counters.retried),
             bytes: count(&counters.bytes),
             held_bytes: self.intake.budget().used_bytes(),
+            held_limit_bytes: self.intake.budget().limit_bytes(),
+            ack_latency: counters.ack_latency.snapshot(),
+            throttled: count(&counters.throttled),
+            throttle_ms: count(&counters.throttle_ms),
+            queue_waits: count(&counters.queue_waits),
             refused_streams: count(&counters.refused_streams),
             refused_calls: count(&counters.refused_calls),
             refused_for_memory: self.intake.budget().refused(),
             late_messages: self.intake.budget().late(),
             registered_workers: self.registry.in_use(),
+            registered_worker_limit: self.registry.limit(),
             refused_registrations: self.registry.refused(),
         }
     }
@@ -202,6 +237,8 @@ impl ServerStats {
         let stats = self.log.stats();
         let state = self.log.write_state().borrow().clone();
         StoreStats {
+            write_state: state.name(),
+            stats,
             state: state.reason().map_or_else(|| "ok".into(), ToString::to_string),
             pressure: self.log.pressure(),
             segments: stats.segments,

@@ -42,8 +42,11 @@ async fn stopped_twice(signals: &mut StopSignals, stop: &CancellationToken) -> &
 }
 
 fn print_addrs(addrs: Addrs) -> std::io::Result<()> {
-    let line =
+    let mut line =
         serde_json::json!({ "grpc": addrs.grpc.to_string(), "http": addrs.http.to_string() });
+    if let Some(metrics) = addrs.metrics {
+        line["metrics"] = metrics.to_string().into();
+    }
     let mut out = std::io::stdout().lock();
     writeln!(out, "{line}")?;
     out.flush()

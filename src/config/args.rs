@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use super::address::{HttpAddr, socket_addr};
 use super::file::FileSettings;
 use super::life_cycle_args::LifeCycleArgs;
+use super::observe_args::ObserveArgs;
 use crate::http::BasePath;
 use crate::store::Durability;
 
@@ -367,6 +368,10 @@ pub struct ServeArgs {
         help_heading = "Times"
     )]
     pub drain_timeout: Duration,
+
+    /// What an operator sees of the server.
+    #[command(flatten)]
+    pub observe: ObserveArgs,
 
     /// What the server logs about itself, as tracing filter directives, such as info or debug
     #[arg(

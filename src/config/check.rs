@@ -42,6 +42,8 @@ pub struct Config {
     pub grpc_addr: SocketAddr,
     /// Where browsers read.
     pub http_addr: SocketAddr,
+    /// Where the metrics have a port of their own.
+    pub metrics_addr: Option<SocketAddr>,
     /// Whether the bound addresses are printed.
     pub print_addrs: bool,
     /// How many threads serve connections.
@@ -186,6 +188,7 @@ impl Config {
         Ok(Self {
             grpc_addr: args.grpc_addr,
             http_addr,
+            metrics_addr: args.observe.metrics_addr,
             print_addrs: args.print_addrs,
             threads: options::threads(&args),
             store: options::store(&args),

@@ -12,6 +12,7 @@ mod effective;
 mod environment;
 mod file;
 mod life_cycle_args;
+mod observe_args;
 mod options;
 mod reading;
 

@@ -4,7 +4,7 @@ use bytesize::ByteSize;
 use http::Uri;
 
 use super::args::{AuthMode, PullMode, ServeArgs};
-use crate::http::{Auth, HttpOptions, Verifier};
+use crate::http::{Auth, HttpOptions, MetricsPlace, Verifier};
 use crate::hub::hub_blocks_bytes;
 use crate::ingest::Limits;
 use crate::pull::{Mode, Polling, PullOptions};
@@ -46,6 +46,10 @@ pub(super) fn http(args: &ServeArgs) -> HttpOptions {
         heartbeat: args.heartbeat,
         viewer_stall_timeout: args.viewer_stall_timeout,
         max_viewers: args.max_viewers,
+        metrics: match args.observe.metrics_addr {
+            Some(_) => MetricsPlace::OwnPort,
+            None => MetricsPlace::HttpPort,
+        },
         reader_bytes: args.reader_bytes.as_u64() as usize,
     }
 }

@@ -7,10 +7,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::login_codes::LoginCodes;
+use super::observe::problem_counts::ProblemCounts;
+use super::observe::reading::ReadingSources;
 use super::options::{HttpOptions, OptionsError};
 use super::reader_budget::ReaderBudget;
 use super::viewer_permits::ViewerPermits;
 use crate::ingest::Intake;
+use crate::metrics::Metrics;
 use crate::stats::ServerStats;
 use crate::store::WriteState;
 use crate::subscribe::{Source, Ticks};
@@ -33,6 +36,8 @@ struct AppShared {
     drain: CancellationToken,
     viewer_permits: ViewerPermits,
     reader_budget: ReaderBudget,
+    problems: ProblemCounts,
+    metrics: Metrics,
     login_codes: LoginCodes,
 }
 
@@ -48,11 +53,24 @@ impl AppState {
         stats: ServerStats,
         drain: CancellationToken,
     ) -> Result<Self, OptionsError> {
+        let viewer_permits = ViewerPermits::new(options.max_viewers);
+        let reader_budget = ReaderBudget::new(options.reader_bytes);
+        let (write_state, problems) = (source.log.write_state(), ProblemCounts::default());
+        let reading = ReadingSources {
+            hub: source.hub.clone(),
+            viewer_permits: viewer_permits.clone(),
+            reader_budget: reader_budget.clone(),
+            problems: problems.clone(),
+            write_state: write_state.clone(),
+            drain: drain.clone(),
+        };
         let shared = AppShared {
             frontend: options.check()?,
-            write_state: source.log.write_state(),
-            viewer_permits: ViewerPermits::new(options.max_viewers),
-            reader_budget: ReaderBudget::new(options.reader_bytes),
+            metrics: reading.metrics(stats.clone()),
+            write_state,
+            viewer_permits,
+            reader_budget,
+            problems,
             login_codes: LoginCodes::default(),
             options,
             source,
@@ -118,6 +136,16 @@ impl AppState {
     /// Memory for what readers have not taken.
     pub(super) fn reader_budget(&self) -> &ReaderBudget {
         &self.shared.reader_budget
+    }
+
+    /// What was refused.
+    pub(super) fn problems(&self) -> &ProblemCounts {
+        &self.shared.problems
+    }
+
+    /// All numbers, for Prometheus.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
     }
 
     /// Whether the store takes entries, and why not.

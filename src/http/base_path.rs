@@ -13,7 +13,7 @@ use tower::{ServiceExt, service_fn};
 use super::problem::Problem;
 
 /// Answered at the root too: what looks after the process does not come through the proxy.
-const AT_ROOT: [&str; 3] = ["/health", "/livez", "/readyz"];
+const AT_ROOT: [&str; 4] = ["/health", "/livez", "/metrics", "/readyz"];
 
 /// A path such as `/logs`; empty for the root. Has no slash at its end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

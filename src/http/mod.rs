@@ -18,6 +18,7 @@ mod base_path;
 mod connection;
 mod health;
 mod logs;
+mod observe;
 mod options;
 mod problem;
 mod problem_page;
@@ -32,8 +33,8 @@ mod viewer_permits;
 pub use app_state::AppState;
 pub use auth::{Auth, Claims, LoginCodes, SignError, Verifier, sign};
 pub use base_path::{BasePath, BasePathError};
-pub use connection::serve;
-pub use options::{HttpOptions, OptionsError};
+pub use connection::{serve, serve_metrics};
+pub use options::{HttpOptions, MetricsPlace, OptionsError};
 
 #[cfg(test)]
 mod tests;

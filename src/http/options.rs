@@ -28,8 +28,19 @@ pub struct HttpOptions {
     pub viewer_stall_timeout: Duration,
     /// How many viewers may be connected at once.
     pub max_viewers: usize,
+    /// Where the metrics are served.
+    pub metrics: MetricsPlace,
     /// What readers may make the server hold because they have not taken it, in bytes.
     pub reader_bytes: usize,
+}
+
+/// Where the metrics are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsPlace {
+    /// Beside everything else, for holders of a token that may read every task.
+    HttpPort,
+    /// By [`serve_metrics`](super::serve_metrics) alone, for everyone who reaches that port.
+    OwnPort,
 }
 
 impl Default for HttpOptions {
@@ -42,6 +53,7 @@ impl Default for HttpOptions {
             heartbeat: Duration::from_secs(15),
             viewer_stall_timeout: Duration::from_secs(60),
             max_viewers: 1000,
+            metrics: MetricsPlace::HttpPort,
             reader_bytes: 64 << 20,
         }
     }

@@ -139,6 +139,20 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
+    /// A token that names tasks, where the answer tells of all.
+    pub(super) fn needs_all_tasks() -> Self {
+        let detail =
+            "the token names tasks, and the metrics tell of all: it must have no claim tasks";
+        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    }
+
+    /// A mistake of this program.
+    pub(super) fn internal(error: impl Display) -> Self {
+        tracing::error!(%error, "a request cannot be answered");
+        let detail = "the request cannot be answered because of a mistake in this program";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
     /// A body that is not the JSON that the route takes.
     pub(super) fn bad_body(error: &JsonRejection) -> Self {
         Self::new(error.status(), "invalid_body", error.body_text())

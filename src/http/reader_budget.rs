@@ -18,6 +18,7 @@ const READS: usize = 4;
 /// The memory budget of all readers. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct ReaderBudget {
+    bytes: usize,
     ahead: BytePermits,
     large: BytePermits,
     reads: Permits,
@@ -26,12 +27,17 @@ pub(super) struct ReaderBudget {
 impl ReaderBudget {
     pub(super) fn new(bytes: usize) -> Self {
         let half = || BytePermits::new(bytes / 2);
-        Self { ahead: half(), large: half(), reads: Permits::new(READS) }
+        Self { bytes, ahead: half(), large: half(), reads: Permits::new(READS) }
     }
 
     /// How many bytes are held now.
     pub(super) fn used_bytes(&self) -> usize {
         self.ahead.used_bytes() + self.large.used_bytes()
+    }
+
+    /// How many bytes may be held.
+    pub(super) fn limit_bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Reservation for `bytes` that were read ahead or are shared, if there is some.

@@ -1,8 +1,8 @@
 //! Which path leads where.
 
 use axum::Router;
-use axum::extract::Request;
-use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::extract::{Request, State};
+use axum::middleware::{from_fn, from_fn_with_state, map_response, map_response_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
@@ -11,6 +11,8 @@ use tower_http::cors::CorsLayer;
 
 use super::app_state::AppState;
 use super::auth::sign_in;
+use super::observe::scrape;
+use super::options::MetricsPlace;
 use super::problem::Problem;
 use super::problem_page::{PREFIX, problems_as_pages};
 use super::{assets, health, logs, sse, stream, tasks};
@@ -21,11 +23,14 @@ pub(super) fn router(state: AppState) -> Router {
     let router = Router::new()
         .nest(PREFIX, api())
         .merge(pages())
+        .merge(metrics(state.options().metrics))
         .fallback(no_such_route)
         .with_state(state.clone())
-        .layer(from_fn_with_state(state, problems_as_pages))
+        .layer(from_fn_with_state(state.clone(), problems_as_pages))
         .layer(cors);
-    base.serve(router).layer(map_response(protect))
+    base.serve(router)
+        .layer(map_response_with_state(state, count_problems))
+        .layer(map_response(protect))
 }
 
 fn api() -> Router<AppState> {
@@ -61,12 +66,40 @@ fn pages() -> Router<AppState> {
         .method_not_allowed_fallback(no_such_method)
 }
 
+/// The metrics, where they have no port of their own.
+fn metrics(place: MetricsPlace) -> Router<AppState> {
+    match place {
+        MetricsPlace::HttpPort => Router::new()
+            .route("/metrics", get(scrape::for_token))
+            .method_not_allowed_fallback(no_such_method),
+        MetricsPlace::OwnPort => Router::new(),
+    }
+}
+
+/// What is served on the metrics' own port.
+pub(super) fn metrics_router(state: AppState) -> Router {
+    Router::new()
+        .route("/metrics", get(scrape::for_everyone))
+        .method_not_allowed_fallback(no_such_method)
+        .fallback(no_such_route)
+        .with_state(state)
+        .layer(map_response(protect))
+}
+
 async fn no_such_route(uri: Uri) -> Problem {
     Problem::no_such_route(uri.path())
 }
 
 async fn no_such_method(request: Request) -> Problem {
     Problem::no_such_method(request.method().as_str(), request.uri().path())
+}
+
+/// Counts the problem that `response` tells, if it does.
+async fn count_problems(State(state): State<AppState>, response: Response) -> Response {
+    if let Some(problem) = response.extensions().get::<Problem>() {
+        state.problems().add(problem.code);
+    }
+    response
 }
 
 /// A browser must never take what producers wrote for a page, and no cache may keep it.

@@ -12,6 +12,7 @@ use super::request::params::{ParamNames, Params};
 use super::request::task_path::TaskPath;
 use super::sse;
 use super::sse::viewer::{Viewer, ViewerOptions};
+use super::viewer_permits::Transport;
 use crate::domain::{EventId, Scope};
 use crate::subscribe::{Filter, ReaderSession, Start};
 
@@ -49,7 +50,7 @@ async fn open(
     scope: Scope,
     query: StreamQuery,
 ) -> Result<Response, Problem> {
-    let permit = state.viewer_permits().acquire()?;
+    let permit = state.viewer_permits().acquire(Transport::Sse)?;
     let source = state.viewer_source();
     let epoch = source.log.epoch();
     let session = ReaderSession::open(source, scope, query.start, query.follow).await?;

@@ -26,6 +26,7 @@ mod unfinished;
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::counter::Counter;
 use crate::domain::{Block, IdMap, Offset, Scope, TaskId};
 
 pub use block_range::BlockRange;
@@ -50,12 +51,23 @@ pub struct Hub(Arc<HubShared>);
 
 #[derive(Debug)]
 struct HubShared {
+    budget_bytes: usize,
     /// How many bytes the windows' blocks may count for.
     blocks_bytes: usize,
+    replays: ReplayCounters,
     all: Arc<LiveWindow>,
     ranges: Arc<RecentRanges>,
     unfinished: Arc<UnfinishedLines>,
     state: Mutex<HubState>,
+}
+
+/// How often readers had to read the log in place of their window.
+#[derive(Debug, Default)]
+pub struct ReplayCounters {
+    /// Reads of the log.
+    pub reads: Counter,
+    /// Readers of a window that fell behind its start offset.
+    pub lags: Counter,
 }
 
 #[derive(Debug)]
@@ -86,7 +98,9 @@ impl Hub {
             ranges: Arc::clone(&ranges),
         };
         Self(Arc::new(HubShared {
+            budget_bytes,
             blocks_bytes: hub_blocks_bytes(budget_bytes),
+            replays: ReplayCounters::default(),
             all: Arc::new(LiveWindow::new(tail, Arc::clone(&ranges))),
             ranges,
             unfinished: Arc::default(),
@@ -142,6 +156,16 @@ impl Hub {
     /// How many bytes of the budget windows and ranges take now.
     pub fn bytes(&self) -> usize {
         self.0.lock().bytes + self.0.ranges.bytes()
+    }
+
+    /// How many bytes windows and ranges may take.
+    pub fn limit_bytes(&self) -> usize {
+        self.0.budget_bytes
+    }
+
+    /// How often readers had to read the log.
+    pub fn replays(&self) -> &ReplayCounters {
+        &self.0.replays
     }
 }
 
@@ -236,6 +260,14 @@ impl Subscription {
     /// read: where that has nothing more, all lines before these were read.
     pub fn unfinished_since(&self, version: u64) -> UnfinishedSince {
         self.hub.0.unfinished.since(&self.scope, version)
+    }
+
+    /// Notes that the reader reads the log, because the window does not reach back to its cursor;
+    /// and whether it has read the window before, so that it lags.
+    pub fn note_replay(&self, has_lagged: bool) {
+        let ReplayCounters { reads, lags } = self.hub.replays();
+        reads.add(1);
+        lags.add(has_lagged.into());
     }
 
     /// Whether the task was deleted since the subscription began.

@@ -1,6 +1,7 @@
 //! Acks: what a producer learns of each of its entries, in order.
 
 use std::iter::Peekable;
+use std::time::{Duration, Instant};
 use std::vec;
 
 use super::budget::Reservation;
@@ -45,6 +46,8 @@ pub(super) struct PendingAcks {
     first: u64,
     /// The sequence after the last entry's.
     end: u64,
+    /// When the first of them was read that is not dropped.
+    read_at: Option<Instant>,
     /// Those of them that are dropped, in order.
     dropped: Vec<DroppedEntry>,
     /// Reservation for the batch, and then for the reasons of what was dropped.
@@ -60,7 +63,7 @@ struct DroppedEntry {
 impl PendingAcks {
     /// Nothing yet; the next entry is `first`.
     pub(super) fn starting_at(first: u64) -> Self {
-        Self { first, end: first, dropped: Vec::new(), budget: None }
+        Self { first, end: first, read_at: None, dropped: Vec::new(), budget: None }
     }
 
     /// Holds `budget` until [`PendingAcks::release_budget`], or until the acks are taken.
@@ -77,6 +80,7 @@ impl PendingAcks {
 
     /// Adds the next entry, whose ack depends on its batch.
     pub(super) fn add(&mut self) {
+        self.read_at.get_or_insert_with(Instant::now);
         self.end += 1;
     }
 
@@ -84,6 +88,11 @@ impl PendingAcks {
     pub(super) fn add_dropped(&mut self, reason: String) {
         self.dropped.push(DroppedEntry { sequence: self.end, reason });
         self.end += 1;
+    }
+
+    /// How long ago the first entry was read that depends on the batch; `None` where none does.
+    pub(super) fn waited(&self) -> Option<Duration> {
+        self.read_at.map(|read_at| read_at.elapsed())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -127,7 +136,7 @@ impl Acks {
         throttle_ms: u32,
         mode: AckMode,
     ) -> Self {
-        let PendingAcks { first, end, dropped, budget } = pending_acks;
+        let PendingAcks { first, end, dropped, budget, .. } = pending_acks;
         let dropped = dropped.into_iter().peekable();
         Self { next: first, end, dropped, status, throttle_ms, mode, _budget: budget }
     }

@@ -61,6 +61,11 @@ impl IngestBudget {
         self.0.unfinished.used_bytes() + self.0.encoded.used_bytes()
     }
 
+    /// How many bytes may be held.
+    pub fn limit_bytes(&self) -> usize {
+        self.0.bytes
+    }
+
     /// How many messages got no memory in time.
     pub fn refused(&self) -> u64 {
         self.0.refused.get()

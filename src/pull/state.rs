@@ -8,10 +8,11 @@ use tokio::sync::watch;
 use crate::counter::Counter;
 
 /// What pull is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case", rename_all_fields = "camelCase")]
 pub enum PullState {
     /// It is not asked for.
+    #[default]
     Off,
     /// Somebody pushes, or did until a moment ago.
     Waiting,
@@ -34,6 +35,9 @@ pub enum PullState {
 }
 
 impl PullState {
+    /// The names of all.
+    pub const NAMES: &[&str] = &["off", "waiting", "connecting", "pulling", "backing_off"];
+
     /// The name in metrics.
     pub const fn name(&self) -> &'static str {
         match self {

@@ -5,8 +5,9 @@ use std::fs;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors that the store and everything else may open later, beside the segment files that
-/// stay open for reading: segments that are begun, names that are made durable, a pull.
-const RESERVED: usize = 32;
+/// stay open for reading: segments that are begun, names that are made durable, a pull, connections to
+/// the metrics' own port.
+const RESERVED: usize = 40;
 
 /// The part of all descriptors that segment files may take which stay open for reading.
 const OPEN_SEGMENTS_DIVISOR: usize = 8;

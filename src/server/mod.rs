@@ -39,6 +39,9 @@ use tokio_util::sync::CancellationToken;
 /// The shortest time between two writes to a busy viewer.
 const VIEWER_TICK: Duration = Duration::from_millis(10);
 
+/// Connections to the metrics' own port, beside all others: it answers also when these are used up.
+const METRICS_CONNECTIONS: usize = 8;
+
 /// What runs until the drain, each ending well or with the reason why the server cannot go on.
 type Services = JoinSet<anyhow::Result<()>>;
 
@@ -49,6 +52,8 @@ pub struct Addrs {
     pub grpc: SocketAddr,
     /// Browsers read here.
     pub http: SocketAddr,
+    /// Prometheus scrapes here, where the metrics have a port of their own.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// A running server.
@@ -84,7 +89,12 @@ impl Server {
 
         let grpc_listener = bind("grpc-addr", config.grpc_addr).await?;
         let http_listener = bind("http-addr", config.http_addr).await?;
-        let addrs = Addrs { grpc: grpc_listener.local_addr()?, http: http_listener.local_addr()? };
+        let metrics_listener = bind_if_given("metrics-addr", config.metrics_addr).await?;
+        let addrs = Addrs {
+            grpc: grpc_listener.local_addr()?,
+            http: http_listener.local_addr()?,
+            metrics: metrics_listener.as_ref().map(TcpListener::local_addr).transpose()?,
+        };
         let threads = RuntimeThreads::start(config.threads).context("cannot start the threads")?;
         let limit = ConnectionLimit::new(descriptors.connections());
 
@@ -109,6 +119,13 @@ impl Server {
         serve_port(port, &threads, &mut services, &drain, |connections, _| {
             http::serve(connections, http.clone(), shutdown.clone()).map(Ok)
         });
+        if let Some(listener) = metrics_listener {
+            let limit = ConnectionLimit::new(METRICS_CONNECTIONS).port();
+            let port = Port { listener, limit };
+            serve_port(port, &threads, &mut services, &drain, |connections, _| {
+                http::serve_metrics(connections, http.clone(), shutdown.clone()).map(Ok)
+            });
+        }
         if let Some(service) = pull_service {
             services.spawn(service.run(drain.clone()).map(Ok));
         }
@@ -118,6 +135,9 @@ impl Server {
         services.spawn(health.follow(log, drain.clone()).map(Ok));
         services.spawn(watch_committer(store.clone(), drain));
         tracing::info!(grpc = %addrs.grpc, http = %addrs.http, "serving");
+        if let Some(metrics) = addrs.metrics {
+            tracing::info!(%metrics, "serving the metrics");
+        }
         let drain_timeout = config.drain_timeout;
         Ok(Self { addrs, shutdown, drain_timeout, services, threads, intake, store, http, pull })
     }
@@ -179,6 +199,16 @@ fn pull_from(
 
 async fn bind(name: &str, addr: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(addr).await.with_context(|| format!("cannot listen on {name} {addr}"))
+}
+
+async fn bind_if_given(
+    name: &str,
+    addr: Option<SocketAddr>,
+) -> anyhow::Result<Option<TcpListener>> {
+    match addr {
+        Some(addr) => bind(name, addr).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// Serves a port on every thread: `serve` takes one thread's share of the connections.

@@ -387,7 +387,9 @@ impl Log for Store {
     }
 
     fn stats(&self) -> Stats {
-        self.0.shared.stats()
+        let units = self.0.queue_units;
+        let used = units.saturating_sub(self.0.shared.queue_permits.available_permits());
+        self.0.shared.stats().with_queue(used * QUEUE_UNIT_BYTES, units * QUEUE_UNIT_BYTES)
     }
 
     fn write_state(&self) -> watch::Receiver<WriteState> {

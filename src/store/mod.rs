@@ -58,7 +58,7 @@ mod tests;
 mod writing;
 
 pub use commit::{OnCommit, OnDelete};
-pub use counters::Stats;
+pub use counters::{CommitSizes, GapCount, KeptGaps, Stats};
 pub use disk::{Disk, DiskFile, FileState, RealDisk, Room};
 pub use handle::{RecoveredStore, Store, open, recover};
 pub use limits::{TaskAgeLimit, WallClock};

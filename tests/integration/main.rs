@@ -15,6 +15,7 @@ mod lifecycle;
 mod long_lines;
 mod memory;
 mod memory_mode;
+mod metrics;
 mod packed;
 mod pull;
 mod push;

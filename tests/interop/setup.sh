@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the interop clients need, under .tools/ and go's and npm's own caches: setup.sh [go|node|python|grpcurl|buf]...
+# Installs what the interop clients need, under .tools/ and go's and npm's own caches: setup.sh [go|node|python|grpcurl|buf|openmetrics]...
 # Quick when everything is installed. Exits with 77, the reason as the last line, when a toolchain is missing and cannot be installed.
 set -euo pipefail
 
@@ -58,8 +58,12 @@ setup_grpcurl() {
     "github.com/fullstorydev/grpcurl/cmd/grpcurl@v$grpcurl_version" || unavailable 'go install of grpcurl failed'
 }
 
+setup_openmetrics() {
+  venv openmetrics "$here/prometheus/requirements.txt"
+}
+
 mkdir -p "$tools/bin"
-[ $# -gt 0 ] || set -- go node python grpcurl buf
+[ $# -gt 0 ] || set -- go node python grpcurl buf openmetrics
 for part in "$@"; do
   "setup_$part"
 done

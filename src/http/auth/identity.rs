@@ -38,6 +38,11 @@ impl Identity {
         self.expires_at.map(|at| Duration::from_millis(left_ms(at)))
     }
 
+    /// Refuses whoever may not read every task.
+    pub(in crate::http) fn check_all(&self) -> Result<(), Problem> {
+        if matches!(self.tasks, Access::All) { Ok(()) } else { Err(Problem::needs_all_tasks()) }
+    }
+
     /// Refuses a task that they may not delete.
     pub(in crate::http) fn check_deletion(&self, task: &TaskId) -> Result<(), Problem> {
         self.check(task)?;

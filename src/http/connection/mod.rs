@@ -5,4 +5,4 @@ mod phase;
 mod serve;
 mod watched_io;
 
-pub use serve::serve;
+pub use serve::{serve, serve_metrics};

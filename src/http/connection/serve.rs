@@ -31,6 +31,9 @@ const MAX_BUFFER_BYTES: usize = MAX_HEAD_BYTES;
 /// would look like a stalled one.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
+/// A scraper that takes nothing for so long is closed.
+const METRICS_STALL_TIMEOUT: Duration = Duration::from_secs(10);
+
 type Io<S> = TokioIo<WatchedIo<Pin<Box<TimeoutStream<S>>>>>;
 type Connection<S> = http1::Connection<Io<S>, PhaseService<TowerToHyperService<Router>>>;
 
@@ -40,6 +43,16 @@ pub async fn serve(connections: impl Stream<Item = Accepted>, state: AppState, s
     let stall_timeout = state.options().viewer_stall_timeout;
     let router = router::router(state.on_another_runtime());
     serve_router(connections, router, stall_timeout, shutdown).await;
+}
+
+/// Serves the metrics of `state` to everyone on `connections`, as [`serve`] serves the rest.
+pub async fn serve_metrics(
+    connections: impl Stream<Item = Accepted>,
+    state: AppState,
+    shutdown: Shutdown,
+) {
+    let router = router::metrics_router(state);
+    serve_router(connections, router, METRICS_STALL_TIMEOUT, shutdown).await;
 }
 
 async fn serve_router(

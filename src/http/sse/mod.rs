@@ -33,7 +33,12 @@ pub(super) async fn refusals_as_events(request: Request, next: Next) -> Response
     let wants_events = request.uri().query().is_some_and(asks_for_events);
     let response = next.run(request).await;
     match response.extensions().get::<Problem>() {
-        Some(problem) if wants_events => self::response(refusal(problem)),
+        Some(problem) if wants_events => {
+            let mut event = self::response(refusal(problem));
+            // Still to be counted.
+            event.extensions_mut().insert(problem.clone());
+            event
+        }
         _ => response,
     }
 }

@@ -19,6 +19,7 @@
 
 mod gap_interval;
 mod idle_ack;
+mod in_flight;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,6 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt};
-use tokio::time::error::Elapsed;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::super::acks::{Ack, AckMode, AckStatus, Acks, PendingAcks};
@@ -18,10 +17,11 @@ use super::super::intake::{Intake, StreamPermit};
 use super::super::reader::IncomingEntry;
 use super::gap_interval::GapInterval;
 use super::idle_ack::IdleAck;
+use super::in_flight::{AppendInTime, BatchState, InFlight, PendingAppend};
 use super::throttle::ack_throttle_ms;
 use super::unfinished::StreamUnfinished;
 use crate::domain::Batch;
-use crate::store::{AppendError, Committed, Receipt, TryAppendError};
+use crate::store::{AppendError, Committed, TryAppendError};
 
 /// Batches of one stream on their way to the disk at once.
 pub(super) const MAX_IN_FLIGHT: usize = 4;
@@ -41,32 +41,6 @@ pub enum SessionEnd<E> {
     Log(AppendError),
     /// The server is shutting down; everything that arrived is acknowledged.
     Draining,
-}
-
-type AppendInTime = BoxFuture<'static, Result<Result<Receipt, AppendError>, Elapsed>>;
-
-/// A batch that waits because the log's queue is full.
-struct PendingAppend {
-    /// `Err` when the stall timeout passed.
-    append: AppendInTime,
-    pending_acks: PendingAcks,
-    /// What is lost when it stalls: its own lines, and those of the gaps in it.
-    losses: Vec<LostLines>,
-}
-
-/// A batch whose acks are due once its state is final.
-struct InFlight {
-    state: BatchState,
-    pending_acks: PendingAcks,
-}
-
-enum BatchState {
-    /// It is in the log's queue.
-    Queued(Receipt),
-    /// All its entries are dropped, so there is nothing to append.
-    Empty,
-    /// The log's queue stayed full for the stall timeout.
-    Stalled,
 }
 
 /// What a [`PushSession`](super::PushSession) is until it ends.
@@ -185,6 +159,7 @@ where
         let shared = self.intake.shared();
         shared.counters.add_committed(committed, pending_acks.dropped_count());
         let throttle_ms = ack_throttle_ms(shared.log.pressure());
+        shared.counters.add_acked(pending_acks.waited(), throttle_ms);
         self.acks = Acks::new(pending_acks, AckStatus::Kept, throttle_ms, self.mode);
     }
 
@@ -356,6 +331,7 @@ where
         match shared.log.try_append(batch) {
             Ok(receipt) => self.push_in_flight(BatchState::Queued(receipt), pending_acks),
             Err(TryAppendError::Full(batch)) => {
+                shared.counters.queue_waits.add(1);
                 let losses = self.losses(&batch, noted_losses);
                 let append = self.append_in_time(batch);
                 self.pending_append = Some(PendingAppend { append, pending_acks, losses });

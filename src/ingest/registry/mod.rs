@@ -118,6 +118,11 @@ impl Registry {
         }
     }
 
+    /// How many workers may be registered.
+    pub fn limit(&self) -> usize {
+        self.0.limit
+    }
+
     /// How many workers are registered.
     pub fn in_use(&self) -> usize {
         self.lock().sessions.len()

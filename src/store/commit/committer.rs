@@ -93,6 +93,9 @@ impl Committer {
         let indexer = shared.index.as_ref().map(start).transpose()?;
         let watch = |_| writing::watch(Arc::clone(&shared), options.stall_timeout);
         let stall = indexer.as_ref().map(watch).transpose()?;
+        if let Some(room) = segments.room() {
+            shared.counters.note_room(room);
+        }
         let newest = shared.catalog().newest_time().unwrap_or_else(|| options.clock.now());
         Ok(Self {
             shared,
@@ -274,6 +277,7 @@ impl Committer {
         if !staged.is_empty() {
             self.shared.advance(tail);
             self.shared.counters.note_commit(staged.len(), entries);
+            self.shared.counters.note_gaps(self.staging.gaps());
             self.blocks.extend(staged.iter().map(|staged| Arc::clone(&staged.block)));
             (self.on_commit)(&self.blocks, tail);
             self.blocks.clear();

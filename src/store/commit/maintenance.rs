@@ -62,14 +62,20 @@ impl Committer {
     /// Waits while the volume has less free than is to stay free.
     fn wait_for_room(&mut self) {
         self.unlooked_bytes = 0;
+        self.note_room();
         if self.min_free_bytes > 0 && self.shared.failed().is_none() {
             let _failed_or_closing = self.until_done("room", |committer| committer.look_at_room());
         }
     }
 
+    /// For those who ask how full the volume is.
+    fn note_room(&self) -> Option<Room> {
+        self.segments.room().inspect(|room| self.shared.counters.note_room(*room))
+    }
+
     fn look_at_room(&self) -> Result<(), WriteError> {
         let kept = self.min_free_bytes;
-        match self.segments.room() {
+        match self.note_room() {
             Some(Room { free_bytes: free, .. }) if free < kept => {
                 Err(WriteError::Passing(PassingFault::LowRoom { free, kept }))
             }

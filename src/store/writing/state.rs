@@ -16,6 +16,18 @@ pub enum WriteState {
 }
 
 impl WriteState {
+    /// The names of all.
+    pub const NAMES: &[&str] = &["ok", "waiting", "failed"];
+
+    /// The name in metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Waiting(_) => "waiting",
+            Self::Failed(_) => "failed",
+        }
+    }
+
     /// Why entries are not taken now; `None` where they are.
     pub fn reason(&self) -> Option<&Arc<str>> {
         match self {

@@ -55,6 +55,8 @@ pub struct ReaderSession {
     until: Option<Offset>,
     /// Whether a reset is still to be yielded.
     is_reset: bool,
+    /// Whether it last read the window, not the log.
+    is_live: bool,
     /// The tick of the last read that reached the end of the window; the next read waits for a
     /// later one.
     busy_since: Option<Tick>,
@@ -87,6 +89,7 @@ impl ReaderSession {
             unfinished_version: 0,
             until,
             is_reset,
+            is_live: false,
             busy_since: None,
         })
     }
@@ -178,7 +181,10 @@ impl ReaderSession {
             if self.until.is_some_and(|until| self.cursor >= until) {
                 return Ok(Some(Event::End));
             }
-            match self.subscription.read(self.cursor) {
+            let read = self.subscription.read(self.cursor);
+            let was_live = self.is_live;
+            self.is_live = !matches!(read, WindowRead::Behind);
+            match read {
                 WindowRead::Nothing if self.until.is_none() => return Ok(None),
                 // The window has nothing more, so there is no entry in scope before `until`.
                 WindowRead::Nothing => return Ok(Some(Event::End)),
@@ -187,6 +193,7 @@ impl ReaderSession {
                     return Ok(Some(self.entries(range)));
                 }
                 WindowRead::Behind => {
+                    self.subscription.note_replay(was_live);
                     if let Some(event) = self.read_log().await? {
                         return Ok(Some(event));
                     }

@@ -65,6 +65,11 @@ fn only_the_http_side_knows_axum_and_hyper() {
 }
 
 #[test]
+fn only_the_metrics_know_what_prometheus_reads() {
+    only_there(&["prometheus_client"], &["metrics/"]);
+}
+
+#[test]
 fn the_core_knows_no_transport() {
     let transports = ["http/", "grpc/", "client/", "cli/", "server/"];
     let users =

@@ -10,7 +10,7 @@ pub(crate) mod source;
 
 pub(crate) use process::{Process, binary, free_port, run, run_with_variable, run_with_variables};
 pub(crate) use producer::{Producer, ack, connect, entry, large_lines, numbered};
-pub(crate) use reader::{Reader, get, json, messages, ndjson, numbers, text};
+pub(crate) use reader::{Reader, get, json, messages, ndjson, numbers, text, with_token};
 pub(crate) use server::TestServer;
 
 use std::time::Duration;

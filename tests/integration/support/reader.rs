@@ -99,6 +99,12 @@ pub(crate) async fn get(url: &str, last_event_id: Option<&str>) -> Response {
     within("a response", request.send()).await.unwrap()
 }
 
+/// The response to a GET with a bearer token.
+pub(crate) async fn with_token(url: &str, token: &str) -> Response {
+    let request = https::client().get(url).bearer_auth(token);
+    within("a response", request.send()).await.unwrap()
+}
+
 /// The events' messages.
 pub(crate) fn messages(events: &[Event]) -> Vec<String> {
     let message = |event: &Event| {

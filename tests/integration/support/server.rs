@@ -81,6 +81,11 @@ impl TestServer {
         format!("http://{}{path}", self.addrs.http)
     }
 
+    /// The URL of the metrics, where they have a port of their own.
+    pub(crate) fn metrics_port(&self) -> Option<String> {
+        self.addrs.metrics.map(|addr| format!("http://{addr}/metrics"))
+    }
+
     pub(crate) fn http_addr(&self) -> String {
         self.addrs.http.to_string()
     }

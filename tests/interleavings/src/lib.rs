@@ -9,7 +9,7 @@
     reason = "what is copied is judged elsewhere"
 )]
 
-pub use otto_handler::{domain, encode};
+pub use otto_handler::{counter, domain, encode, histogram};
 
 pub mod channel;
 

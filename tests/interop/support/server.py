@@ -30,6 +30,7 @@ class Server:
             raise RuntimeError(f"the server did not start: {self.log_end()}")
         addresses = json.loads(first_line)
         self.grpc, self.http = addresses["grpc"], addresses["http"]
+        self.metrics = addresses.get("metrics")
 
     def crash_and_restart(self):
         """Kills it with SIGKILL and starts it again."""

@@ -6,6 +6,8 @@
 //! drain, and nothing of the log. What a viewer has not taken counts against the readers' budget;
 //! without memory a viewer gets small pieces, and what was read for it is forgotten in between.
 
+mod opening;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +15,10 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
-use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::domain::{Block, Entry, Epoch, Gap, Offset, TaskId};
+use crate::domain::{Block, Entry, Gap, Offset, TaskId};
 use crate::http::auth::access::Access;
 use crate::http::reader_budget::{PIECE_BYTES, ReaderBudget, with_budget};
 use crate::http::sse::frames::{self, Frames};
@@ -24,29 +26,11 @@ use crate::http::viewer_permits::ViewerPermit;
 use crate::hub::BlockRange;
 use crate::permits::BytePermit;
 use crate::store::ReadError;
-use crate::subscribe::{Event, Filter, LineFilter, LineParts, ReaderSession};
+use crate::subscribe::{Event, LineFilter, LineParts, ReaderSession};
+pub(in crate::http) use opening::ViewerOptions;
 
 /// The least time between two frames that only move the point to resume from.
 const ID_ONLY_INTERVAL: Duration = Duration::from_secs(1);
-
-/// What a viewer is opened with.
-pub(in crate::http) struct ViewerOptions {
-    pub(in crate::http) session: ReaderSession,
-    pub(in crate::http) epoch: Epoch,
-    /// Which entries the viewer asked for.
-    pub(in crate::http) filter: Filter,
-    /// Which tasks it may see.
-    pub(in crate::http) access: Access,
-    /// Whether the first frame has an id, for a viewer that does not begin at the first entry: if
-    /// it were cut off before its first event, it would miss what came in between.
-    pub(in crate::http) send_position: bool,
-    pub(in crate::http) heartbeat: Duration,
-    /// In what time its token expires.
-    pub(in crate::http) expires_in: Option<Duration>,
-    pub(in crate::http) drain: CancellationToken,
-    pub(in crate::http) budget: ReaderBudget,
-    pub(in crate::http) permit: ViewerPermit,
-}
 
 /// The state behind a stream's body.
 pub(in crate::http) struct Viewer {
@@ -71,7 +55,9 @@ pub(in crate::http) struct Viewer {
     timer: Pin<Box<Sleep>>,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
     has_ended: bool,
-    _permit: ViewerPermit,
+    permit: ViewerPermit,
+    /// Entries of the chunk that is made, until they are counted.
+    rendered_entries: u64,
 }
 
 /// Entries that were read and not yet sent.
@@ -101,42 +87,12 @@ enum Wakeup {
 }
 
 impl Viewer {
-    pub(in crate::http) fn open(options: ViewerOptions) -> Self {
-        let ViewerOptions { session, filter, access, heartbeat, drain, budget, permit, .. } =
-            options;
-        let frames = Frames { epoch: options.epoch };
-        let now = Instant::now();
-        let mut greeting = frames::retry();
-        if options.send_position {
-            greeting.extend(frames.id_only(before(session.cursor())));
-        }
-        Self {
-            session,
-            frames,
-            filter: (!filter.is_empty()).then(|| LineFilter::new(filter)),
-            unknown_line: None,
-            access,
-            unsent: None,
-            budget,
-            large: LargeEntry::None,
-            greeting: Some(greeting),
-            hidden: None,
-            next_id_only: now,
-            heartbeat,
-            next_heartbeat: now + heartbeat,
-            expires_at: options.expires_in.and_then(|left| now.checked_add(left)),
-            timer: Box::pin(sleep_until(now + heartbeat)),
-            drain: Box::pin(drain.cancelled_owned()),
-            has_ended: false,
-            _permit: permit,
-        }
-    }
-
     /// The body; each chunk is frames of one or several blocks, or one other frame.
     pub(in crate::http) fn into_body(self) -> Body {
         // Boxed, so that each step moves a pointer.
         let chunks = stream::unfold(Box::new(self), async |mut viewer| {
             let chunk = viewer.next().await?;
+            viewer.permit.note_sent(std::mem::take(&mut viewer.rendered_entries), chunk.len());
             Some((Ok::<_, std::convert::Infallible>(chunk), viewer))
         });
         Body::from_stream(chunks)
@@ -251,6 +207,7 @@ impl Viewer {
 
     fn on_gap(&mut self, gap: Gap) -> Vec<u8> {
         self.hidden = None;
+        self.permit.note_gap(gap.reason);
         // The number counts lines of tasks that the viewer may not see.
         let lines = gap.lines.filter(|_| matches!(self.access, Access::All));
         self.frames.gap(&Gap { lines, ..gap })
@@ -278,6 +235,7 @@ impl Viewer {
             && let Some(shared) = self.shared(&range)
         {
             self.hidden = None;
+            self.rendered_entries += entries_in(range.blocks());
             self.next_heartbeat = Instant::now() + self.heartbeat;
             return Some(shared);
         }
@@ -344,6 +302,7 @@ impl Viewer {
                     return false;
                 }
                 frames::write_entry(chunk, id_line.as_bytes(), &entry);
+                self.rendered_entries += 1;
                 self.hidden = None;
             }
             unsent.from = block.end();
@@ -383,6 +342,10 @@ impl Viewer {
             None => self.session.go_back_to(unsent.from),
         }
     }
+}
+
+fn entries_in(blocks: &[Arc<Block>]) -> u64 {
+    blocks.iter().map(|block| u64::from(block.count)).sum()
 }
 
 /// The offset before `cursor`, which is at least 1.

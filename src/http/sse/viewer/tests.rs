@@ -1,11 +1,12 @@
 use futures_util::FutureExt;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::domain::Scope;
-use crate::http::viewer_permits::ViewerPermits;
-use crate::subscribe::Start;
+use crate::domain::{Epoch, Scope};
+use crate::http::viewer_permits::{Transport, ViewerPermits};
 use crate::subscribe::fixture::{Fixture, block, in_task};
+use crate::subscribe::{Filter, Start};
 
 const INFO: &str = "\"level\":\"INFO\",\"message\":\"m\"}";
 const ERROR: &str = "\"level\":\"ERROR\",\"message\":\"m\"}";
@@ -65,7 +66,7 @@ impl Server {
             expires_in: wish.expires_in,
             drain: self.drain.clone(),
             budget: self.budget.clone(),
-            permit: self.permits.acquire().unwrap(),
+            permit: self.permits.acquire(Transport::Sse).unwrap(),
         });
         assert!(next(&mut viewer).await.unwrap().starts_with("retry: "));
         viewer

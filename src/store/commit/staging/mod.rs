@@ -1,11 +1,13 @@
 //! Makes the blocks of one commit: groups runs by task, drops repeats, bounds chunks.
 
+mod gap;
 mod holes;
 mod numbering;
 
 use std::ops::Range;
 use std::sync::Arc;
 
+use gap::StagedGap;
 use numbering::{Numbered, SessionNumbers};
 
 use crate::domain::{
@@ -13,6 +15,7 @@ use crate::domain::{
     encoded_run_bytes,
 };
 use crate::store::catalog::{Catalog, CommittedChunk, RecordStats, RunStats, Task};
+use crate::store::counters::KeptGaps;
 use crate::store::format::{ChunkRef, Cursors, Millis};
 use crate::store::log::Committed;
 
@@ -36,6 +39,8 @@ pub(super) struct Staging {
     blocks: Vec<StagedBlock>,
     /// What the commit advances.
     cursors: Cursors,
+    /// Its gaps.
+    gaps: KeptGaps,
 }
 
 #[derive(Debug)]
@@ -115,11 +120,19 @@ impl Staging {
 
     /// Takes a run in, in parts where it is too long for a chunk.
     fn push_whole(&mut self, task: usize, run: Run) {
+        if let Some(gap) = StagedGap::of(&run) {
+            self.gaps.note(&gap.reason, gap.lines);
+        }
         if run.records.as_bytes().len() > CHUNK_BYTES {
             parts(&run).into_iter().for_each(|part| self.push(task, part));
         } else {
             self.push(task, run);
         }
+    }
+
+    /// The gaps that were taken in.
+    pub(super) fn gaps(&self) -> KeptGaps {
+        self.gaps
     }
 
     /// Whether nothing is taken in.
@@ -254,6 +267,7 @@ impl Staging {
         self.numbering.clear();
         self.blocks.clear();
         self.cursors = Cursors::default();
+        self.gaps = KeptGaps::default();
     }
 }
 
