@@ -28,6 +28,7 @@ pub mod histogram;
 pub mod http;
 pub mod hub;
 pub mod ingest;
+pub mod log_limiter;
 pub mod logging;
 pub mod metrics;
 pub mod permits;

@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_named_with_its_line() {
         let cases = [
-            ("\nmax-viewer = 7", "2: unknown key \"max-viewer\", known are auth, "),
+            ("\nmax-viewer = 7", "2: unknown key \"max-viewer\", known are access-log, auth, "),
             ("config = \"x\"", "1: unknown key \"config\""),
             ("max-viewers = [7]", "1: max-viewers is of type array, expected a string or a number"),
             ("threads = 2\nworkers = 3", "2: workers and its other name are both given"),

@@ -12,9 +12,13 @@ pub struct ObserveArgs {
     #[arg(
         long,
         env = "OTTO_METRICS_ADDR",
-        value_name = "HOST:PORT",
+        value_name = "ADDR",
         value_parser = socket_addr,
         help_heading = "Addresses"
     )]
     pub metrics_addr: Option<SocketAddr>,
+
+    /// Log each HTTP request when its answer has gone: method, path without the query, status, bytes, time
+    #[arg(long, env = "OTTO_ACCESS_LOG", help_heading = "Logging")]
+    pub access_log: bool,
 }

@@ -50,6 +50,7 @@ pub(super) fn http(args: &ServeArgs) -> HttpOptions {
             Some(_) => MetricsPlace::OwnPort,
             None => MetricsPlace::HttpPort,
         },
+        access_log: args.observe.access_log,
         reader_bytes: args.reader_bytes.as_u64() as usize,
     }
 }

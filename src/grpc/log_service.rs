@@ -8,7 +8,7 @@ use super::ack::WireAck;
 use super::generated::log::otto_handler_log_service_server::{
     OttoHandlerLogService, OttoHandlerLogServiceServer,
 };
-use super::push::{PushCall, PushContext, response};
+use super::push::{PushCall, PushContext, peer, response};
 use crate::encode::{StatusParts, WireLayout};
 use crate::ingest::{Ack, AckMode, Ids, Intake, Notified, PushSession, Registry};
 use crate::proto::ottoscaler::worker_status_ack::Status as NotifyStatus;
@@ -50,8 +50,9 @@ fn forward(
 ) -> Result<http::Response<Body>, Status> {
     let mode = ack_mode(request.headers())?;
     let permit = context.acquire_permit()?;
+    let peer = peer(&request);
     let entries = context.entries(request, WireLayout::WorkerLogEntry)?;
-    let session = PushSession::new(context.intake.clone(), permit, mode, entries);
+    let session = PushSession::new(context.intake.clone(), permit, mode, entries).of_peer(peer);
     let mut response = response(session, forward_response);
     response.headers_mut().insert(UNFINISHED_KEY, HeaderValue::from_static("shown"));
     Ok(response)

@@ -3,6 +3,7 @@
 //! They read and write the transport's frames themselves: see [`RequestBody`] and
 //! [`ResponseBody`].
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -17,6 +18,7 @@ use tonic::metadata::GRPC_CONTENT_TYPE;
 use tower::{Layer, Service};
 
 use super::arrival::{Calls, stream_budget};
+use super::connection::ConnectionInfo;
 use super::framing::{ACCEPT_ENCODING, ACCEPTED, Packing, refuse_other_content};
 use super::message_counter::MessageCounter;
 use super::request_body::RequestBody;
@@ -147,6 +149,11 @@ impl PushContext {
         let (body, messages) = (request.into_body(), self.messages.clone());
         Ok(RequestBody::new(body, reader, (packing, limits.message_bytes()), messages, budget))
     }
+}
+
+/// Who sent `request`, where its connection tells.
+pub(super) fn peer(request: &Request<Body>) -> Option<SocketAddr> {
+    request.extensions().get::<ConnectionInfo>()?.peer
 }
 
 /// The response with the acks of `session`, as messages that `message` makes.

@@ -11,7 +11,7 @@ use super::ack::WireAck;
 use super::generated::streaming::log_streaming_service_server::{
     LogStreamingService, LogStreamingServiceServer,
 };
-use super::push::{PushCall, PushContext, response};
+use super::push::{PushCall, PushContext, peer, response};
 use crate::encode::WireLayout;
 use crate::ingest::{
     Ack, AckMode, Admitted, Ids, PushSession, Registered, RegisteredEntries, Registry,
@@ -56,6 +56,7 @@ fn stream(
     let permit = context.acquire_permit()?;
     let sequence = SessionSequence::default();
     let counting = sequence.clone();
+    let peer = peer(&request);
     let entries = context.entries(request, WireLayout::LogEntry)?;
     let log = Arc::clone(context.intake.log());
     let entries = RegisteredEntries::new(entries, registry.clone(), log).map(move |admitted| {
@@ -65,7 +66,7 @@ fn stream(
         })
     });
     let session = PushSession::new(context.intake.clone(), permit, AckMode::Each, entries);
-    Ok(response(session, move |ack| sequence.response(ack)))
+    Ok(response(session.of_peer(peer), move |ack| sequence.response(ack)))
 }
 
 #[tonic::async_trait]

@@ -1,6 +1,7 @@
 //! What all handlers share.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::sync::watch;
@@ -13,10 +14,15 @@ use super::options::{HttpOptions, OptionsError};
 use super::reader_budget::ReaderBudget;
 use super::viewer_permits::ViewerPermits;
 use crate::ingest::Intake;
+use crate::log_limiter::LogLimiter;
 use crate::metrics::Metrics;
 use crate::stats::ServerStats;
 use crate::store::WriteState;
 use crate::subscribe::{Source, Ticks};
+
+/// Ends of viewers that are logged at once, and the time after which there may be one more.
+const LOG_BURST: u32 = 50;
+const LOG_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The handlers' state on one runtime. Clones share it, and the ticks of that runtime.
 #[derive(Clone)]
@@ -37,6 +43,7 @@ struct AppShared {
     viewer_permits: ViewerPermits,
     reader_budget: ReaderBudget,
     problems: ProblemCounts,
+    viewer_log: Arc<LogLimiter>,
     metrics: Metrics,
     login_codes: LoginCodes,
 }
@@ -71,6 +78,7 @@ impl AppState {
             viewer_permits,
             reader_budget,
             problems,
+            viewer_log: Arc::new(LogLimiter::new(LOG_BURST, LOG_INTERVAL)),
             login_codes: LoginCodes::default(),
             options,
             source,
@@ -141,6 +149,11 @@ impl AppState {
     /// What was refused.
     pub(super) fn problems(&self) -> &ProblemCounts {
         &self.shared.problems
+    }
+
+    /// How often ends of viewers are logged.
+    pub(super) fn viewer_log(&self) -> Arc<LogLimiter> {
+        Arc::clone(&self.shared.viewer_log)
     }
 
     /// All numbers, for Prometheus.

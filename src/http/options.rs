@@ -30,6 +30,8 @@ pub struct HttpOptions {
     pub max_viewers: usize,
     /// Where the metrics are served.
     pub metrics: MetricsPlace,
+    /// Whether each request is logged.
+    pub access_log: bool,
     /// What readers may make the server hold because they have not taken it, in bytes.
     pub reader_bytes: usize,
 }
@@ -54,6 +56,7 @@ impl Default for HttpOptions {
             viewer_stall_timeout: Duration::from_secs(60),
             max_viewers: 1000,
             metrics: MetricsPlace::HttpPort,
+            access_log: false,
             reader_bytes: 64 << 20,
         }
     }

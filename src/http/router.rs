@@ -11,6 +11,8 @@ use tower_http::cors::CorsLayer;
 
 use super::app_state::AppState;
 use super::auth::sign_in;
+use super::observe::access_log::log_access;
+use super::observe::request_id::{X_REQUEST_ID, with_request_id};
 use super::observe::scrape;
 use super::options::MetricsPlace;
 use super::problem::Problem;
@@ -20,6 +22,7 @@ use super::{assets, health, logs, sse, stream, tasks};
 pub(super) fn router(state: AppState) -> Router {
     let cors = cors(state.frontend().clone());
     let base = state.options().base_path.clone();
+    let logs_access = state.options().access_log;
     let router = Router::new()
         .nest(PREFIX, api())
         .merge(pages())
@@ -28,9 +31,12 @@ pub(super) fn router(state: AppState) -> Router {
         .with_state(state.clone())
         .layer(from_fn_with_state(state.clone(), problems_as_pages))
         .layer(cors);
-    base.serve(router)
+    let router = base
+        .serve(router)
         .layer(map_response_with_state(state, count_problems))
-        .layer(map_response(protect))
+        .layer(map_response(protect));
+    let router = if logs_access { router.layer(from_fn(log_access)) } else { router };
+    router.layer(from_fn(with_request_id))
 }
 
 fn api() -> Router<AppState> {
@@ -84,6 +90,7 @@ pub(super) fn metrics_router(state: AppState) -> Router {
         .fallback(no_such_route)
         .with_state(state)
         .layer(map_response(protect))
+        .layer(from_fn(with_request_id))
 }
 
 async fn no_such_route(uri: Uri) -> Problem {
@@ -117,4 +124,5 @@ fn cors(frontend: HeaderValue) -> CorsLayer {
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers([AUTHORIZATION, CACHE_CONTROL, last_event_id])
+        .expose_headers([X_REQUEST_ID])
 }

@@ -11,7 +11,7 @@ use super::request::filter::{FILTER_PARAMS, read_filter};
 use super::request::params::{ParamNames, Params};
 use super::request::task_path::TaskPath;
 use super::sse;
-use super::sse::viewer::{Viewer, ViewerOptions};
+use super::sse::viewer::{Viewer, ViewerLog, ViewerOptions};
 use super::viewer_permits::Transport;
 use crate::domain::{EventId, Scope};
 use crate::subscribe::{Filter, ReaderSession, Start};
@@ -51,6 +51,7 @@ async fn open(
     query: StreamQuery,
 ) -> Result<Response, Problem> {
     let permit = state.viewer_permits().acquire(Transport::Sse)?;
+    let log = ViewerLog::new(state.viewer_log(), identity.subject.clone(), scope.clone());
     let source = state.viewer_source();
     let epoch = source.log.epoch();
     let session = ReaderSession::open(source, scope, query.start, query.follow).await?;
@@ -69,6 +70,7 @@ async fn open(
         drain: state.drain().clone(),
         budget: state.reader_budget().clone(),
         permit,
+        log,
     });
     Ok(sse::response(viewer.into_body()))
 }

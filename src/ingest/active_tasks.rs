@@ -8,7 +8,11 @@ const MAX_ACTIVE: usize = 64;
 
 /// The tasks that one stream keeps active, the newest last.
 #[derive(Debug, Default)]
-pub(super) struct ActiveTasks(Vec<ActiveTask>);
+pub(super) struct ActiveTasks {
+    active: Vec<ActiveTask>,
+    /// How many there were in all; one that comes again after [`MAX_ACTIVE`] others counts again.
+    activated: usize,
+}
 
 #[derive(Debug)]
 struct ActiveTask {
@@ -20,17 +24,23 @@ impl ActiveTasks {
     /// Keeps `task` active until [`ActiveTasks::release`].
     pub(super) fn activate(&mut self, tasks: &Tasks, task: &TaskId) {
         // The newest first: a stream that changes tasks stays with one for a while.
-        if self.0.iter().rev().any(|active| active.task == *task) {
+        if self.active.iter().rev().any(|active| active.task == *task) {
             return;
         }
-        if self.0.len() == MAX_ACTIVE {
-            self.0.remove(0);
+        if self.active.len() == MAX_ACTIVE {
+            self.active.remove(0);
         }
-        self.0.push(ActiveTask { task: task.clone(), _guard: tasks.activate(task) });
+        self.activated += 1;
+        self.active.push(ActiveTask { task: task.clone(), _guard: tasks.activate(task) });
     }
 
     /// Keeps none active any more.
     pub(super) fn release(&mut self) {
-        self.0.clear();
+        self.active.clear();
+    }
+
+    /// How many tasks there were, about.
+    pub(super) fn activated(&self) -> usize {
+        self.activated
     }
 }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::budget::{IngestBudget, LEAST_MESSAGE_BYTES};
 use super::counters::IntakeCounters;
 use super::cut::Resumptions;
+use super::intake_log::IntakeLog;
 use crate::encode::LineLimits;
 use crate::permits::{Permit, Permits};
 use crate::store::Log;
@@ -60,6 +61,7 @@ pub(super) struct IntakeShared {
     pub(super) tasks: Tasks,
     pub(super) limits: Limits,
     pub(super) counters: IntakeCounters,
+    pub(super) log_lines: IntakeLog,
     pub(super) drain: CancellationToken,
     pub(super) resumptions: Resumptions,
     budget: IngestBudget,
@@ -104,6 +106,7 @@ impl Intake {
             tasks,
             limits,
             counters,
+            log_lines: IntakeLog::default(),
             drain,
             resumptions: Resumptions::default(),
             budget,

@@ -16,6 +16,7 @@ mod budget;
 mod counters;
 mod cut;
 mod intake;
+mod intake_log;
 mod pull_writer;
 mod push_session;
 mod reader;

@@ -46,11 +46,12 @@ impl PullWriter {
 
     /// Adds an entry; `cursor` is its place in the source.
     pub fn add(&mut self, incoming: IncomingEntry, cursor: Cursor) {
-        if let Ok(accepted) = &incoming.entry {
-            if accepted.is_unfinished {
-                return self.skip_to(cursor);
+        match &incoming.entry {
+            Ok(accepted) if accepted.is_unfinished => return self.skip_to(cursor),
+            Ok(accepted) => {
+                self.active_tasks.activate(&self.intake.shared().tasks, &accepted.ids.task);
             }
-            self.active_tasks.activate(&self.intake.shared().tasks, &accepted.ids.task);
+            Err(refusal) => self.intake.shared().log_lines.note_drop(refusal),
         }
         self.builder.add(incoming);
         self.cursor = Some(cursor);

@@ -8,11 +8,11 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::{Accepted, ConnectionPermit, PortLimit};
+use crate::log_limiter::LogLimiter;
 
 /// The wait after an accept that failed for want of resources, such as file descriptors.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
@@ -55,11 +55,10 @@ impl Port {
     /// Deals the connections out to `threads` until `drain` is cancelled. Those beyond the limit
     /// are closed at once.
     pub(super) async fn deal(self, threads: Vec<Sender>, drain: CancellationToken) {
-        let mut refusals = LogLimiter::default();
-        let mut failures = LogLimiter::default();
+        let (refusals, failures) = (log_limiter(), log_limiter());
         for thread in threads.iter().cycle() {
             let connection = loop {
-                let accepted = self.accept(&mut failures, &drain).await;
+                let accepted = self.accept(&failures, &drain).await;
                 let Some(connection) = accepted else { return };
                 match self.limit.try_acquire() {
                     Some(permit) => break (connection, permit),
@@ -73,11 +72,7 @@ impl Port {
     }
 
     /// The next connection; `None` once draining.
-    async fn accept(
-        &self,
-        failures: &mut LogLimiter,
-        drain: &CancellationToken,
-    ) -> Option<TcpStream> {
+    async fn accept(&self, failures: &LogLimiter, drain: &CancellationToken) -> Option<TcpStream> {
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -106,39 +101,12 @@ async fn hand_over((connection, permit): (TcpStream, ConnectionPermit), thread: 
     }
 }
 
-/// Logs something at most once in [`LOG_INTERVAL`], with how often it happened.
-#[derive(Debug, Default)]
-struct LogLimiter {
-    unlogged: u64,
-    next: Option<Instant>,
-}
-
-impl LogLimiter {
-    fn log(&mut self, write: impl FnOnce(u64)) {
-        self.unlogged += 1;
-        let now = Instant::now();
-        if self.next.is_none_or(|next| next <= now) {
-            self.next = Some(now + LOG_INTERVAL);
-            write(std::mem::take(&mut self.unlogged));
-        }
-    }
+/// One line at once, and one after each [`LOG_INTERVAL`].
+fn log_limiter() -> LogLimiter {
+    LogLimiter::new(1, LOG_INTERVAL)
 }
 
 fn concerns_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn what_happens_often_is_logged_once_in_a_while_with_how_often_it_was() {
-        let (mut limiter, mut logged) = (LogLimiter::default(), Vec::new());
-        (0..5).for_each(|_| limiter.log(|count| logged.push(count)));
-        tokio::time::advance(LOG_INTERVAL).await;
-        limiter.log(|count| logged.push(count));
-        assert_eq!(logged, [1, 5]);
-    }
 }

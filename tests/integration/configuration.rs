@@ -93,7 +93,7 @@ async fn the_old_name_of_threads_is_still_a_flag_a_variable_and_a_key() {
 async fn a_configuration_file_sets_flags_and_unknown_keys_are_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let unknown = config_file(dir.path(), "grpc-adr = \"127.0.0.1:1\"\n");
-    let known = "otto.toml:1: unknown key \"grpc-adr\", known are auth, ";
+    let known = "otto.toml:1: unknown key \"grpc-adr\", known are access-log, auth, ";
     refused(&[&unknown, "--auth=none"], known).await;
     let impossible = config_file(dir.path(), "# viewers\nmax-viewers = \"many\"\n");
     refused(&[&impossible, "--auth=none"], "otto.toml:2: max-viewers is \"many\": invalid digit")

@@ -17,6 +17,7 @@ mod memory;
 mod memory_mode;
 mod metrics;
 mod packed;
+mod process_log;
 mod pull;
 mod push;
 mod restart;

@@ -9,8 +9,9 @@ use tonic::body::Body;
 use super::bounded_body::{BoundedBody, MessageLimit};
 use super::hold::CallHold;
 use super::unpacked_body::UnpackedBody;
+use crate::grpc::connection::ConnectionInfo;
 use crate::grpc::framing::{ENCODING, Packing};
-use crate::ingest::{ConnectionBudget, Intake, StreamBudget};
+use crate::ingest::{Intake, StreamBudget};
 use crate::permits::Permits;
 
 /// Calls at once, beside those that push. Each may have a stream window of unread bytes.
@@ -68,7 +69,8 @@ impl Calls {
 
 /// The way to memory for a call's messages, within what its connection may have.
 pub(in crate::grpc) fn stream_budget<T>(intake: &Intake, request: &Request<T>) -> StreamBudget {
-    let connection = request.extensions().get::<ConnectionBudget>().cloned();
+    let info = request.extensions().get::<ConnectionInfo>();
+    let connection = info.map(|info| info.budget.clone());
     let connection = connection.unwrap_or_else(|| intake.budget().connection());
     StreamBudget::new(connection, intake.limits().stall_timeout)
 }

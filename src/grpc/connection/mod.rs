@@ -3,6 +3,7 @@
 
 mod closing;
 mod disconnecting;
+mod info;
 mod pacing;
 mod resets;
 
@@ -13,6 +14,7 @@ use crate::connections::ConnectionPermit;
 use crate::ingest::ConnectionBudget;
 use closing::ClosingConnection;
 use disconnecting::DisconnectingConnection;
+pub(super) use info::ConnectionInfo;
 use pacing::PacedConnection;
 
 /// What tonic serves.
@@ -25,6 +27,7 @@ pub(super) fn new(
     permit: ConnectionPermit,
     disconnect: CancellationToken,
 ) -> Connection {
-    let connection = PacedConnection::new(ClosingConnection::new(stream), budget);
+    let info = ConnectionInfo { budget, peer: stream.peer_addr().ok() };
+    let connection = PacedConnection::new(ClosingConnection::new(stream), info);
     DisconnectingConnection::new(connection, permit, disconnect)
 }

@@ -11,8 +11,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
+use super::info::ConnectionInfo;
 use super::resets::ResetWatch;
-use crate::ingest::ConnectionBudget;
 
 /// What is read in one turn, in bytes; a processor's own cache holds it and what becomes of it.
 const TURN_BYTES: usize = 256 * 1024;
@@ -23,13 +23,12 @@ pub(in crate::grpc) struct PacedConnection<C> {
     /// Bytes that may still be read in this turn.
     turn_bytes: usize,
     resets: ResetWatch,
-    /// Every request carries it as an extension.
-    budget: ConnectionBudget,
+    info: ConnectionInfo,
 }
 
 impl<C> PacedConnection<C> {
-    pub(super) fn new(connection: C, budget: ConnectionBudget) -> Self {
-        Self { connection, turn_bytes: TURN_BYTES, resets: ResetWatch::default(), budget }
+    pub(super) fn new(connection: C, info: ConnectionInfo) -> Self {
+        Self { connection, turn_bytes: TURN_BYTES, resets: ResetWatch::default(), info }
     }
 }
 
@@ -84,9 +83,9 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for PacedConnection<C> {
 }
 
 impl<C> Connected for PacedConnection<C> {
-    type ConnectInfo = ConnectionBudget;
+    type ConnectInfo = ConnectionInfo;
 
-    fn connect_info(&self) -> ConnectionBudget {
-        self.budget.clone()
+    fn connect_info(&self) -> ConnectionInfo {
+        self.info.clone()
     }
 }

@@ -20,6 +20,7 @@ use super::phase::{PhaseService, SharedPhase};
 use super::watched_io::WatchedIo;
 use crate::connections::{Accepted, Shutdown};
 use crate::http::app_state::AppState;
+use crate::http::observe::peer::WithPeer;
 use crate::http::router;
 
 /// What a connection may buffer, in bytes, in either direction: a request's head, or the beginning of
@@ -35,7 +36,7 @@ const SEND_BUFFER_BYTES: usize = 256 * 1024;
 const METRICS_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Io<S> = TokioIo<WatchedIo<Pin<Box<TimeoutStream<S>>>>>;
-type Connection<S> = http1::Connection<Io<S>, PhaseService<TowerToHyperService<Router>>>;
+type Connection<S> = http1::Connection<Io<S>, PhaseService<TowerToHyperService<WithPeer<Router>>>>;
 
 /// Serves `state` on `connections` until `shutdown` drains and every connection has ended, by itself
 /// or by its second step. Several may run at once, each on a runtime of its own.
@@ -80,6 +81,7 @@ async fn serve_connection(
     if let Err(error) = tune(&stream) {
         tracing::debug!(%error, "a connection keeps the system's settings");
     }
+    let router = WithPeer::new(router, stream.peer_addr().ok());
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(stall_timeout));
     if let Err(error) = run(Box::pin(connection(stream, router)), shutdown).await {
@@ -89,7 +91,7 @@ async fn serve_connection(
 
 fn connection<S: AsyncRead + AsyncWrite>(
     stream: TimeoutStream<S>,
-    router: Router,
+    router: WithPeer<Router>,
 ) -> Connection<S> {
     let phase = SharedPhase::new();
     let io = WatchedIo::new(Box::pin(stream), phase.clone());
@@ -163,7 +165,7 @@ mod tests {
     fn connected() -> DuplexStream {
         let (client, server) = tokio::io::duplex(64 * 1024);
         let router = Router::new().route("/", get(|| async { "well" }));
-        let connection = connection(TimeoutStream::new(server), router);
+        let connection = connection(TimeoutStream::new(server), WithPeer::new(router, None));
         tokio::spawn(run(Box::pin(connection), Shutdown::default()));
         client
     }

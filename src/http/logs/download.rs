@@ -5,6 +5,7 @@ use std::io;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
+use tracing::Span;
 
 use super::format::Format;
 use super::line_reader::LineReader;
@@ -13,6 +14,7 @@ use super::pieces::{Pieces, Writer};
 use crate::domain::{Entry, Kind};
 use crate::encode::{Fields, write_json};
 use crate::http::reader_budget::ReaderBudget;
+use crate::store::ReadError;
 use crate::terminal::{plain_text, without_line_end};
 
 /// Writes lines one after another.
@@ -37,15 +39,17 @@ pub(super) fn body(
     let left = limit.unwrap_or(u64::MAX);
     let writer = Lines { format, tells_gaps, left, is_open: false };
     let pieces = Box::new(Pieces::new(reader, writer, budget));
-    let chunks = stream::try_unfold(pieces, async |mut pieces| {
-        let chunk = next(&mut pieces).await?;
-        Ok::<_, io::Error>(chunk.map(|chunk| (chunk, pieces)))
+    // The body is read when the request's span was left.
+    let span = Span::current();
+    let chunks = stream::try_unfold((pieces, span), async |(mut pieces, span)| {
+        let chunk = next(&mut pieces).await.map_err(|error| span.in_scope(|| report(error)))?;
+        Ok::<_, io::Error>(chunk.map(|chunk| (chunk, (pieces, span))))
     });
     Body::from_stream(chunks)
 }
 
-async fn next(pieces: &mut Pieces<Lines>) -> io::Result<Option<Bytes>> {
-    while let Some(piece) = pieces.next().await.map_err(report)? {
+async fn next(pieces: &mut Pieces<Lines>) -> Result<Option<Bytes>, ReadError> {
+    while let Some(piece) = pieces.next().await? {
         if !piece.is_empty() {
             return Ok(Some(piece));
         }

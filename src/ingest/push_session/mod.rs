@@ -21,11 +21,13 @@ mod gap_interval;
 mod idle_ack;
 mod in_flight;
 mod state;
+mod stream_log;
 #[cfg(test)]
 mod tests;
 mod throttle;
 mod unfinished;
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -55,6 +57,15 @@ where
     /// A session that reads `inbound`.
     pub fn new(intake: Intake, permit: StreamPermit, mode: AckMode, inbound: S) -> Self {
         Self { state: Some(SessionState::new(intake, permit, mode, inbound)) }
+    }
+
+    /// The same, with who is told to have sent it in the process's log.
+    #[must_use]
+    pub fn of_peer(mut self, peer: Option<SocketAddr>) -> Self {
+        if let Some(state) = &mut self.state {
+            state.log.peer = peer;
+        }
+        self
     }
 }
 

@@ -18,6 +18,7 @@ use super::super::reader::IncomingEntry;
 use super::gap_interval::GapInterval;
 use super::idle_ack::IdleAck;
 use super::in_flight::{AppendInTime, BatchState, InFlight, PendingAppend};
+use super::stream_log::{StreamEnd, StreamLog};
 use super::throttle::ack_throttle_ms;
 use super::unfinished::StreamUnfinished;
 use crate::domain::Batch;
@@ -49,6 +50,8 @@ pub(super) struct SessionState<S, E> {
     // Before the permit: whoever waits for the last permit finds no task active any more.
     active_tasks: ActiveTasks,
     carried: CarriedWorkers,
+    /// Before the permit, too: once it is given back, what the stream did is in the log.
+    pub(super) log: StreamLog,
     _permit: StreamPermit,
     mode: AckMode,
     /// `None` once nothing more is read.
@@ -80,6 +83,7 @@ where
         let drain = Box::pin(intake.shared().drain.clone().cancelled_owned());
         let idle_ack = IdleAck::new(intake.limits().idle_ack);
         Self {
+            log: StreamLog::new(intake.clone()),
             intake,
             active_tasks: ActiveTasks::default(),
             carried: CarriedWorkers::default(),
@@ -160,6 +164,7 @@ where
         shared.counters.add_committed(committed, pending_acks.dropped_count());
         let throttle_ms = ack_throttle_ms(shared.log.pressure());
         shared.counters.add_acked(pending_acks.waited(), throttle_ms);
+        self.log.note_committed(committed, pending_acks.dropped_count());
         self.acks = Acks::new(pending_acks, AckStatus::Kept, throttle_ms, self.mode);
     }
 
@@ -190,6 +195,7 @@ where
     fn push_stalled(&mut self, pending_acks: PendingAcks, losses: Vec<LostLines>) {
         losses.into_iter().for_each(|loss| self.builder.add_loss(loss));
         self.intake.shared().counters.retried.add(pending_acks.count());
+        self.log.note_retried(pending_acks.count());
         self.push_in_flight(BatchState::Stalled, pending_acks);
     }
 
@@ -296,18 +302,27 @@ where
     }
 
     fn stop_reading(&mut self, end: Option<SessionEnd<E>>) {
+        self.log.note_end(match &end {
+            None => StreamEnd::Done,
+            Some(SessionEnd::Inbound(_)) => StreamEnd::Cut,
+            Some(SessionEnd::Draining) => StreamEnd::Draining,
+            Some(SessionEnd::Log(_)) => StreamEnd::StoreFailed,
+        });
         self.inbound = None;
         self.end = end;
     }
 
     /// Notes which tasks the stream keeps active, and which workers it carries; nearly always one.
     fn activate(&mut self, incoming: &IncomingEntry) {
-        if let Ok(accepted) = &incoming.entry
-            && !self.builder.is_of(&accepted.ids)
-        {
-            let shared = self.intake.shared();
-            self.active_tasks.activate(&shared.tasks, &accepted.ids.task);
-            self.carried.note(accepted, &shared.resumptions);
+        let shared = self.intake.shared();
+        match &incoming.entry {
+            Ok(accepted) if !self.builder.is_of(&accepted.ids) => {
+                self.active_tasks.activate(&shared.tasks, &accepted.ids.task);
+                self.carried.note(accepted, &shared.resumptions);
+                self.log.note_ids(&accepted.ids, self.active_tasks.activated());
+            }
+            Ok(_) => {}
+            Err(refusal) => shared.log_lines.note_drop(refusal),
         }
     }
 

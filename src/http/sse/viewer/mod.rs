@@ -6,6 +6,7 @@
 //! drain, and nothing of the log. What a viewer has not taken counts against the readers' budget;
 //! without memory a viewer gets small pieces, and what was read for it is forgotten in between.
 
+mod ending;
 mod opening;
 
 use std::pin::Pin;
@@ -27,6 +28,7 @@ use crate::hub::BlockRange;
 use crate::permits::BytePermit;
 use crate::store::ReadError;
 use crate::subscribe::{Event, LineFilter, LineParts, ReaderSession};
+pub(in crate::http) use ending::ViewerLog;
 pub(in crate::http) use opening::ViewerOptions;
 
 /// The least time between two frames that only move the point to resume from.
@@ -56,6 +58,7 @@ pub(in crate::http) struct Viewer {
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
     has_ended: bool,
     permit: ViewerPermit,
+    log: ViewerLog,
     /// Entries of the chunk that is made, until they are counted.
     rendered_entries: u64,
 }
@@ -92,10 +95,16 @@ impl Viewer {
         // Boxed, so that each step moves a pointer.
         let chunks = stream::unfold(Box::new(self), async |mut viewer| {
             let chunk = viewer.next().await?;
-            viewer.permit.note_sent(std::mem::take(&mut viewer.rendered_entries), chunk.len());
+            viewer.note_sent(chunk.len());
             Some((Ok::<_, std::convert::Infallible>(chunk), viewer))
         });
         Body::from_stream(chunks)
+    }
+
+    fn note_sent(&mut self, bytes: usize) {
+        let entries = std::mem::take(&mut self.rendered_entries);
+        self.permit.note_sent(entries, bytes);
+        self.log.note_sent(entries, bytes);
     }
 
     async fn next(&mut self) -> Option<Bytes> {
@@ -164,7 +173,7 @@ impl Viewer {
             Wakeup::Timer => self.on_timer().map(Bytes::from),
             Wakeup::Event(Ok(event)) => self.on_event(event),
             Wakeup::Event(Err(error)) => {
-                tracing::error!(%error, "a viewer's stream failed");
+                self.log.span.in_scope(|| tracing::error!(%error, "a viewer's stream failed"));
                 Some(self.end_with("read_failed", "the log cannot be read now", true).into())
             }
         }
@@ -195,7 +204,7 @@ impl Viewer {
             Event::Gap(gap) => Some(self.on_gap(gap).into()),
             Event::Unfinished(lines) => self.on_unfinished(&lines),
             Event::Complete(task) => {
-                self.has_ended = true;
+                self.end_as("complete");
                 Some(self.frames.complete(&task).into())
             }
             Event::Deleted => {
@@ -214,12 +223,17 @@ impl Viewer {
     }
 
     fn on_end(&mut self) -> Option<Vec<u8>> {
-        self.has_ended = true;
+        self.end_as("end");
         self.hidden.take().map(|hidden| self.frames.id_only(hidden))
     }
 
-    fn end_with(&mut self, code: &str, message: &str, retryable: bool) -> Vec<u8> {
+    fn end_as(&mut self, end: &'static str) {
         self.has_ended = true;
+        self.log.note_end(end);
+    }
+
+    fn end_with(&mut self, code: &'static str, message: &str, retryable: bool) -> Vec<u8> {
+        self.end_as(code);
         let mut chunk = Vec::new();
         if let Some(hidden) = self.hidden.take() {
             chunk.extend(self.frames.id_only(hidden));

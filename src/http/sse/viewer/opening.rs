@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::ending::ViewerLog;
 use super::{LargeEntry, Viewer, before};
 use crate::domain::Epoch;
 use crate::http::auth::access::Access;
@@ -30,12 +31,14 @@ pub(in crate::http) struct ViewerOptions {
     pub(in crate::http) drain: CancellationToken,
     pub(in crate::http) budget: ReaderBudget,
     pub(in crate::http) permit: ViewerPermit,
+    pub(in crate::http) log: ViewerLog,
 }
 
 impl Viewer {
     pub(in crate::http) fn open(options: ViewerOptions) -> Self {
-        let ViewerOptions { session, filter, access, heartbeat, drain, budget, permit, .. } =
-            options;
+        let ViewerOptions {
+            session, filter, access, heartbeat, drain, budget, permit, log, ..
+        } = options;
         let frames = Frames { epoch: options.epoch };
         let now = Instant::now();
         let mut greeting = frames::retry();
@@ -61,6 +64,7 @@ impl Viewer {
             drain: Box::pin(drain.cancelled_owned()),
             has_ended: false,
             permit,
+            log,
             rendered_entries: 0,
         }
     }

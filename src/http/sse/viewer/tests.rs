@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::domain::{Epoch, Scope};
 use crate::http::viewer_permits::{Transport, ViewerPermits};
+use crate::log_limiter::LogLimiter;
 use crate::subscribe::fixture::{Fixture, block, in_task};
 use crate::subscribe::{Filter, Start};
 
@@ -55,6 +56,8 @@ impl Server {
     /// A viewer whose greeting was sent.
     async fn viewer(&self, wish: Wish) -> Viewer {
         let source = self.fixture.source.clone();
+        let limiter = Arc::new(LogLimiter::new(1, HEARTBEAT));
+        let log = ViewerLog::new(limiter, None, wish.scope.clone());
         let session = ReaderSession::open(source, wish.scope, Start::Beginning, true);
         let mut viewer = Viewer::open(ViewerOptions {
             session: session.await.unwrap(),
@@ -67,6 +70,7 @@ impl Server {
             drain: self.drain.clone(),
             budget: self.budget.clone(),
             permit: self.permits.acquire(Transport::Sse).unwrap(),
+            log,
         });
         assert!(next(&mut viewer).await.unwrap().starts_with("retry: "));
         viewer
