@@ -56,6 +56,7 @@ browser: build ## The viewer in a headless Chromium
 interop: build ## Clients in other languages against the real server; proxies before it; Prometheus
 	tests/interop/run
 	tests/interop/proxies/run
+	tests/interop/openapi/run
 	tests/interop/prometheus/run
 
 .PHONY: dist

@@ -19,6 +19,7 @@ mod connection;
 mod health;
 mod logs;
 mod observe;
+mod openapi;
 mod options;
 mod problem;
 mod problem_page;
@@ -29,6 +30,7 @@ mod sse;
 mod stream;
 mod tasks;
 mod viewer_permits;
+mod websocket;
 
 pub use app_state::AppState;
 pub use auth::{Auth, Claims, LoginCodes, SignError, Verifier, sign};

@@ -139,6 +139,14 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
     }
 
+    /// A page of another origin.
+    pub(super) fn foreign_origin(origin: &str) -> Self {
+        let origin = shorten(origin);
+        let detail =
+            format!("the page's origin is {origin:?}, it must be this server's or --frontend-url");
+        Self::new(StatusCode::FORBIDDEN, "foreign_origin", detail)
+    }
+
     /// A token that names tasks, where the answer tells of all.
     pub(super) fn needs_all_tasks() -> Self {
         let detail =

@@ -17,7 +17,7 @@ use super::observe::scrape;
 use super::options::MetricsPlace;
 use super::problem::Problem;
 use super::problem_page::{PREFIX, problems_as_pages};
-use super::{assets, health, logs, sse, stream, tasks};
+use super::{assets, health, logs, openapi, sse, stream, tasks, websocket};
 
 pub(super) fn router(state: AppState) -> Router {
     let cors = cors(state.frontend().clone());
@@ -47,6 +47,7 @@ fn api() -> Router<AppState> {
         .route("/tasks/{task_id}/end", post(tasks::end))
         .route("/tasks/{task_id}/workers", get(tasks::workers))
         .route("/tasks/{task_id}/logs", get(logs::history))
+        .route("/ws", get(websocket::open))
         .route("/health", get(health::health))
         .route("/session", get(sign_in::show).post(sign_in::enter).delete(sign_in::leave))
         .method_not_allowed_fallback(no_such_method)
@@ -68,6 +69,8 @@ fn pages() -> Router<AppState> {
         .route("/login", get(sign_in::login))
         .route("/", get(assets::index))
         .route("/tasks/{task_id}", get(assets::index))
+        .route("/docs", get(assets::index))
+        .route("/openapi.json", get(openapi::document))
         .route("/assets/{*path}", get(assets::file))
         .method_not_allowed_fallback(no_such_method)
 }

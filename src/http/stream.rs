@@ -16,7 +16,10 @@ use super::viewer_permits::Transport;
 use crate::domain::{EventId, Scope};
 use crate::subscribe::{Filter, ReaderSession, Start};
 
-const KNOWN: &[ParamNames] = &[FILTER_PARAMS, &["from", "tail", "follow", "lastEventId", "errors"]];
+/// Where a stream begins and ends.
+pub(super) const RANGE_PARAMS: ParamNames = &["from", "tail", "follow", "lastEventId"];
+
+const KNOWN: &[ParamNames] = &[FILTER_PARAMS, RANGE_PARAMS, &["errors"]];
 
 const LAST_EVENT_ID: &str = "last-event-id";
 
@@ -50,32 +53,46 @@ async fn open(
     scope: Scope,
     query: StreamQuery,
 ) -> Result<Response, Problem> {
-    let permit = state.viewer_permits().acquire(Transport::Sse)?;
-    let log = ViewerLog::new(state.viewer_log(), identity.subject.clone(), scope.clone());
-    let source = state.viewer_source();
-    let epoch = source.log.epoch();
-    let session = ReaderSession::open(source, scope, query.start, query.follow).await?;
-    if query.is_resumed && session.finished().await?.is_some() {
+    let is_resumed = query.is_resumed;
+    let viewer = open_viewer(state, &identity, scope, query, Transport::Sse).await?;
+    if is_resumed && viewer.has_nothing_more().await? {
         // The only response that keeps an EventSource from reconnecting.
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let viewer = Viewer::open(ViewerOptions {
+    Ok(sse::response(viewer.into_body()))
+}
+
+/// A viewer of what `query` asks for.
+pub(super) async fn open_viewer(
+    state: &AppState,
+    identity: &Identity,
+    scope: Scope,
+    query: StreamQuery,
+    transport: Transport,
+) -> Result<Viewer, Problem> {
+    let permit = state.viewer_permits().acquire(transport)?;
+    let (subject, task) = (identity.subject.clone(), scope.clone());
+    let log = ViewerLog::new(state.viewer_log(), transport.name(), subject, task);
+    let source = state.viewer_source();
+    let epoch = source.log.epoch();
+    let session = ReaderSession::open(source, scope, query.start, query.follow).await?;
+    Ok(Viewer::open(ViewerOptions {
         session,
         epoch,
         filter: query.filter,
         send_position: matches!(query.start, Start::Now | Start::Tail(_)),
         heartbeat: state.options().heartbeat,
         expires_in: identity.time_left(),
-        access: identity.tasks,
+        access: identity.tasks.clone(),
         drain: state.drain().clone(),
         budget: state.reader_budget().clone(),
         permit,
         log,
-    });
-    Ok(sse::response(viewer.into_body()))
+    }))
 }
 
-struct StreamQuery {
+/// What of a scope somebody wants to see.
+pub(super) struct StreamQuery {
     filter: Filter,
     start: Start,
     follow: bool,
@@ -87,13 +104,26 @@ impl StreamQuery {
     fn read(scope: &Scope, uri: &Uri, headers: &HeaderMap) -> Result<Self, Problem> {
         let params = Params::read(uri, KNOWN)?;
         sse::check_errors_parameter(&params)?;
-        let filter = read_filter(&params)?;
-        let start = start(&params)?;
-        let follow = params.flag("follow")?.unwrap_or(true);
         let last_id = match header_id(headers)? {
             None => query_id(&params)?,
             id => id,
         };
+        Self::of_params(scope, &params, last_id)
+    }
+
+    /// The same without a header.
+    pub(super) fn read_params(scope: &Scope, params: &Params) -> Result<Self, Problem> {
+        Self::of_params(scope, params, query_id(params)?)
+    }
+
+    fn of_params(
+        scope: &Scope,
+        params: &Params,
+        last_id: Option<EventId>,
+    ) -> Result<Self, Problem> {
+        let filter = read_filter(params)?;
+        let start = start(params)?;
+        let follow = params.flag("follow")?.unwrap_or(true);
         let default = match scope {
             Scope::All => Start::Now,
             Scope::Task(_) => Start::Beginning,

@@ -12,6 +12,8 @@ use crate::permits::{Permit, Permits};
 pub(super) enum Transport {
     /// Server-sent events.
     Sse,
+    /// WebSocket.
+    WebSocket,
 }
 
 /// What the reasons of gaps are that viewers are told; the last stands for any other.
@@ -47,12 +49,13 @@ pub(super) struct ViewerPermit {
 }
 
 impl Transport {
-    const ALL: [Self; 1] = [Self::Sse];
+    const ALL: [Self; 2] = [Self::Sse, Self::WebSocket];
 
     /// The name in metrics.
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Sse => "sse",
+            Self::WebSocket => "websocket",
         }
     }
 }

@@ -11,6 +11,7 @@ mod commands;
 mod configuration;
 mod data_dir;
 mod fixture;
+mod http;
 mod lifecycle;
 mod long_lines;
 mod memory;
@@ -24,5 +25,5 @@ mod restart;
 mod shutdown;
 mod verdict;
 mod verify;
-mod viewers;
+
 mod worker_push;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the interop clients need, under .tools/ and go's and npm's own caches: setup.sh [go|node|python|grpcurl|buf|openmetrics]...
+# Installs what the interop clients need, under .tools/ and go's and npm's own caches: setup.sh [go|node|python|grpcurl|buf|openapi|openmetrics]...
 # Quick when everything is installed. Exits with 77, the reason as the last line, when a toolchain is missing and cannot be installed.
 set -euo pipefail
 
@@ -46,6 +46,10 @@ setup_python() {
   venv python "$here/python/requirements.txt"
 }
 
+setup_openapi() {
+  venv openapi "$here/openapi/requirements.txt"
+}
+
 setup_buf() {
   venv buf "$here/buf/requirements.txt"
   ln -sf ../buf/bin/buf "$tools/bin/buf"
@@ -63,7 +67,7 @@ setup_openmetrics() {
 }
 
 mkdir -p "$tools/bin"
-[ $# -gt 0 ] || set -- go node python grpcurl buf openmetrics
+[ $# -gt 0 ] || set -- go node python grpcurl buf openapi openmetrics
 for part in "$@"; do
   "setup_$part"
 done

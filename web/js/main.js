@@ -1,6 +1,7 @@
 // Picks the page by the path, and shows the sign-in form instead where the server asks for a token.
 
 import { BASE } from './api.js';
+import { showDocs } from './docs_page.js';
 import { element } from './dom.js';
 import { showLog } from './log_page.js';
 import { currentSession, sessionBadge, signInForm } from './session.js';
@@ -16,6 +17,7 @@ function showPage() {
   const host = { view, heading, onSignedOut: askForToken };
   const taskId = taskIdOf(location.pathname);
   if (location.pathname === BASE) stopPage = showTasks(host);
+  else if (location.pathname === `${BASE}docs`) stopPage = showDocs(host);
   else if (taskId) stopPage = showLog(host, taskId);
   else view.replaceChildren(element('p', { class: 'panel' }, 'There is no such page. ', element('a', { href: BASE }, 'All tasks')));
   showSession();

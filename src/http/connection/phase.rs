@@ -11,10 +11,12 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::task::AtomicWaker;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::Service;
+
+use crate::http::websocket::ConnectionHold;
 
 /// How many phases there are.
 const PHASES: u64 = 3;
@@ -84,11 +86,13 @@ impl SharedPhase {
 pub(super) struct PhaseService<S> {
     service: S,
     phase: SharedPhase,
+    /// What a request that takes the connection over holds on to.
+    hold: Option<ConnectionHold>,
 }
 
 impl<S> PhaseService<S> {
-    pub(super) fn new(service: S, phase: SharedPhase) -> Self {
-        Self { service, phase }
+    pub(super) fn new(service: S, phase: SharedPhase, hold: Option<ConnectionHold>) -> Self {
+        Self { service, phase, hold }
     }
 }
 
@@ -102,22 +106,35 @@ where
     type Error = S::Error;
     type Future = BoxFuture<'static, Result<Self::Response, S::Error>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         self.phase.set(Phase::Answering);
-        let answered = Answered(self.phase.clone());
+        if let Some(hold) = &self.hold {
+            request.extensions_mut().insert(hold.clone());
+        }
+        let mut answered = Answered { phase: self.phase.clone(), is_taken_over: false };
         let response = self.service.call(request);
-        async move { Ok(response.await?.map(|body| PhaseBody { body, _answered: answered })) }
-            .boxed()
+        async move {
+            let response = response.await?;
+            answered.is_taken_over = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            Ok(response.map(|body| PhaseBody { body, _answered: answered }))
+        }
+        .boxed()
     }
 }
 
 /// The answer to one request; once it is dropped the next request may begin.
-struct Answered(SharedPhase);
+struct Answered {
+    phase: SharedPhase,
+    /// No other request comes: what follows is for a WebSocket, which has times of its own.
+    is_taken_over: bool,
+}
 
 impl Drop for Answered {
     fn drop(&mut self) {
-        self.0.set(Phase::Idle);
-        self.0.0.reader.wake();
+        if !self.is_taken_over {
+            self.phase.set(Phase::Idle);
+            self.phase.0.reader.wake();
+        }
     }
 }
 

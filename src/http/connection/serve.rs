@@ -22,6 +22,7 @@ use crate::connections::{Accepted, Shutdown};
 use crate::http::app_state::AppState;
 use crate::http::observe::peer::WithPeer;
 use crate::http::router;
+use crate::http::websocket::ConnectionHold;
 
 /// What a connection may buffer, in bytes, in either direction: a request's head, or the beginning of
 /// a piece. An idle viewer has a quarter of it.
@@ -36,7 +37,8 @@ const SEND_BUFFER_BYTES: usize = 256 * 1024;
 const METRICS_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Io<S> = TokioIo<WatchedIo<Pin<Box<TimeoutStream<S>>>>>;
-type Connection<S> = http1::Connection<Io<S>, PhaseService<TowerToHyperService<WithPeer<Router>>>>;
+type Connection<S> =
+    http1::UpgradeableConnection<Io<S>, PhaseService<TowerToHyperService<WithPeer<Router>>>>;
 
 /// Serves `state` on `connections` until `shutdown` drains and every connection has ended, by itself
 /// or by its second step. Several may run at once, each on a runtime of its own.
@@ -65,43 +67,49 @@ async fn serve_router(
     let running = TaskTracker::new();
     let mut connections = pin!(connections.take_until(shutdown.drain.clone().cancelled_owned()));
     while let Some(accepted) = connections.next().await {
-        running.spawn(serve_connection(accepted, router.clone(), stall_timeout, shutdown.clone()));
+        let Accepted { stream, permit } = accepted;
+        let hold = ConnectionHold::new(permit, running.token(), shutdown.disconnect.clone());
+        let serving =
+            serve_connection(stream, hold, router.clone(), stall_timeout, shutdown.clone());
+        running.spawn(serving);
     }
     running.close();
     running.wait().await;
 }
 
 async fn serve_connection(
-    accepted: Accepted,
+    stream: TcpStream,
+    hold: ConnectionHold,
     router: Router,
     stall_timeout: Duration,
     shutdown: Shutdown,
 ) {
-    let Accepted { stream, permit: _permit } = accepted;
     if let Err(error) = tune(&stream) {
         tracing::debug!(%error, "a connection keeps the system's settings");
     }
     let router = WithPeer::new(router, stream.peer_addr().ok());
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(stall_timeout));
-    if let Err(error) = run(Box::pin(connection(stream, router)), shutdown).await {
+    if let Err(error) = run(Box::pin(connection(stream, router, Some(hold))), shutdown).await {
         tracing::debug!(%error, "a connection ended early");
     }
 }
 
-fn connection<S: AsyncRead + AsyncWrite>(
+fn connection<S: AsyncRead + AsyncWrite + Send + 'static>(
     stream: TimeoutStream<S>,
     router: WithPeer<Router>,
+    hold: Option<ConnectionHold>,
 ) -> Connection<S> {
     let phase = SharedPhase::new();
     let io = WatchedIo::new(Box::pin(stream), phase.clone());
-    let service = PhaseService::new(TowerToHyperService::new(router), phase);
+    let service = PhaseService::new(TowerToHyperService::new(router), phase, hold);
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .max_header_size(MAX_HEAD_BYTES)
         .max_buf_size(MAX_BUFFER_BYTES)
         .serve_connection(TokioIo::new(io), service)
+        .with_upgrades()
 }
 
 /// Ends with the connection; while draining after its last response, or when the server waits no
@@ -165,7 +173,8 @@ mod tests {
     fn connected() -> DuplexStream {
         let (client, server) = tokio::io::duplex(64 * 1024);
         let router = Router::new().route("/", get(|| async { "well" }));
-        let connection = connection(TimeoutStream::new(server), WithPeer::new(router, None));
+        let router = WithPeer::new(router, None);
+        let connection = connection(TimeoutStream::new(server), router, None);
         tokio::spawn(run(Box::pin(connection), Shutdown::default()));
         client
     }

@@ -21,10 +21,18 @@ pub(in crate::http) struct Params {
 impl Params {
     /// Takes the query of `uri` apart; one that is not in `known` is refused.
     pub(in crate::http) fn read(uri: &Uri, known: &'static [ParamNames]) -> Result<Self, Problem> {
-        let is_known = |name: &str| known.iter().any(|names| names.contains(&name));
         let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri)
             .map_err(|error| Problem::bad_request("invalid_query", error))?
             .0;
+        Self::of_pairs(pairs, known)
+    }
+
+    /// Takes names and values; a name that is not in `known` is refused.
+    pub(in crate::http) fn of_pairs(
+        pairs: Vec<(String, String)>,
+        known: &'static [ParamNames],
+    ) -> Result<Self, Problem> {
+        let is_known = |name: &str| known.iter().any(|names| names.contains(&name));
         match pairs.iter().find(|(name, _)| !is_known(name)) {
             Some((name, _)) => Err(Problem::unknown_parameter(name, known.concat())),
             None => Ok(Self { pairs, known }),

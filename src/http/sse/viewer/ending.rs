@@ -11,6 +11,7 @@ use crate::log_limiter::LogLimiter;
 /// What a viewer was sent and how it ended; logged when it is dropped, in the span of its request.
 pub(in crate::http) struct ViewerLog {
     limiter: Arc<LogLimiter>,
+    transport: &'static str,
     /// It has the request's id and the peer.
     pub(super) span: Span,
     subject: Option<Arc<str>>,
@@ -25,12 +26,13 @@ impl ViewerLog {
     /// For a viewer of `scope` that the current request opens for `subject`.
     pub(in crate::http) fn new(
         limiter: Arc<LogLimiter>,
+        transport: &'static str,
         subject: Option<Arc<str>>,
         scope: Scope,
     ) -> Self {
         let (span, opened) = (Span::current(), Instant::now());
         // Whoever goes says nothing.
-        Self { limiter, span, subject, scope, opened, entries: 0, bytes: 0, end: "gone" }
+        Self { limiter, transport, span, subject, scope, opened, entries: 0, bytes: 0, end: "gone" }
     }
 
     pub(super) fn note_sent(&mut self, entries: u64, bytes: usize) {
@@ -46,7 +48,7 @@ impl ViewerLog {
 
 impl Drop for ViewerLog {
     fn drop(&mut self) {
-        let Self { entries, bytes, end, .. } = *self;
+        let Self { transport, entries, bytes, end, .. } = *self;
         let subject = self.subject.as_deref();
         let task = match &self.scope {
             Scope::Task(task) => Some(task.as_str()),
@@ -56,6 +58,7 @@ impl Drop for ViewerLog {
         let _in_span = self.span.enter();
         self.limiter.log(|viewers| {
             tracing::info!(
+                transport,
                 task,
                 subject,
                 entries,
@@ -63,7 +66,6 @@ impl Drop for ViewerLog {
                 seconds,
                 end,
                 viewers,
-                transport = "sse",
                 "a viewer ended"
             );
         });

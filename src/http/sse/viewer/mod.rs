@@ -101,13 +101,15 @@ impl Viewer {
         Body::from_stream(chunks)
     }
 
-    fn note_sent(&mut self, bytes: usize) {
+    /// Counts what [`Viewer::next`] has yielded, in bytes, as sent.
+    pub(in crate::http) fn note_sent(&mut self, bytes: usize) {
         let entries = std::mem::take(&mut self.rendered_entries);
         self.permit.note_sent(entries, bytes);
         self.log.note_sent(entries, bytes);
     }
 
-    async fn next(&mut self) -> Option<Bytes> {
+    /// The next frames, whole; `None` at the end. Dropped before it resolves, nothing is lost.
+    pub(in crate::http) async fn next(&mut self) -> Option<Bytes> {
         if let Some(greeting) = self.greeting.take() {
             return Some(greeting.into());
         }
@@ -367,6 +369,7 @@ fn before(cursor: Offset) -> Offset {
     Offset(cursor.0.saturating_sub(1))
 }
 
+mod refilter;
 mod unfinished;
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Server {
     async fn viewer(&self, wish: Wish) -> Viewer {
         let source = self.fixture.source.clone();
         let limiter = Arc::new(LogLimiter::new(1, HEARTBEAT));
-        let log = ViewerLog::new(limiter, None, wish.scope.clone());
+        let log = ViewerLog::new(limiter, "sse", None, wish.scope.clone());
         let session = ReaderSession::open(source, wish.scope, Start::Beginning, true);
         let mut viewer = Viewer::open(ViewerOptions {
             session: session.await.unwrap(),

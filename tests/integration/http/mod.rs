@@ -1,0 +1,5 @@
+//! What browsers and other readers get.
+
+mod openapi;
+mod viewers;
+mod websocket;
