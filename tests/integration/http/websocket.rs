@@ -108,7 +108,7 @@ async fn streams_and_filters_change_without_a_new_connection() {
     assert_eq!(socket.lines(1).await, ["all"]);
     socket.say(json!({ "type": "filter", "keywords": ["3, found", "none"] })).await;
     socket.event("filtered").await;
-    let lines = ["hidden: 3", "2, 3, found", "found"].map(|text| entry("t", text));
+    let lines = ["hidden: 3", "found", "2, 3, found"].map(|text| entry("t", text));
     producer.push_all(2, lines.to_vec()).await;
     assert_eq!(socket.lines(1).await, ["2, 3, found"]);
     socket.say(json!({ "type": "filter" })).await;
