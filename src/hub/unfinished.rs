@@ -42,7 +42,7 @@ pub struct UnfinishedLine {
 
 impl UnfinishedLine {
     /// Whether `other` takes its place: it is of the same worker and source.
-    pub fn is_replaced_by(&self, other: &Self) -> bool {
+    fn is_replaced_by(&self, other: &Self) -> bool {
         let Self { task, worker, source, .. } = self;
         *task == other.task && *worker == other.worker && *source == other.source
     }
