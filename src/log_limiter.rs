@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+/// For what clients do: lines of one kind at once, and the time after which there may be one more.
+const CLIENT_BURST: u32 = 50;
+const CLIENT_INTERVAL: Duration = Duration::from_millis(200);
+
 /// Logs something so often at most, and counts what is not logged. Any thread may use it.
 #[derive(Debug)]
 pub struct LogLimiter {
@@ -45,6 +49,13 @@ impl LogLimiter {
         state.refill(Instant::now(), self.burst, self.interval);
         state.left = state.left.checked_sub(1)?;
         Some(std::mem::take(&mut state.unlogged))
+    }
+}
+
+impl Default for LogLimiter {
+    /// For what a client does, of which each may be worth a line.
+    fn default() -> Self {
+        Self::new(CLIENT_BURST, CLIENT_INTERVAL)
     }
 }
 

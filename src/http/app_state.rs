@@ -1,7 +1,6 @@
 //! What all handlers share.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderValue;
 use tokio::sync::watch;
@@ -19,10 +18,6 @@ use crate::metrics::Metrics;
 use crate::stats::ServerStats;
 use crate::store::WriteState;
 use crate::subscribe::{Source, Ticks};
-
-/// Ends of viewers that are logged at once, and the time after which there may be one more.
-const LOG_BURST: u32 = 50;
-const LOG_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The handlers' state on one runtime. Clones share it, and the ticks of that runtime.
 #[derive(Clone)]
@@ -78,7 +73,7 @@ impl AppState {
             viewer_permits,
             reader_budget,
             problems,
-            viewer_log: Arc::new(LogLimiter::new(LOG_BURST, LOG_INTERVAL)),
+            viewer_log: Arc::default(),
             login_codes: LoginCodes::default(),
             options,
             source,

@@ -1,27 +1,14 @@
 //! What the process's log says of producers, at a bounded rate.
 
-use std::time::Duration;
-
 use super::reader::Refusal;
 use crate::log_limiter::LogLimiter;
 
-/// Lines of one kind at once, and the time after which there may be one more.
-const BURST: u32 = 50;
-const INTERVAL: Duration = Duration::from_millis(200);
-
 /// How often is logged what producers do.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct IntakeLog {
     /// Ends of push streams.
     pub(super) streams: LogLimiter,
     drops: LogLimiter,
-}
-
-impl Default for IntakeLog {
-    fn default() -> Self {
-        let limiter = || LogLimiter::new(BURST, INTERVAL);
-        Self { streams: limiter(), drops: limiter() }
-    }
 }
 
 impl IntakeLog {
