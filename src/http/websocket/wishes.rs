@@ -3,7 +3,6 @@
 //! A message is a JSON object with a `type`; its other members are named and written like the
 //! parameters of a stream's address. A list is a parameter that is given several times.
 
-use axum::extract::Query;
 use http::Uri;
 use serde_json::{Map, Value};
 
@@ -61,12 +60,10 @@ impl Wish {
 impl Subscription {
     /// The first stream, where the address asks for one: an address without a query does not.
     pub(super) fn of_address(uri: &Uri) -> Result<Option<Self>, Problem> {
-        let invalid = |error| Problem::bad_request("invalid_query", error);
-        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri).map_err(invalid)?;
-        if pairs.is_empty() {
+        if uri.query().is_none_or(|query| query.trim_matches('&').is_empty()) {
             return Ok(None);
         }
-        Self::read(&Params::of_pairs(pairs, SUBSCRIPTION)?).map(Some)
+        Self::read(&Params::read(uri, SUBSCRIPTION)?).map(Some)
     }
 
     fn read(params: &Params) -> Result<Self, Problem> {

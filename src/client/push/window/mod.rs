@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::client::push::options::{Producer, Resumption, TimedStatus};
+use crate::encode::{SEQ_KEY, SESSION_KEY, UNFINISHED_KEY};
 use crate::proto::ottoscaler::WorkerLogEntry;
 
 /// What a line in the window takes in addition to its message, in bytes.
@@ -270,13 +271,13 @@ impl ResendWindow {
         let next = unsent.next().filter(|_| self.takes_unfinished)?;
         next.is_sent = true;
         let line = next.line.clone();
-        Some(self.entry(&line, [("otto.partial", "true".to_owned())]))
+        Some(self.entry(&line, [(UNFINISHED_KEY, "true".to_owned())]))
     }
 
     /// What stands for a line in the window.
     fn numbered_entry(&self, unacked: &UnackedLine) -> WorkerLogEntry {
         let (session, seq) = (self.session.clone(), unacked.seq.to_string());
-        self.entry(&unacked.line, [("otto.session", session), ("otto.seq", seq)])
+        self.entry(&unacked.line, [(SESSION_KEY, session), (SEQ_KEY, seq)])
     }
 
     fn entry<const N: usize>(
